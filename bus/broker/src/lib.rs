@@ -1,0 +1,1 @@
+//! Catalog, cores, owners, sessions, keeper.

@@ -1,0 +1,1 @@
+//! Segments, index, recorder, recovery, reading back.

@@ -1,0 +1,1 @@
+//! Sealed shared memory and its atomic words.

@@ -1,0 +1,1 @@
+//! What client and broker say to each other.

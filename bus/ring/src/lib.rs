@@ -1,0 +1,1 @@
+//! The ring: block and frame layout, writer, reader.

@@ -1,0 +1,1 @@
+//! Lanes into Kafka, exactly once.

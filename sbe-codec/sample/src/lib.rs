@@ -1,0 +1,1 @@
+//! An own Optiq-shaped schema and a seeded generator of a session.

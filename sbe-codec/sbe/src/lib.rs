@@ -1,0 +1,1 @@
+//! SBE schema compiler and schema-driven decoder.

@@ -1,0 +1,3 @@
+//! The developer's chores.
+
+fn main() {}

@@ -1,1 +1,21 @@
-//! Sealed shared memory and its atomic words.
+//! Sealed shared memory and its 8-byte atomic words: the only `unsafe` of the data path.
+//!
+//! A [`Region`] is memory that several processes may share, seen as 8-byte words that are only ever touched as
+//! `AtomicU64`; a [`RegionMut`] adds the stores. Ordering comes from the fences in [`sync`], so that a read-only
+//! mapping is only ever *loaded* from, relaxed: acquire loads from read-only memory are outside Rust's guarantee.
+//!
+//! [`memory`] makes, seals, re-opens and checks the memfds that regions map; [`lease`] asks the kernel whether anybody
+//! can still write to one.
+#![deny(unsafe_code)]
+
+mod region;
+pub mod sync;
+#[cfg(not(any(loom, plain_words)))]
+mod wide;
+
+#[cfg(not(loom))]
+pub mod lease;
+#[cfg(not(loom))]
+pub mod memory;
+
+pub use region::{Region, RegionMut};

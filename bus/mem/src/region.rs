@@ -23,8 +23,6 @@ pub struct RegionMut(Region);
 
 /// What keeps the words alive.
 #[cfg_attr(not(loom), allow(dead_code, reason = "held for its drop"))]
-/// What keeps the words alive.
-#[cfg_attr(not(loom), allow(dead_code, reason = "held for its drop"))]
 enum Words {
     Heap(Box<[AtomicU64]>),
     #[cfg(not(loom))]

@@ -1,0 +1,288 @@
+//! Reading: copy out, then judge. A reader writes nothing, so no writer and no other reader notices it.
+
+use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, FLAG_LAST, Kind};
+use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
+use oyez_mem::sync;
+
+/// After a run of frames the writer is likely in the next line, and looking takes that line from it at each frame:
+/// so look again only after so many pauses, some hundred ns.
+const REST_PAUSES: u32 = if cfg!(loom) { 0 } else { 12 };
+
+/// A cursor into one epoch's ring.
+pub struct Reader {
+    memory: Memory,
+    epoch: Epoch,
+    position: Position,
+    sequence: Option<Sequence>,
+    /// Frames since the last empty poll.
+    run: u32,
+    copy: Box<[u8]>,
+}
+
+/// What a poll found.
+#[derive(Debug)]
+pub enum Poll<'a> {
+    /// Nothing new.
+    Empty,
+    /// The next frame.
+    Frame(Frame<'a>),
+    /// The writer is, or may be, overwriting what stood here: nothing more is to be had at this position.
+    Lapped,
+}
+
+/// A frame, copied out and judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Where it begins.
+    pub position: Position,
+    /// Where the next begins.
+    pub end: Position,
+    /// What it is.
+    pub kind: Kind,
+    /// `FLAG_…` of [`crate::layout`].
+    pub flags: u8,
+    /// The message's sequence; for a frame without one, that of the next message.
+    pub sequence: Sequence,
+    /// Publish time, in ns since 1970 UTC; 0 for padding, which carries none.
+    pub time_ns: u64,
+    /// The payload, in the reader's own memory.
+    pub payload: &'a [u8],
+}
+
+/// A frame that no honest writer makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid frame at position {position}: {reason:?}; its writer is broken, and the broker ends its epoch there")]
+pub struct Invalid {
+    /// Where it begins.
+    pub position: Position,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What can be wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Shorter than a commit word, past the block's end, or too short for its kind.
+    Length,
+    /// A kind that is unknown and not ignorable.
+    Kind,
+    /// The low 16 bits disagree with the count.
+    Sequence,
+    /// A block frame elsewhere than at a block's start.
+    Block,
+}
+
+impl Reader {
+    /// Starts at a block of the epoch; the sequence is learnt there. A block that the writer has marked but not reached
+    /// polls as [`Poll::Empty`].
+    ///
+    /// # Panics
+    /// Where `block` is not a block's start.
+    pub fn at(memory: Memory, epoch: Epoch, block: Position) -> Reader {
+        assert_eq!(block.in_block(), 0, "a reader starts at a block");
+        Reader { memory, epoch, position: block, sequence: None, run: 0, copy: vec![0; BLOCK as usize].into() }
+    }
+
+    /// The newest block of an epoch that starts at `start` which the writer has surely opened or soon will: where a
+    /// reader starts that wants what comes from now on.
+    pub fn newest_block(memory: &Memory, epoch: Epoch, start: Position) -> Position {
+        let mark = memory.mark();
+        let newest = Position(mark.0.saturating_sub(BLOCK)).max(start);
+        let open = matches!(Reader::at(memory.clone(), epoch, newest).poll_any(), Ok(Poll::Frame(_)));
+        if open { newest } else { Position(newest.0.saturating_sub(BLOCK)).max(start) }
+    }
+
+    /// Where the next frame begins.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The sequence of the next message; unknown until the first block was entered.
+    #[inline]
+    pub fn sequence(&self) -> Option<Sequence> {
+        self.sequence
+    }
+
+    /// The ring.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The next frame that is neither a block's opening, nor padding, nor of an unknown ignorable kind.
+    ///
+    /// # Errors
+    /// [`Invalid`]; polling again finds it again.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Poll<'_>, Invalid> {
+        loop {
+            match self.advance()? {
+                Step::Empty => return Ok(Poll::Empty),
+                Step::Lapped => return Ok(Poll::Lapped),
+                Step::Over(Kind::Block | Kind::Padding, ..) | Step::Skip => {}
+                Step::Over(kind, frame) => return Ok(Poll::Frame(self.frame(kind, frame))),
+            }
+        }
+    }
+
+    /// The next frame of any known kind: for the recorder, which takes every byte.
+    ///
+    /// # Errors
+    /// [`Invalid`]; polling again finds it again.
+    pub fn poll_any(&mut self) -> Result<Poll<'_>, Invalid> {
+        loop {
+            match self.advance()? {
+                Step::Empty => return Ok(Poll::Empty),
+                Step::Lapped => return Ok(Poll::Lapped),
+                Step::Skip => {}
+                Step::Over(kind, frame) => return Ok(Poll::Frame(self.frame(kind, frame))),
+            }
+        }
+    }
+
+    fn frame(&self, kind: Kind, step: Stepped) -> Frame<'_> {
+        let Stepped { position, end, flags, sequence, time_ns, payload_bytes } = step;
+        Frame { position, end, kind, flags, sequence, time_ns, payload: &self.copy[..payload_bytes] }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) -> Result<Step, Invalid> {
+        let position = self.position;
+        // R1: pairs with W5.
+        let word = self.memory.load(position);
+        sync::fence_acquire();
+        if word == 0 {
+            return Ok(self.nothing_new());
+        }
+        let word = CommitWord::unpack(word);
+        if position.in_block() == 0 {
+            return self.enter_block(word);
+        }
+        // Clamped before it is used, and judged after the copy: until then it may be any lap's.
+        let in_block = (BLOCK - position.in_block()) as usize;
+        let length = (word.length as usize).clamp(8, in_block);
+        let payload_bytes =
+            if word.kind == Kind::Padding as u8 { 0 } else { length.saturating_sub(FRAME_HEADER as usize) };
+        let mut time_ns = 0;
+        if length >= FRAME_HEADER as usize && word.kind != Kind::Padding as u8 {
+            // R2: relaxed, word by word.
+            time_ns = self.memory.load(position.plus(8));
+            self.memory.copy_out(position.plus(FRAME_HEADER), &mut self.copy[..payload_bytes]);
+        }
+        if !self.judge(position) {
+            return Ok(Step::Lapped);
+        }
+        self.accept(word, length, in_block, time_ns, payload_bytes)
+    }
+
+    /// From here on the frame is what its writer published.
+    #[inline(always)]
+    fn accept(
+        &mut self,
+        word: CommitWord,
+        length: usize,
+        in_block: usize,
+        time_ns: u64,
+        payload_bytes: usize,
+    ) -> Result<Step, Invalid> {
+        let position = self.position;
+        let invalid = |reason| Err(Invalid { position, reason });
+        if length != word.length as usize {
+            return invalid(Reason::Length);
+        }
+        let Some(sequence) = self.sequence else { return invalid(Reason::Block) };
+        let end = Position((position.0 + length as u64).next_multiple_of(8));
+        let Some(kind) = Kind::of(word.kind) else {
+            if word.flags & FLAG_IGNORABLE == 0 {
+                return invalid(Reason::Kind);
+            }
+            self.position = end;
+            return Ok(Step::Skip);
+        };
+        if word.sequence_low != sequence.0 as u16 {
+            return invalid(Reason::Sequence);
+        }
+        match kind {
+            Kind::Block => return invalid(Reason::Block),
+            Kind::Padding if length != in_block => return invalid(Reason::Length),
+            Kind::Padding => {}
+            _ if length < FRAME_HEADER as usize => return invalid(Reason::Length),
+            _ => {}
+        }
+        let counts = kind == Kind::Message || kind == Kind::Fragment && word.flags & FLAG_LAST != 0;
+        self.sequence = Some(Sequence(sequence.0 + u64::from(counts)));
+        self.position = end;
+        self.run += 1;
+        Ok(Step::Over(kind, Stepped { position, end, flags: word.flags, sequence, time_ns, payload_bytes }))
+    }
+
+    /// The rule for entering a block: only where the judged block frame carries that very position, the epoch and a
+    /// right CRC. Otherwise it is the previous lap's, which the writer has marked but not reached.
+    #[cold]
+    fn enter_block(&mut self, word: CommitWord) -> Result<Step, Invalid> {
+        let position = self.position;
+        // R2, and the same judgement.
+        let time_ns = self.memory.load(position.plus(8));
+        self.memory.copy_out(position.plus(FRAME_HEADER), &mut self.copy[..BLOCK_PAYLOAD]);
+        if !self.judge(position) {
+            return Ok(Step::Lapped);
+        }
+        let opening = BlockOpening::decode(&self.copy[..BLOCK_PAYLOAD])
+            .filter(|_| word.kind == Kind::Block as u8 && u64::from(word.length) == BLOCK_FRAME)
+            .filter(|opening| opening.position == position && opening.epoch == self.epoch);
+        let Some(opening) = opening else { return Ok(Step::Empty) };
+        if self.sequence.is_some_and(|sequence| sequence != opening.sequence) {
+            return Err(Invalid { position, reason: Reason::Sequence });
+        }
+        self.sequence = Some(opening.sequence);
+        self.position = position.plus(BLOCK_FRAME);
+        let payload_bytes = BLOCK_PAYLOAD;
+        let (end, sequence) = (self.position, opening.sequence);
+        Ok(Step::Over(Kind::Block, Stepped { position, end, flags: word.flags, sequence, time_ns, payload_bytes }))
+    }
+
+    /// R3 and R4.
+    #[inline(always)]
+    fn judge(&self, position: Position) -> bool {
+        // R3: pairs with the fence of W2.
+        sync::fence_acquire();
+        self.memory.holds(position)
+    }
+
+    /// A word of zero may be a later lap's, too.
+    #[inline(always)]
+    fn nothing_new(&mut self) -> Step {
+        if !self.judge(self.position) {
+            return Step::Lapped;
+        }
+        if self.run > 1 {
+            for _ in 0..REST_PAUSES {
+                std::hint::spin_loop();
+            }
+        }
+        self.run = 0;
+        Step::Empty
+    }
+}
+
+struct Stepped {
+    position: Position,
+    end: Position,
+    flags: u8,
+    sequence: Sequence,
+    time_ns: u64,
+    payload_bytes: usize,
+}
+
+enum Step {
+    Empty,
+    Lapped,
+    Skip,
+    Over(Kind, Stepped),
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask test`: every step in order, what they came to, and one closing line.
+
+use crate::child::{self, End};
+use crate::failure::{Failure, Result};
+use crate::kafka::Kafka;
+use crate::places::{self, Scratch};
+use crate::steps::{STEPS, Step};
+use crate::tally::Tally;
+use crate::{packages, python};
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Instant;
+
+/// Which steps, and whether system packages may be installed.
+pub(crate) struct Choice {
+    pub(crate) only: Vec<String>,
+    pub(crate) install: bool,
+}
+
+/// Runs the steps; true if all passed and, under `CI=true`, nothing was skipped.
+pub(crate) fn run(choice: &Choice) -> Result<bool> {
+    let steps = chosen(&choice.only)?;
+    let scratch = Scratch::new()?;
+    let mut total = Tally::default();
+    let outside = match steps.iter().any(|step| step.outside) {
+        true => Outside::bring(&scratch, choice.install, &mut total.skipped)?,
+        false => Outside::default(),
+    };
+
+    let mut failed = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        println!("==== {}/{} {}: cargo {}", index + 1, steps.len(), step.name, step.cargo);
+        let begun = Instant::now();
+        let (end, tally) = run_step(step, &scratch, &outside)?;
+        println!("==== {}: {}, {} s", step.name, tally.line(), begun.elapsed().as_secs());
+        if let End::Failed(reason) = end {
+            failed.push(format!("{}: {reason}", step.name));
+        }
+        total += tally;
+    }
+    drop(outside);
+    Ok(close(total, &failed))
+}
+
+/// The steps by these names, in the table's order; all of them for none.
+fn chosen(only: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(unknown) = only.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
+        return Err(Failure(format!("{unknown}: no such step; `cargo xtask test --list` names them")));
+    }
+    Ok(STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect())
+}
+
+/// What tests find outside the clone, for as long as the value lives.
+#[derive(Default)]
+struct Outside {
+    env: Vec<(&'static str, OsString)>,
+    _kafka: Option<Kafka>,
+}
+
+impl Outside {
+    /// What cannot be had is told in `skipped`; the tests that miss it skip themselves.
+    fn bring(scratch: &Scratch, install: bool, skipped: &mut Vec<String>) -> Result<Outside> {
+        skipped.extend(packages::bring(install)?);
+        let mut outside = Outside::default();
+        let dir = scratch.path().join("kafka");
+        std::fs::create_dir(&dir).map_err(Failure::at(dir.display()))?;
+        match Kafka::start(&dir) {
+            Ok(kafka) => {
+                println!("a real Kafka listens on {}", kafka.bootstrap);
+                outside.env.push(("OYEZ_KAFKA_BOOTSTRAP", kafka.bootstrap.clone().into()));
+                outside._kafka = Some(kafka);
+            }
+            Err(error) => skipped.push(format!("kafka: {error}")),
+        }
+        match python::bring() {
+            Ok(python) => outside.env.push(("OYEZ_PYTHON", python.into())),
+            Err(error) => skipped.push(format!("python: {error}")),
+        }
+        Ok(outside)
+    }
+}
+
+fn run_step(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<(End, Tally)> {
+    let mut tally = Tally::default();
+    let end = child::show(command(step, scratch, outside)?, |line| tally.read(line))?;
+    match end {
+        End::Succeeded if tally.is_empty() => tally = Tally::one_passed(),
+        End::Failed(_) if tally.failed == 0 => tally.failed = 1,
+        _ => {}
+    }
+    Ok((end, tally))
+}
+
+fn command(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<Command> {
+    let mut cargo = child::bounded(step.limit_s, "cargo");
+    if let Some(confined) = step.confined {
+        let xtask = std::env::current_exe().map_err(Failure::at("xtask"))?;
+        cargo.arg("--config").arg(format!("target.'cfg(all())'.runner = [{xtask:?}, \"{confined}\", \"--\"]"));
+    }
+    cargo.args(step.cargo.split(' ')).current_dir(places::root()).env("TMPDIR", scratch.path());
+    cargo.envs(step.env.iter().copied());
+    if step.outside {
+        cargo.envs(outside.env.iter().cloned());
+    }
+    if let Some(build) = step.build {
+        cargo.env("CARGO_TARGET_DIR", places::target().join(build));
+    }
+    Ok(cargo)
+}
+
+/// Tells what was skipped and what failed; the last line counts.
+fn close(mut total: Tally, failed: &[String]) -> bool {
+    for skipped in &total.skipped {
+        println!("SKIPPED {skipped}");
+    }
+    for step in failed {
+        println!("FAILED {step}");
+    }
+    if std::env::var("CI").is_ok_and(|ci| ci == "true") && !total.skipped.is_empty() {
+        println!("CI runs everything: what was skipped counts as failed");
+        total.failed += total.skipped.drain(..).len() as u64;
+    }
+    println!("{}", total.line());
+    total.failed == 0
+}

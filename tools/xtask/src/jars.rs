@@ -1,0 +1,102 @@
+//! The pinned files of Apache Kafka: fetched by Maven, checked against `kafka/jars.sha256` before each use.
+
+use crate::child;
+use crate::failure::{Failure, Result};
+use crate::places;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The version that `jars.sha256` belongs to.
+pub(crate) const VERSION: &str = "4.3.1";
+
+const PINNED: &str = include_str!("../kafka/jars.sha256");
+
+/// The folder of the jars, fetched if it is not there yet.
+pub(crate) fn bring() -> Result<PathBuf> {
+    let dir = places::cache()?.join(format!("kafka-{VERSION}"));
+    if !dir.exists() {
+        fetch(&dir)?;
+    }
+    verify(&dir, PINNED)?;
+    Ok(dir)
+}
+
+/// Fetches into a folder beside it and renames: a folder of the final name is complete.
+fn fetch(dir: &Path) -> Result<()> {
+    println!("fetching Apache Kafka {VERSION} into {}", dir.display());
+    let partial = dir.with_extension(format!("partial-{}", std::process::id()));
+    let mut maven = child::bounded(900, "mvn");
+    maven.args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]);
+    maven.arg("-f").arg(places::root().join("tools/xtask/kafka/pom.xml"));
+    maven.arg(format!("-Dkafka.version={VERSION}")).arg("-DincludeScope=runtime");
+    maven.arg(format!("-DoutputDirectory={}", partial.display()));
+    let fetched = child::quiet(maven).and_then(|()| verify(&partial, PINNED));
+    if fetched.is_err() {
+        let _ = fs::remove_dir_all(&partial);
+        return fetched;
+    }
+    match fs::rename(&partial, dir) {
+        // Another run was faster; what it left is verified like any other.
+        Err(_) if dir.exists() => fs::remove_dir_all(&partial).map_err(Failure::at(partial.display())),
+        renamed => renamed.map_err(Failure::at(dir.display())),
+    }
+}
+
+/// Checks that the folder holds exactly the pinned files.
+fn verify(dir: &Path, pinned: &str) -> Result<()> {
+    let remedy = "remove the folder to have it fetched again";
+    let mut unknown: BTreeSet<_> = names(dir)?;
+    for line in pinned.lines() {
+        let (expected, name) =
+            line.split_once("  ").ok_or_else(|| Failure(format!("jars.sha256: {line}: no two columns")))?;
+        let path = dir.join(name);
+        let found = sha256(&path).map_err(|error| Failure(format!("{}: {error}; {remedy}", path.display())))?;
+        if found != expected {
+            let path = path.display();
+            return Err(Failure(format!("{path}: SHA-256 is {found}, pinned is {expected}; {remedy}")));
+        }
+        unknown.remove(name);
+    }
+    match unknown.first() {
+        None => Ok(()),
+        Some(name) => Err(Failure(format!("{}: not a pinned file; {remedy}", dir.join(name).display()))),
+    }
+}
+
+fn names(dir: &Path) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(dir).map_err(Failure::at(dir.display()))?;
+    Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+/// The checksum in the form that `sha256sum` prints.
+pub(crate) fn sha256(path: &Path) -> io::Result<String> {
+    Ok(Sha256::digest(fs::read(path)?).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae  a.jar";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
+        dir
+    }
+
+    fn refusal(files: &[(&str, &str)]) -> String {
+        verify(folder(files).path(), ONE).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_the_pinned_bytes_pass() {
+        verify(folder(&[("a.jar", "foo")]).path(), ONE).unwrap();
+        assert!(refusal(&[("a.jar", "fop")]).contains("a.jar: SHA-256 is"));
+        assert!(refusal(&[]).contains("a.jar: No such file"));
+        assert!(refusal(&[("a.jar", "foo"), ("b.jar", "")]).contains("b.jar: not a pinned file"));
+    }
+}

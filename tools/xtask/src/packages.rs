@@ -1,0 +1,76 @@
+//! System programs that tests need and a bare machine may lack.
+
+use crate::child::{self, End};
+use crate::failure::Result;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+struct Package {
+    /// Its name on Debian and Ubuntu.
+    name: &'static str,
+    why: &'static str,
+    present: fn() -> bool,
+}
+
+const PACKAGES: &[Package] = &[
+    Package { name: "default-jre-headless", why: "runs the real Kafka", present: || find("java").is_some() },
+    Package { name: "maven", why: "fetches the real Kafka", present: || find("mvn").is_some() },
+    Package { name: "python3-venv", why: "the Kafka client that is not ours", present: || python().is_some() },
+    Package { name: "strace", why: "counts a publisher's system calls", present: || find("strace").is_some() },
+    Package { name: "e2fsprogs", why: "small file systems to fill up", present: || find("mkfs.ext4").is_some() },
+];
+
+/// Installs what is missing where that is possible and allowed; returns one line for each thing still missing.
+pub(crate) fn bring(install: bool) -> Result<Vec<String>> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|package| !(package.present)()).collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<_> = missing.iter().map(|package| package.name).collect();
+    let command = format!("apt-get install -y --no-install-recommends {}", names.join(" "));
+    if install && is_root() && find("apt-get").is_some() {
+        for package in &missing {
+            println!("installing {}: {}", package.name, package.why);
+        }
+        apt(&command);
+    }
+    let absent = missing.iter().filter(|package| !(package.present)());
+    Ok(absent
+        .map(|package| format!("{}: not installed ({}); run: sudo {command}", package.name, package.why))
+        .collect())
+}
+
+/// A failure shows itself: it prints, and the packages stay missing.
+fn apt(install: &str) {
+    for command in ["apt-get update -q", install] {
+        let mut apt = child::bounded(900, "sh");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-c", command]);
+        if !matches!(child::show(apt, |_| ()), Ok(End::Succeeded)) {
+            println!("`{command}` failed");
+        }
+    }
+}
+
+/// Where a program is: on the path, or among those of the system, which an ordinary user's path leaves out.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// A Python that can make virtual environments: the system's first, since every user can run that one.
+pub(crate) fn python() -> Option<PathBuf> {
+    let candidates = [Some(Path::new("/usr/bin/python3").to_path_buf()), find("python3")];
+    candidates.into_iter().flatten().find(|python| {
+        let check = Command::new(python).args(["-c", "import venv, ensurepip"]).output();
+        check.is_ok_and(|output| output.status.success())
+    })
+}
+
+/// Whether this process may do what root may.
+pub(crate) fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    uids.split_whitespace().nth(1) == Some("0")
+}

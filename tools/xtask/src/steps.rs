@@ -1,0 +1,65 @@
+//! The steps of the gate. To add one, add one entry to [`STEPS`]; `docs/testing.md` tells what each proves.
+
+/// One step: a cargo command, in words separated by spaces, and what it needs around it.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) cargo: &'static str,
+    pub(crate) env: &'static [(&'static str, &'static str)],
+    /// Runs tests that meet the outside: bring the system packages, a real Kafka, the Python client.
+    pub(crate) outside: bool,
+    /// A build folder of its own, below the common one: other compiler flags would otherwise rebuild everything twice.
+    pub(crate) build: Option<&'static str>,
+    /// Each test program is run through `cargo xtask <this>`.
+    pub(crate) confined: Option<&'static str>,
+    /// Past it the step is ended, and has failed.
+    pub(crate) limit_s: u32,
+}
+
+const PLAIN: Step = Step { name: "", cargo: "", env: &[], outside: false, build: None, confined: None, limit_s: 1_800 };
+
+/// `-Aexplicit-builtin-cfgs-in-flags`: stable compilers do not set `cfg(sanitize)` themselves.
+const THREAD_SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg sanitize=\"thread\"";
+
+/// The chores need cargo and its home, which an ordinary user does not see.
+const CONFINED: &str = "test --workspace --exclude xtask --no-fail-fast -- --show-output";
+
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "fmt", cargo: "fmt --all --check", ..PLAIN },
+    Step { name: "clippy", cargo: "clippy --workspace --all-targets -- -D warnings", ..PLAIN },
+    Step { name: "docs", cargo: "doc --workspace --no-deps", env: &[("RUSTDOCFLAGS", "-D warnings")], ..PLAIN },
+    Step { name: "controls-fit", cargo: "xtask controls --fit", ..PLAIN },
+    Step { name: "tests", cargo: "test --workspace --no-fail-fast -- --show-output", outside: true, ..PLAIN },
+    Step {
+        name: "ordinary-user",
+        cargo: CONFINED,
+        outside: true,
+        confined: Some("as-user"),
+        ..PLAIN
+    },
+    Step {
+        name: "without-uring",
+        cargo: CONFINED,
+        outside: true,
+        confined: Some("without-uring"),
+        ..PLAIN
+    },
+    Step {
+        name: "loom",
+        cargo: "test -p oyez-ring --release --test loom -- --show-output",
+        env: &[("RUSTFLAGS", "--cfg loom")],
+        build: Some("loom"),
+        ..PLAIN
+    },
+    Step {
+        name: "thread-sanitizer",
+        cargo: "test -p oyez-ring --test threads --target host-tuple -- --show-output",
+        env: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", THREAD_SANITIZER)],
+        build: Some("thread-sanitizer"),
+        ..PLAIN
+    },
+    Step {
+        name: "demo",
+        cargo: "run --quiet --package oyez-cli -- demo --messages 200000 --subscribers 3 --format json",
+        ..PLAIN
+    },
+];

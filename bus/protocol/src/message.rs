@@ -284,7 +284,12 @@ messages! {
         time_ns: u64,
         /// How far the topic is recorded.
         durability: Durability,
-    } []
+        /// Id of the topic's schema; 0 without one, and then any message may be published.
+        schema_id: u16,
+    } [
+        /// Ids of the templates that may be published; empty: all of the schema.
+        templates: Vec<u16>,
+    ]
 
     /// Broker: answers `OpenPublisher`; ask again after a pause.
     36 NotGranted {

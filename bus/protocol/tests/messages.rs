@@ -42,6 +42,8 @@ fn samples() -> Vec<Packet> {
             sequence: Sequence(0x2222),
             time_ns: 0x77,
             durability: Durability::Durable,
+            schema_id: 44,
+            templates: vec![1001],
         },
         Message::NotGranted { refusal: Refusal::Taken, pid: 4711, uid: 1000, holder: "other".into() },
         Message::Released { epoch, end: Position(0x1112_0008), sequence: Sequence(0x2233) },

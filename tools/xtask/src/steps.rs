@@ -29,20 +29,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "docs", cargo: "doc --workspace --no-deps", env: &[("RUSTDOCFLAGS", "-D warnings")], ..PLAIN },
     Step { name: "controls-fit", cargo: "xtask controls --fit", ..PLAIN },
     Step { name: "tests", cargo: "test --workspace --no-fail-fast -- --show-output", outside: true, ..PLAIN },
-    Step {
-        name: "ordinary-user",
-        cargo: CONFINED,
-        outside: true,
-        confined: Some("as-user"),
-        ..PLAIN
-    },
-    Step {
-        name: "without-uring",
-        cargo: CONFINED,
-        outside: true,
-        confined: Some("without-uring"),
-        ..PLAIN
-    },
+    Step { name: "ordinary-user", cargo: CONFINED, outside: true, confined: Some("as-user"), ..PLAIN },
+    Step { name: "without-uring", cargo: CONFINED, outside: true, confined: Some("without-uring"), ..PLAIN },
     Step {
         name: "loom",
         cargo: "test -p oyez-ring --release --test loom -- --show-output",

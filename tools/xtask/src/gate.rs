@@ -83,6 +83,9 @@ impl Outside {
 fn run_step(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<(End, Tally)> {
     let mut tally = Tally::default();
     let end = child::show(command(step, scratch, outside)?, |line| tally.read(line))?;
+    if let Some(confined) = &step.confined {
+        tally.skipped.retain(|reason| !reason.contains(confined.expected));
+    }
     match end {
         End::Succeeded if tally.is_empty() => tally = Tally::one_passed(),
         End::Failed(_) if tally.failed == 0 => tally.failed = 1,
@@ -93,9 +96,9 @@ fn run_step(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<(End, T
 
 fn command(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<Command> {
     let mut cargo = child::bounded(step.limit_s, "cargo");
-    if let Some(confined) = step.confined {
+    if let Some(confined) = &step.confined {
         let xtask = std::env::current_exe().map_err(Failure::at("xtask"))?;
-        cargo.arg("--config").arg(format!("target.'cfg(all())'.runner = [{xtask:?}, \"{confined}\", \"--\"]"));
+        cargo.arg("--config").arg(format!("target.'cfg(all())'.runner = [{xtask:?}, {:?}, \"--\"]", confined.through));
     }
     cargo.args(step.cargo.split(' ')).current_dir(places::root()).env("TMPDIR", scratch.path());
     cargo.envs(step.env.iter().copied());

@@ -1,1 +1,35 @@
-//! SBE schema compiler and schema-driven decoder.
+//! SBE schemas as venues write them, compiled to one representation, and messages decoded by it.
+//!
+//! ```text
+//!  XML ──► compile ──► Schema (ir) ──► decode::walk ──► a Visitor: JSON, length, or yours
+//!                                            ▲
+//!  capture ──► framing::pcap ──► framing::b3 ─┘  one SBE message at a time
+//! ```
+//!
+//! * [`Schema::load`] and [`Schema::parse`] compile a schema; errors name file, line, column and remedy.
+//! * [`decode`] walks one message and hands its values to a [`Visitor`], without allocating.
+//! * [`decode_json`] writes the canonical JSON form; [`message_length`] only measures.
+//! * [`framing`] turns captures into messages.
+//!
+//! Foreign bytes are checked here and nowhere else: no function of this crate panics on a message, a capture or a
+//! schema, whatever it holds, and what a message may ask for (depth, entries, memory) is bounded by its own length.
+#![forbid(unsafe_code)]
+
+mod compile;
+mod decode;
+mod error;
+pub mod framing;
+mod ir;
+mod json;
+mod primitive;
+mod value;
+
+pub use decode::{Visitor, decode, message_length};
+pub use error::{DecodeError, Fault, SchemaError};
+pub use ir::{
+    Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,
+    HeaderLayout, Message, Meta, Presence, Schema, Set, Slot, Type, TypeId, ValidValue,
+};
+pub use json::decode_json;
+pub use primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
+pub use value::{Array, Decimal, Text, Timestamp, Value};

@@ -1,0 +1,96 @@
+//! From XML to [`Schema`]: documents and their includes, then types, then messages.
+
+mod constant;
+mod element;
+mod include;
+mod message;
+mod types;
+
+use std::path::Path;
+
+use crate::error::{Fault, SchemaError};
+use crate::ir::{Field, HeaderLayout, Presence, Schema};
+use crate::primitive::ByteOrder;
+use element::Element;
+use include::Texts;
+use types::Types;
+
+/// Nesting of composites, of groups and of includes. Real schemas need three.
+const DEPTH_MAX: u32 = 16;
+/// Values in one composite, those of the composites inside it included.
+const VALUES_MAX: u32 = 4_096;
+/// Bytes of one block or composite: what a block length of 16 bits can say.
+const BLOCK_BYTES_MAX: u32 = u16::MAX as u32;
+
+impl Schema {
+    /// Compiles a schema from its text; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// The first fault found, with its place. `xi:include` is a fault here, since a text has no folder: see
+    /// [`Schema::load`].
+    pub fn parse(xml: &str, origin: &str) -> Result<Schema, SchemaError> {
+        compile(&Texts::of_text(xml, origin))
+    }
+
+    /// Compiles a schema from a file and the files that it includes, which must be in its folder or below.
+    ///
+    /// # Errors
+    /// The first fault found, with its place.
+    pub fn load(path: impl AsRef<Path>) -> Result<Schema, SchemaError> {
+        compile(&Texts::read(path.as_ref())?)
+    }
+}
+
+fn compile(texts: &Texts) -> Result<Schema, SchemaError> {
+    let documents = texts.parse()?;
+    let root = documents.root();
+    if root.name() != "messageSchema" {
+        return Err(root.fault(Fault::NotASchema { found: root.name().to_owned() }));
+    }
+    let id = root.required_number("id")?;
+    let version = root.number("version")?.unwrap_or(0);
+    let byte_order = match root.text("byteOrder") {
+        None | Some("littleEndian") => ByteOrder::Little,
+        Some("bigEndian") => ByteOrder::Big,
+        Some(_) => return Err(root.bad_attribute("byteOrder", "littleEndian or bigEndian")),
+    };
+    let items = documents.items()?;
+    let mut types = Types::declare(&items.types)?;
+    types.compile_all()?;
+    let messages = message::compile_all(&mut types, &items.messages)?;
+    let mut templates: Vec<_> = (0_u32..).zip(&messages).map(|(at, message)| (message.template_id, at)).collect();
+    templates.sort_unstable();
+    let header = header(&mut types, root, byte_order)?;
+    Ok(Schema {
+        package: root.text_or_empty("package"),
+        id,
+        version,
+        semantic_version: root.text_or_empty("semanticVersion"),
+        description: root.text_or_empty("description"),
+        byte_order,
+        types: types.finish(),
+        messages,
+        header,
+        templates,
+    })
+}
+
+/// FIX SBE 1.0, section 3.2.4: the message header is the composite that `headerType` names, or `messageHeader`.
+fn header<'a>(types: &mut Types<'a>, root: Element<'a>, byte_order: ByteOrder) -> Result<HeaderLayout, SchemaError> {
+    const ROLE: &str = "a message header";
+    let type_id = types.resolve(root, root.text("headerType").unwrap_or("messageHeader"))?;
+    let composite = types.composite(root, type_id, ROLE)?;
+    let size_bytes = composite.size_bytes;
+    let constant = |member: &Field| member.meta.name == "schemaId" && member.presence == Presence::Constant;
+    let without_id = composite.members.iter().any(constant);
+    let slot = |member| types.slot(root, type_id, member, ROLE);
+    Ok(HeaderLayout {
+        type_id,
+        size_bytes,
+        byte_order,
+        block_length: slot("blockLength")?,
+        template_id: slot("templateId")?,
+        schema_id: if without_id { None } else { Some(slot("schemaId")?) },
+        version: slot("version")?,
+    })
+}

@@ -1,0 +1,314 @@
+//! Walking one message by its schema.
+//!
+//! ```text
+//! header │ block: fields at offsets, then what a newer writer added │ groups │ data
+//!                                   group: dimension, entries: (block │ groups │ data) × count
+//!                                   data:  length, bytes
+//! ```
+//!
+//! The received block lengths decide where things are, the schema's only what they mean, so that older and newer
+//! writers are read alike (FIX SBE 1.0, section 4): a field is there if the writer's version had it and the block holds
+//! it, and what follows the last known field of a block is skipped.
+
+use crate::error::DecodeError;
+use crate::ir::{Block, Composite, Constant, Content, Data, Encoding, Field, Form, Group, Header, Message};
+use crate::ir::{Presence, Schema, Type};
+use crate::primitive::{ByteOrder, Charset, Number};
+use crate::value::{Array, Decimal, Text, Timestamp, Value};
+
+/// Entries without a single byte that one message may bring: such a group could claim four billion for nothing.
+const EMPTY_ENTRIES_MAX: u32 = 65_535;
+
+/// Takes the values of a message, in the order of the schema. Every method may be left out.
+///
+/// A group or data that the writer's version did not have comes as nothing (`None`), and has no entries.
+pub trait Visitor {
+    /// Are fields wanted? Without them only groups and data are walked.
+    const FIELDS: bool = true;
+
+    /// A message begins.
+    fn message(&mut self, _message: &Message, _header: &Header) {}
+    /// It ends.
+    fn message_end(&mut self) {}
+    /// A field, or a member of a composite, constants included.
+    fn value(&mut self, _field: &Field, _value: Value<'_>) {}
+    /// A composite that is no single value begins; its members follow.
+    fn composite(&mut self, _field: &Field, _composite: &Composite) {}
+    /// It ends.
+    fn composite_end(&mut self) {}
+    /// A group begins. There are bytes for `count` entries, or they are empty and few.
+    fn group(&mut self, _group: &Group, _count: Option<u32>) {}
+    /// An entry begins.
+    fn entry(&mut self) {}
+    /// It ends.
+    fn entry_end(&mut self) {}
+    /// A group ends; not called for one that the writer did not have.
+    fn group_end(&mut self) {}
+    /// Variable data.
+    fn data(&mut self, _data: &Data, _bytes: Option<&[u8]>) {}
+}
+
+/// Hands the values of the message at the start of `bytes` to the visitor, and gives the message's length in bytes.
+///
+/// Allocates nothing. On an error the visitor has seen what came before it.
+///
+/// # Errors
+/// If the bytes are no whole message of this schema.
+pub fn decode<V: Visitor>(schema: &Schema, bytes: &[u8], visitor: &mut V) -> Result<usize, DecodeError> {
+    let header = schema.header().read(bytes)?;
+    if let Some(found) = header.schema_id.filter(|found| *found != schema.id) {
+        return Err(DecodeError::SchemaId { found, expected: schema.id });
+    }
+    let template_id = header.template_id;
+    let message = schema
+        .message_by_template(template_id)
+        .ok_or_else(|| DecodeError::UnknownTemplate { schema: schema.package.clone(), template_id })?;
+    let mut walk = Walk {
+        schema,
+        order: schema.byte_order,
+        bytes,
+        at: schema.header().size_bytes as usize,
+        version: header.version,
+        empty_entries: 0,
+        visitor,
+    };
+    walk.visitor.message(message, &header);
+    walk.block(&message.block, &message.meta.name, header.block_length.into())?;
+    walk.visitor.message_end();
+    Ok(walk.at)
+}
+
+/// The length in bytes of the message at the start of `bytes`, header included.
+///
+/// # Errors
+/// If the bytes are no whole message of this schema.
+pub fn message_length(schema: &Schema, bytes: &[u8]) -> Result<usize, DecodeError> {
+    struct Length;
+    impl Visitor for Length {
+        const FIELDS: bool = false;
+    }
+    decode(schema, bytes, &mut Length)
+}
+
+struct Walk<'m, V> {
+    schema: &'m Schema,
+    order: ByteOrder,
+    bytes: &'m [u8],
+    /// Where the walk is; never beyond the end of `bytes`.
+    at: usize,
+    /// The writer's version.
+    version: u16,
+    empty_entries: u32,
+    visitor: &'m mut V,
+}
+
+impl<'m, V: Visitor> Walk<'m, V> {
+    /// One block of `length` bytes, and the groups and data behind it.
+    fn block(&mut self, block: &'m Block, name: &str, length: usize) -> Result<(), DecodeError> {
+        let bytes = self.take(length, || format!("the block of {name}"))?;
+        if V::FIELDS {
+            block.fields.iter().for_each(|field| self.field(field, bytes));
+        }
+        for group in &block.groups {
+            self.group(group)?;
+        }
+        block.data.iter().try_for_each(|data| self.data(data))
+    }
+
+    /// A field in the bytes of its block, or a member in those of its composite.
+    #[inline]
+    fn field(&mut self, field: &'m Field, container: &'m [u8]) {
+        let value = match self.bytes_of(field, container) {
+            None => Value::Null,
+            Some(bytes) => match self.schema.type_of(field.type_id) {
+                Type::Encoding(encoding) => self.encoded(field, encoding, bytes),
+                Type::Enum(symbols) => match (&field.constant, symbols.primitive.read(self.order, bytes)) {
+                    (Some(Constant::Symbol(index)), _) => {
+                        let value = &symbols.values[*index as usize];
+                        Value::Enum(symbols, value.number, Some(value))
+                    }
+                    (_, Some(number)) => match symbols.value_of(number) {
+                        None if field.presence == Presence::Optional && number == symbols.null => Value::Null,
+                        known => Value::Enum(symbols, number, known),
+                    },
+                    (_, None) => Value::Null,
+                },
+                Type::Set(set) => match set.primitive.read(self.order, bytes) {
+                    Some(Number::UInt(bits)) => Value::Set(set, bits),
+                    _ => Value::Null,
+                },
+                Type::Composite(composite) => match self.single(composite, bytes) {
+                    Some(value) => value,
+                    None => return self.members(field, composite, bytes),
+                },
+            },
+        };
+        self.visitor.value(field, value);
+    }
+
+    /// The bytes of a field; nothing if the writer's version did not have it.
+    ///
+    /// The version alone does not tell: venues add fields without a sinceVersion. So the received block has a say.
+    #[inline]
+    fn bytes_of(&self, field: &Field, container: &'m [u8]) -> Option<&'m [u8]> {
+        match field.meta.since_version <= self.version {
+            true if field.presence == Presence::Constant => Some(&[]),
+            true => container.get(field.offset as usize..field.end() as usize),
+            false => None,
+        }
+    }
+
+    #[inline]
+    fn encoded(&self, field: &'m Field, encoding: &'m Encoding, bytes: &'m [u8]) -> Value<'m> {
+        if let Some(constant) = &field.constant {
+            return constant_value(constant, encoding);
+        }
+        let optional = field.presence == Presence::Optional;
+        match &encoding.content {
+            Content::Number => match encoding.primitive.read(self.order, bytes) {
+                Some(number) if !(optional && number == encoding.null) => timed(field, encoding, number),
+                _ => Value::Null,
+            },
+            Content::Text(charset) => {
+                let null = |byte: &u8| Number::UInt(u64::from(*byte)) == encoding.null;
+                match optional && bytes.iter().all(null) {
+                    true => Value::Null,
+                    false => Value::Text(Text { bytes, charset, padded: true }),
+                }
+            }
+            Content::Bytes => Value::Bytes(bytes),
+            Content::Array => {
+                let null = optional.then_some(encoding.null);
+                Value::Array(Array { bytes, primitive: encoding.primitive, order: self.order, null })
+            }
+        }
+    }
+
+    /// The single value that a composite is, if it is one.
+    fn single(&self, composite: &'m Composite, bytes: &'m [u8]) -> Option<Value<'m>> {
+        let [first, second] = composite.members.as_slice() else { return None };
+        let number = |member| self.number(member, bytes);
+        match composite.form {
+            Form::Plain => None,
+            Form::Timestamp(unit) => Some(match number(first) {
+                Some(count) => Value::Timestamp(Timestamp { count, unit }),
+                None => Value::Null,
+            }),
+            Form::Decimal => match (number(first), number(second)) {
+                (Some(mantissa), Some(exponent)) => {
+                    Some(Value::Decimal(Decimal { mantissa, exponent: i8::try_from(exponent).ok()? }))
+                }
+                // An exponent on the wire says something even then.
+                _ if second.presence == Presence::Constant => Some(Value::Null),
+                _ => None,
+            },
+        }
+    }
+
+    /// The integer that a member is; nothing if it is null or absent.
+    fn number(&self, member: &'m Field, bytes: &'m [u8]) -> Option<i128> {
+        let bytes = self.bytes_of(member, bytes)?;
+        let Type::Encoding(encoding) = self.schema.type_of(member.type_id) else { return None };
+        let number = match &member.constant {
+            Some(Constant::Number(number)) => *number,
+            _ => encoding.primitive.read(self.order, bytes)?,
+        };
+        let null = member.presence == Presence::Optional && number == encoding.null;
+        if null { None } else { number.integer() }
+    }
+
+    fn members(&mut self, field: &'m Field, composite: &'m Composite, bytes: &'m [u8]) {
+        self.visitor.composite(field, composite);
+        composite.members.iter().for_each(|member| self.field(member, bytes));
+        self.visitor.composite_end();
+    }
+
+    fn group(&mut self, group: &'m Group) -> Result<(), DecodeError> {
+        if group.meta.since_version > self.version {
+            self.visitor.group(group, None);
+            return Ok(());
+        }
+        let offset = self.at;
+        let name = &group.meta.name;
+        let dimension = self.take(group.dimension.size_bytes as usize, || format!("the dimension of group {name}"))?;
+        let read = |slot: &crate::ir::Slot| slot.read(self.order, dimension).unwrap_or(u64::MAX);
+        let (length, count) = (read(&group.dimension.block_length), read(&group.dimension.count));
+        let count = self.check_count(group, offset, length, count)?;
+        self.visitor.group(group, Some(count));
+        for _ in 0..count {
+            self.visitor.entry();
+            self.block(&group.block, name, length as usize)?;
+            self.visitor.entry_end();
+        }
+        self.visitor.group_end();
+        Ok(())
+    }
+
+    /// Refuses a count for which there are no bytes, before anybody acts on it.
+    fn check_count(&mut self, group: &Group, offset: usize, length: u64, count: u64) -> Result<u32, DecodeError> {
+        let needed = length.saturating_mul(count);
+        let left = self.bytes.len() - self.at;
+        if needed > left as u64 {
+            let what = format!("{count} entries of {length} bytes in group {}", group.meta.name);
+            return Err(DecodeError::Truncated { what, offset: self.at, needed: needed as usize, left });
+        }
+        // Without a fixed part an entry may still hold groups and data; each takes bytes, and is found to be missing.
+        if length == 0 && group.block.groups.is_empty() && group.block.data.is_empty() {
+            let sum = count.saturating_add(self.empty_entries.into());
+            self.empty_entries = u32::try_from(sum).unwrap_or(u32::MAX);
+            if self.empty_entries > EMPTY_ENTRIES_MAX {
+                let (group, limit) = (group.meta.name.clone(), EMPTY_ENTRIES_MAX);
+                return Err(DecodeError::EmptyEntries { group, offset, limit });
+            }
+        }
+        let what = || format!("{count} entries in group {}", group.meta.name);
+        u32::try_from(count).map_err(|_| DecodeError::Truncated { what: what(), offset, needed: usize::MAX, left })
+    }
+
+    fn data(&mut self, data: &'m Data) -> Result<(), DecodeError> {
+        if data.meta.since_version > self.version {
+            self.visitor.data(data, None);
+            return Ok(());
+        }
+        let what = || format!("data {}", data.meta.name);
+        let composite = self.take(data.start as usize, what)?;
+        let length = data.length.read(self.order, composite).unwrap_or(u64::MAX);
+        let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX), what)?;
+        self.visitor.data(data, Some(bytes));
+        Ok(())
+    }
+
+    /// The next `length` bytes.
+    #[inline]
+    fn take(&mut self, length: usize, what: impl FnOnce() -> String) -> Result<&'m [u8], DecodeError> {
+        match self.bytes[self.at..].get(..length) {
+            Some(bytes) => {
+                self.at += length;
+                Ok(bytes)
+            }
+            None => {
+                let left = self.bytes.len() - self.at;
+                Err(DecodeError::Truncated { what: what(), offset: self.at, needed: length, left })
+            }
+        }
+    }
+}
+
+#[inline]
+fn timed<'a>(field: &Field, encoding: &Encoding, number: Number) -> Value<'a> {
+    match (field.time_unit, number.integer()) {
+        (Some(unit), Some(count)) => Value::Timestamp(Timestamp { count, unit }),
+        _ => Value::number(encoding.primitive, number),
+    }
+}
+
+fn constant_value<'a>(constant: &'a Constant, encoding: &'a Encoding) -> Value<'a> {
+    match (constant, &encoding.content) {
+        (Constant::Number(number), _) => Value::number(encoding.primitive, *number),
+        (Constant::Text(text), _) => {
+            Value::Text(Text { bytes: text.as_bytes(), charset: &Charset::Utf8, padded: false })
+        }
+        // Only fields whose type is an enum have one.
+        (Constant::Symbol(_), _) => Value::Null,
+    }
+}

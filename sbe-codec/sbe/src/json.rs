@@ -1,0 +1,322 @@
+//! The canonical JSON form of a message: compact, keys in the order of the schema, every bit kept. The rules are in
+//! `docs/guide/sbe.md`.
+
+use std::io::Write;
+
+use crate::decode::{Visitor, decode};
+use crate::error::DecodeError;
+use crate::ir::{Composite, Data, Enum, Field, Group, Header, Message, Schema, Set};
+use crate::primitive::{Charset, Number, TimeUnit};
+use crate::value::{Array, Decimal, Text, Timestamp, Value};
+
+/// Appends the message at the start of `bytes` to `out` as JSON, and gives the message's length in bytes.
+///
+/// Allocates only as `out` grows. On an error `out` is as it was.
+///
+/// # Errors
+/// If the bytes are no whole message of this schema.
+///
+/// # Examples
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let schema = oyez_sbe::Schema::parse(
+///     r#"<messageSchema package="example" id="7" version="0">
+///          <types>
+///            <composite name="messageHeader">
+///              <type name="blockLength" primitiveType="uint16"/><type name="templateId" primitiveType="uint16"/>
+///              <type name="schemaId" primitiveType="uint16"/><type name="version" primitiveType="uint16"/>
+///            </composite>
+///          </types>
+///          <message name="Beat" id="1"><field name="number" id="1" type="uint64"/></message>
+///        </messageSchema>"#,
+///     "example.xml",
+/// )?;
+/// let message = [8, 0, 1, 0, 7, 0, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0];
+/// let mut json = Vec::new();
+/// assert_eq!(oyez_sbe::decode_json(&schema, &message, &mut json)?, 16);
+/// assert_eq!(json, br#"{"_t":"Beat","number":"42"}"#);
+/// # Ok(())
+/// # }
+/// ```
+pub fn decode_json(schema: &Schema, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
+    let before = out.len();
+    decode(schema, bytes, &mut Json { out }).inspect_err(|_| out.truncate(before))
+}
+
+struct Json<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl Visitor for Json<'_> {
+    fn message(&mut self, message: &Message, _header: &Header) {
+        self.raw("{\"_t\":\"");
+        self.raw(&message.meta.name);
+        self.raw("\"");
+    }
+
+    fn message_end(&mut self) {
+        self.raw("}");
+    }
+
+    fn value(&mut self, field: &Field, value: Value<'_>) {
+        self.key(&field.meta.name);
+        self.any(value);
+    }
+
+    fn composite(&mut self, field: &Field, _composite: &Composite) {
+        self.key(&field.meta.name);
+        self.raw("{");
+    }
+
+    fn composite_end(&mut self) {
+        self.raw("}");
+    }
+
+    fn group(&mut self, group: &Group, count: Option<u32>) {
+        self.key(&group.meta.name);
+        self.raw(if count.is_some() { "[" } else { "null" });
+    }
+
+    fn entry(&mut self) {
+        self.comma();
+        self.raw("{");
+    }
+
+    fn entry_end(&mut self) {
+        self.raw("}");
+    }
+
+    fn group_end(&mut self) {
+        self.raw("]");
+    }
+
+    fn data(&mut self, data: &Data, bytes: Option<&[u8]>) {
+        self.key(&data.meta.name);
+        match (bytes, &data.charset) {
+            (None, _) => self.raw("null"),
+            (Some(bytes), None) => self.base64(bytes),
+            (Some(bytes), Some(charset)) => self.text(Text { bytes, charset, padded: false }),
+        }
+    }
+}
+
+impl Json<'_> {
+    #[inline]
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// A comma, unless the first thing in an object or array follows.
+    #[inline]
+    fn comma(&mut self) {
+        if !matches!(self.out.last(), Some(b'{' | b'[')) {
+            self.out.push(b',');
+        }
+    }
+
+    /// Names in a schema are letters, digits and `_`, so they stand as they are.
+    #[inline]
+    fn key(&mut self, name: &str) {
+        self.comma();
+        self.raw("\"");
+        self.raw(name);
+        self.raw("\":");
+    }
+
+    #[inline]
+    fn any(&mut self, value: Value<'_>) {
+        match value {
+            Value::Null => self.raw("null"),
+            Value::Int32(number) => self.integer(number),
+            Value::UInt32(number) => self.integer(number),
+            Value::Int64(number) => self.quoted(number),
+            Value::UInt64(number) => self.quoted(number),
+            Value::Float(number) => self.float(number.into(), |out| write!(out, "{number:?}")),
+            Value::Double(number) => self.float(number, |out| write!(out, "{number:?}")),
+            Value::Text(text) => self.text(text),
+            Value::Bytes(bytes) => self.base64(bytes),
+            Value::Array(array) => self.array(array),
+            Value::Enum(symbols, number, known) => match known {
+                Some(value) => self.name(&value.meta.name),
+                None => self.unknown(symbols, number),
+            },
+            Value::Set(set, bits) => self.set(set, bits),
+            Value::Decimal(decimal) => self.decimal(decimal),
+            Value::Timestamp(timestamp) => self.timestamp(timestamp),
+        }
+    }
+
+    #[inline]
+    fn integer(&mut self, number: impl itoa::Integer) {
+        self.raw(itoa::Buffer::new().format(number));
+    }
+
+    /// What may be above 2^53 is a string, since many readers of JSON would round it.
+    #[inline]
+    fn quoted(&mut self, number: impl itoa::Integer) {
+        self.raw("\"");
+        self.integer(number);
+        self.raw("\"");
+    }
+
+    fn name(&mut self, name: &str) {
+        self.raw("\"");
+        self.raw(name);
+        self.raw("\"");
+    }
+
+    /// The shortest decimals that read back as the same float.
+    fn float(&mut self, number: f64, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) {
+        if number.is_nan() {
+            self.raw("\"NaN\"");
+        } else if number.is_infinite() {
+            self.raw(if number > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
+        } else {
+            write(self.out).expect("a Vec takes every write");
+        }
+    }
+
+    fn unknown(&mut self, symbols: &Enum, number: Number) {
+        self.raw("{\"_unknown\":");
+        self.any(Value::number(symbols.primitive, number));
+        self.raw("}");
+    }
+
+    fn array(&mut self, array: Array<'_>) {
+        self.raw("[");
+        for element in array.iter() {
+            self.comma();
+            self.any(element);
+        }
+        self.raw("]");
+    }
+
+    fn set(&mut self, set: &Set, bits: u64) {
+        let mut unknown = bits;
+        self.raw("[");
+        for choice in set.choices.iter().filter(|choice| bits >> choice.bit & 1 == 1) {
+            unknown &= !(1 << choice.bit);
+            self.comma();
+            self.name(&choice.meta.name);
+        }
+        for bit in (0..u64::BITS).filter(|bit| unknown >> bit & 1 == 1) {
+            self.comma();
+            self.raw("{\"_unknown\":");
+            self.integer(bit);
+            self.raw("}");
+        }
+        self.raw("]");
+    }
+
+    /// 1234 × 10^-2 is "12.34", 12 × 10^2 is "12e2": the digits are the mantissa's, so that the scale is kept.
+    fn decimal(&mut self, Decimal { mantissa, exponent }: Decimal) {
+        let mut buffer = itoa::Buffer::new();
+        // Both signs of 64 bits fit, and dividing 64 bits costs a tenth of dividing 128.
+        let magnitude = u64::try_from(mantissa.unsigned_abs()).unwrap_or(u64::MAX);
+        let digits = buffer.format(magnitude);
+        let scale = usize::from(exponent.min(0).unsigned_abs());
+        self.raw(if mantissa < 0 { "\"-" } else { "\"" });
+        let whole = digits.len().saturating_sub(scale);
+        self.raw(if whole == 0 { "0" } else { &digits[..whole] });
+        if scale > 0 {
+            self.raw(".");
+            self.out.resize(self.out.len() + scale.saturating_sub(digits.len()), b'0');
+            self.raw(&digits[whole..]);
+        }
+        if exponent > 0 {
+            self.raw("e");
+            self.integer(exponent);
+        }
+        self.raw("\"");
+    }
+
+    /// RFC 3339 with nine digits of the second, or the bare count outside the years 0 to 9999.
+    fn timestamp(&mut self, Timestamp { count, unit }: Timestamp) {
+        let seconds = count.div_euclid(unit.per_second());
+        let ns = count.rem_euclid(unit.per_second()) * (TimeUnit::Nanosecond.per_second() / unit.per_second());
+        let Some((year, month, day)) = date(seconds.div_euclid(86_400)) else { return self.quoted(count) };
+        let of_day = seconds.rem_euclid(86_400) as u64;
+        let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+        let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
+        let parts = [(1, 4, year), (6, 2, month), (9, 2, day), (12, 2, hour), (15, 2, minute), (18, 2, second)];
+        for (start, length, number) in parts {
+            digits(&mut text[start..start + length], number);
+        }
+        digits(&mut text[21..30], ns as u64);
+        self.out.extend_from_slice(&text);
+    }
+
+    fn text(&mut self, text: Text<'_>) {
+        match (text.unpadded(), text.charset) {
+            (Some(bytes), Charset::Latin1) => {
+                let characters: String = bytes.iter().copied().map(char::from).collect();
+                self.string(&characters);
+            }
+            (Some(bytes), Charset::Utf8) if let Ok(valid) = std::str::from_utf8(bytes) => self.string(valid),
+            _ => {
+                self.raw("{\"_enc\":\"b64\",\"_data\":");
+                self.base64(text.bytes);
+                self.raw("}");
+            }
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.raw("\"");
+        let mut from = 0;
+        let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f);
+        while let Some(at) = text.as_bytes()[from..].iter().position(special) {
+            self.raw(&text[from..from + at]);
+            match text.as_bytes()[from + at] {
+                b'"' => self.raw("\\\""),
+                b'\\' => self.raw("\\\\"),
+                byte => write!(self.out, "\\u{byte:04x}").expect("a Vec takes every write"),
+            }
+            from += at + 1;
+        }
+        self.raw(&text[from..]);
+        self.raw("\"");
+    }
+
+    /// RFC 4648, section 4, padded.
+    fn base64(&mut self, bytes: &[u8]) {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        self.raw("\"");
+        for chunk in bytes.chunks(3) {
+            let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            let mut quad = [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 63) as usize]);
+            quad[chunk.len() + 1..].fill(b'=');
+            self.out.extend_from_slice(&quad);
+        }
+        self.raw("\"");
+    }
+}
+
+/// Writes the number with leading zeros.
+fn digits(out: &mut [u8], mut number: u64) {
+    for place in out.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of a day since 1970 in the Gregorian calendar; nothing outside the years 0 to 9999.
+///
+/// Years begin in March here, so that the day that leap years add is the last (Howard Hinnant's `civil_from_days`).
+fn date(day: i128) -> Option<(u64, u64, u64)> {
+    const YEAR_0: i128 = -719_528;
+    const YEAR_10000: i128 = 2_932_897;
+    if !(YEAR_0..YEAR_10000).contains(&day) {
+        return None;
+    }
+    // One era of 400 years earlier, so that January and February of the year 0 are not before the start.
+    let day = (day + 719_468 + 146_097) as u64;
+    let (era, of_era) = (day / 146_097, day % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2) - 400;
+    Some((year, month, of_year - (153 * from_march + 2) / 5 + 1))
+}

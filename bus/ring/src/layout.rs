@@ -4,9 +4,9 @@ use crate::{Epoch, Position, Sequence};
 
 /// The one unit of ring, journal and index, in bytes. No frame crosses a block's end. (Loom explores every order of
 /// every word, so there a block is as small as the rules allow.)
-pub const BLOCK: u64 = if cfg!(loom) { 128 } else { 64 << 10 };
+pub const BLOCK: u64 = if cfg!(loom) { 256 } else { 64 << 10 };
 /// Bytes from the tail on that are zero whenever a writer is between frames.
-pub const LEAD: u64 = if cfg!(loom) { 16 } else { 2 << 10 };
+pub const LEAD: u64 = if cfg!(loom) { 112 } else { 2 << 10 };
 /// Bytes of a frame before its payload: commit word and publish time.
 pub const FRAME_HEADER: u64 = 16;
 /// The longest message that fits one frame, in bytes: SBE message header and body.

@@ -19,6 +19,7 @@
 //!   W2  if p+n+LEAD > mark: mark.store(.., Relaxed),          R2  copy the words, each load Relaxed
 //!       fence(Release)                                        R3  fence(Acquire)
 //!   W3  if p+n is not zero yet: word[p+n].store(0, Relaxed)   R4  m = mark.load(Relaxed); lapped if m - c > capacity
+//!   W3' a block frame only: fence(Release)
 //!   W4  payload and time, each store Relaxed
 //!   W5  word[p].store(commit, Release)
 //!   W6  zero on, each store Relaxed, up to the tail + LEAD
@@ -32,12 +33,14 @@
 //! R3, so R4 sees that lap's mark, and the copy is thrown away. Nothing is interpreted before R4.
 //! Entering: at a block's start nothing promises a zero, for the writer marks a whole block before it reaches it; so a
 //! block is entered only where its judged block frame carries that very position, the epoch and a right CRC. Otherwise
-//! it is the previous lap's, and the block is not there yet.
+//! it is the previous lap's, and the block is not there yet. Its commit word may still be the previous lap's block
+//! frame while the payload is already the new one's; such a reader has not met W5, so W3' makes sure that it sees the
+//! zero behind the frame all the same (the fence synchronises with R3).
 //! Words are atomic because a plain read that races is undefined even if its result is thrown away; they are loads
 //! only, relaxed, because the reader's mapping is read-only.
 //! Assumed: separate processes that share a mapping obey the same model as threads.
-//! Checked by: `tests/loom.rs`, and `cargo xtask controls`, which shows that each of W2, W3, W5, R1, R3, R4 and the
-//! rule for entering is needed.
+//! Checked by: `tests/loom.rs`, and `cargo xtask controls`, which shows that each of W2, W3, W3', W5, R1, R3, R4 and
+//! the rule for entering is needed.
 #![forbid(unsafe_code)]
 
 mod control;

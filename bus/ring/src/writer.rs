@@ -142,6 +142,8 @@ fn publish(frames: &mut Frames, control: &Control, gate: &mut u64, message: &[u8
     let ahead = frames.tail.position.0 + need + LEAD;
     if ahead > *gate {
         *gate = control.gate().0;
+        // The recorder's loads of what it took come before our stores over it.
+        sync::fence_acquire();
         if ahead > *gate {
             return Offer::BackPressured;
         }
@@ -207,6 +209,10 @@ impl Frames {
         let start = self.tail.position;
         let end = start.plus(frame);
         self.make_way(end);
+        if kind == Kind::Block {
+            // W3': whoever enters by this payload, before its commit, still sees what W3 stored. Pairs with R3.
+            sync::fence_release();
+        }
         // W4: before W5, which releases it.
         self.memory.store(self.offset(start.plus(8)), self.tail.time_ns);
         self.memory.copy_in(self.offset(start.plus(FRAME_HEADER)), payload);

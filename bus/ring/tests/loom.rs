@@ -1,0 +1,147 @@
+//! Every order of every word, on rings of two blocks of 256 bytes: `RUSTFLAGS="--cfg loom" cargo test -p oyez-ring
+//! --release --test loom`. `cargo xtask controls` weakens each step of the ring's argument once and sees a model fail.
+#![cfg(loom)]
+
+mod support;
+
+use loom::thread;
+use oyez_ring::{BLOCK, Epoch, Kind, Offer, Poll, Position, Reader, Sequence, Writer};
+use support::Ring;
+
+const CAPACITY: u64 = 2 * BLOCK;
+/// Five of these fill the first block behind its head; six, and 16 bytes of padding, any other block.
+const SMALL: usize = 16;
+
+fn ring() -> Ring {
+    Ring::new(CAPACITY, Position(0), Sequence(0), Position(u64::MAX))
+}
+
+fn message(sequence: u64, len_bytes: usize) -> Vec<u8> {
+    (0..len_bytes as u64 / 8).flat_map(|word| (sequence << 8 | word).to_le_bytes()).collect()
+}
+
+fn publish(writer: &mut Writer, sequences: std::ops::Range<u64>, len_bytes: usize) {
+    for sequence in sequences {
+        let offer = writer.offer(&message(sequence, len_bytes), 100 + sequence).unwrap();
+        assert!(matches!(offer, Offer::Published(published) if published.sequence == Sequence(sequence)));
+    }
+}
+
+/// Polls `polls` times; every message must be whole, in order, and carry its own time.
+fn read(reader: &mut Reader, polls: usize) -> (Vec<u64>, bool) {
+    let mut got = Vec::new();
+    for _ in 0..polls {
+        match reader.poll().expect("an honest writer's frames are valid") {
+            Poll::Frame(frame) if frame.kind == Kind::Message => {
+                let sequence = frame.sequence.0;
+                assert_eq!(frame.payload, message(sequence, frame.payload.len()), "torn");
+                assert_eq!(frame.time_ns, 100 + sequence, "another frame's time");
+                got.push(sequence);
+            }
+            Poll::Frame(_) | Poll::Empty => {}
+            Poll::Lapped => return (got, true),
+        }
+    }
+    assert!(got.windows(2).all(|pair| pair[0] + 1 == pair[1]), "order: {got:?}");
+    (got, false)
+}
+
+fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.max_branches = 10_000;
+    builder.check(body);
+}
+
+/// Fresh memory: the commit word releases time and payload.
+#[test]
+fn a_frame_that_is_seen_is_whole() {
+    model(3, || {
+        let ring = ring();
+        let (mut writer, view) = (ring.writer(), ring.view());
+        let reader = thread::spawn(move || read(&mut Reader::at(view, Epoch(1), Position(0)), 3));
+        publish(&mut writer, 0..1, SMALL);
+        let (got, lapped) = reader.join().unwrap();
+        assert!(!lapped && got.len() <= 1);
+    });
+}
+
+/// A reader of the last lap's frames, while the writer zeroes its way round: the right frame, or lapped.
+#[test]
+fn a_frame_that_is_wiped_is_lapped_and_never_torn() {
+    model(3, || {
+        let ring = ring();
+        let (mut writer, view) = (ring.writer(), ring.view());
+        publish(&mut writer, 0..14, SMALL);
+        let mut reader = Reader::at(view, Epoch(1), Position(BLOCK));
+        assert!(matches!(reader.poll_any().unwrap(), Poll::Frame(_)));
+        let reader = thread::spawn(move || read(&mut reader, 1));
+        // Marks the next block, and zeroes as far as the header of 5 there.
+        publish(&mut writer, 14..15, 48);
+        assert_eq!(writer.tail().position, Position(2 * BLOCK + 208));
+        let (got, _) = reader.join().unwrap();
+        assert!(got.iter().all(|sequence| *sequence == 5), "{got:?}");
+    });
+}
+
+/// A reader at the tail, on memory that holds the last lap: behind each frame it sees zero or the next commit.
+#[test]
+fn a_reader_at_the_tail_never_meets_the_last_lap() {
+    model(3, || {
+        let ring = ring();
+        let (mut writer, view) = (ring.writer(), ring.view());
+        publish(&mut writer, 0..11, SMALL);
+        let mut reader = Reader::at(view, Epoch(1), Position(2 * BLOCK));
+        let reader = thread::spawn(move || {
+            let read = read(&mut reader, 3);
+            (read, reader.position())
+        });
+        // Longer than what is zeroed ahead, and 2 stands behind it from the last lap.
+        publish(&mut writer, 11..12, 96);
+        assert_eq!(writer.tail().position, Position(2 * BLOCK + 160));
+        let ((got, lapped), after) = reader.join().unwrap();
+        assert!(!lapped && after <= Position(2 * BLOCK + 160), "{got:?}");
+    });
+}
+
+/// A block that is marked, but still holds the last lap, is not there yet; nor is what stands behind its opening.
+#[test]
+fn a_block_is_entered_only_when_it_was_opened() {
+    // Two preemptions find all that three find, in seconds instead of minutes.
+    model(2, || {
+        let ring = ring();
+        let (mut writer, view) = (ring.writer(), ring.view());
+        publish(&mut writer, 0..8, SMALL);
+        // 8 marks and opens the third block, where the first one stands; a reader is there already.
+        let reader = thread::spawn(move || read(&mut Reader::at(view, Epoch(1), Position(2 * BLOCK)), 2).0);
+        publish(&mut writer, 8..9, 104);
+        let got = reader.join().unwrap();
+        assert!(got.iter().all(|sequence| *sequence == 8), "the last lap was delivered: {got:?}");
+    });
+}
+
+/// The gate is the recorder's promise: what it has not taken stands.
+#[test]
+fn a_gated_recorder_is_never_lapped() {
+    model(3, || {
+        let ring = Ring::new(CAPACITY, Position(0), Sequence(0), Position(CAPACITY));
+        let (mut writer, view) = (ring.writer(), ring.view());
+        publish(&mut writer, 0..8, SMALL);
+        let control = ring.control.clone();
+        let recorder = thread::spawn(move || {
+            let mut reader = Reader::at(view, Epoch(1), Position(0));
+            // The Epoch frame and 0 to 4: the first block.
+            let (taken, lapped) = read(&mut reader, 6);
+            assert!(!lapped && reader.position() == Position(BLOCK), "{taken:?}");
+            control.set_gate(Position(BLOCK + CAPACITY));
+            let (rest, lapped) = read(&mut reader, 3);
+            assert!(!lapped);
+            assert_eq!(rest, [5, 6, 7]);
+        });
+        // Back-pressured until the first block was taken, whose memory these two then wipe.
+        let offered = [8, 9].map(|sequence| writer.offer(&message(sequence, 96), 100 + sequence).unwrap());
+        recorder.join().unwrap();
+        let tail = writer.tail().position;
+        assert!(offered.contains(&Offer::BackPressured) || tail > Position(CAPACITY), "{offered:?}");
+    });
+}

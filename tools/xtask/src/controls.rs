@@ -198,7 +198,7 @@ impl Tree {
     fn cargo(&self, control: &Control, arguments: &str) -> Command {
         let mut cargo = child::bounded(LIMIT_S, "cargo");
         cargo.arg("test").args(arguments.split_whitespace()).current_dir(&self.copy);
-        cargo.env("CARGO_TARGET_DIR", self.copy.with_extension("target")).envs(&control.env);
+        cargo.env("CARGO_TARGET_DIR", self.copy.with_file_name("target")).envs(&control.env);
         cargo
     }
 }

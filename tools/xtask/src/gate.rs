@@ -105,9 +105,6 @@ fn command(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<Command>
     if step.outside {
         cargo.envs(outside.env.iter().cloned());
     }
-    if let Some(build) = step.build {
-        cargo.env("CARGO_TARGET_DIR", places::target().join(build));
-    }
     Ok(cargo)
 }
 

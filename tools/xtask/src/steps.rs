@@ -7,8 +7,6 @@ pub(crate) struct Step {
     pub(crate) env: &'static [(&'static str, &'static str)],
     /// Runs tests that meet the outside: bring the system packages, a real Kafka, the Python client.
     pub(crate) outside: bool,
-    /// A build folder of its own, below the common one: other compiler flags would otherwise rebuild everything twice.
-    pub(crate) build: Option<&'static str>,
     pub(crate) confined: Option<Confined>,
     /// Past it the step is ended, and has failed.
     pub(crate) limit_s: u32,
@@ -22,7 +20,7 @@ pub(crate) struct Confined {
     pub(crate) expected: &'static str,
 }
 
-const PLAIN: Step = Step { name: "", cargo: "", env: &[], outside: false, build: None, confined: None, limit_s: 1_800 };
+const PLAIN: Step = Step { name: "", cargo: "", env: &[], outside: false, confined: None, limit_s: 1_800 };
 
 /// Words are moved one by one, since the sanitizer does not see into the assembly that moves many.
 const THREAD_SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg plain_words";
@@ -54,7 +52,6 @@ pub(crate) const STEPS: &[Step] = &[
         name: "loom",
         cargo: "test -p oyez-ring --release --test loom -- --show-output",
         env: &[("RUSTFLAGS", "--cfg loom")],
-        build: Some("loom"),
         ..PLAIN
     },
     Step {
@@ -67,7 +64,6 @@ pub(crate) const STEPS: &[Step] = &[
             ("TSAN_OPTIONS", "suppressions=../../tools/xtask/thread-sanitizer.supp"),
             ("OYEZ_TORTURE_MESSAGES", "1000000"),
         ],
-        build: Some("thread-sanitizer"),
         ..PLAIN
     },
     Step {

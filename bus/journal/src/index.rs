@@ -1,0 +1,72 @@
+//! A segment's slots, read at once.
+
+use crate::layout::{Geometry, SLOT_BYTES, header};
+use crate::slot::Slot;
+use crate::{Epochs, JournalId};
+use oyez_io::{Buffer, DISK_BLOCK, file};
+use oyez_ring::{BLOCK, Position};
+use std::fs::File;
+use std::io;
+
+/// What a segment says of its blocks; slots that do not verify are left out, and counted.
+pub(crate) struct Index {
+    base: Position,
+    pub(crate) header_is_whole: bool,
+    slots: Vec<Option<Slot>>,
+    open: [Option<Slot>; 2],
+    /// Blocks whose slots are neither zero nor whole; for those of the open pair, the segment's first block.
+    pub(crate) damaged: Vec<Position>,
+}
+
+impl Index {
+    /// Reads a segment's header and slots: kilobytes.
+    pub(crate) fn read(file: &File, geometry: Geometry, id: JournalId, base: Position) -> io::Result<Index> {
+        let len_bytes = (geometry.file_bytes() - geometry.header_at()) as usize;
+        let mut buffer = Buffer::new(len_bytes);
+        let bytes = file::read_at(file, geometry.header_at(), len_bytes, &mut buffer)?;
+        let header_is_whole = bytes.starts_with(&header(id, geometry, base));
+        let mut damaged = Vec::new();
+        let mut judge = |bytes: &[u8], of: Position, fits: &dyn Fn(&Slot) -> bool| {
+            let slot = Slot::decode(bytes, id).filter(fits);
+            if slot.is_none() && bytes.iter().any(|byte| *byte != 0) {
+                damaged.push(of);
+            }
+            slot
+        };
+        let open = [1, 2].map(|page| {
+            let bytes = &bytes[page * DISK_BLOCK..][..SLOT_BYTES];
+            judge(bytes, base, &|slot| geometry.base(slot.block()) == base)
+        });
+        let bytes = &bytes[3 * DISK_BLOCK..];
+        let slots = (0..geometry.blocks() as usize).map(|number| {
+            let block = base.plus(number as u64 * BLOCK);
+            judge(&bytes[number * SLOT_BYTES..][..SLOT_BYTES], block, &|slot| slot.block() == block)
+        });
+        let slots = slots.collect();
+        Ok(Index { base, header_is_whole, slots, open, damaged })
+    }
+
+    /// All slots that `epochs` accepts.
+    pub(crate) fn accepted<'i>(&'i self, epochs: &'i Epochs) -> impl Iterator<Item = &'i Slot> {
+        self.all().filter(|slot| epochs.accepts(slot))
+    }
+
+    /// All whole slots, of whichever epoch.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().chain(&self.open).flatten()
+    }
+
+    /// The accepted slots of one block, the furthest first.
+    pub(crate) fn of_block(&self, block: Position, epochs: &Epochs) -> Vec<Slot> {
+        let number = ((block.0 - self.base.0) / BLOCK) as usize;
+        let candidates = self.slots[number..=number].iter().chain(&self.open).flatten();
+        let mut slots: Vec<Slot> = candidates.filter(|s| s.block() == block && epochs.accepts(s)).copied().collect();
+        slots.sort_by_key(|slot| std::cmp::Reverse(slot.end));
+        slots
+    }
+
+    /// The slot that stands at the block's own place.
+    pub(crate) fn at(&self, block: Position) -> Option<&Slot> {
+        self.slots[((block.0 - self.base.0) / BLOCK) as usize].as_ref()
+    }
+}

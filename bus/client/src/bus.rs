@@ -1,0 +1,185 @@
+//! The way in: a connection to a broker, or a bus within one process.
+
+use crate::connection::Link;
+use crate::in_process::{InProcess, Topic};
+use crate::partition::Attached;
+use crate::subscriber::SubscriberBuilder;
+use crate::{BusError, PublishError, Publisher, TopicInfo};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long after a refusal a publisher asks again: the owner's death frees a partition within about a millisecond.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
+
+/// How to connect to a broker.
+#[derive(Clone, Debug)]
+pub struct Connect {
+    pub(crate) socket: PathBuf,
+    pub(crate) name: String,
+    pub(crate) timeout: Duration,
+}
+
+impl Connect {
+    /// Over the broker's Unix socket.
+    pub fn new(socket: impl AsRef<Path>) -> Connect {
+        let program = std::env::args_os().next().map(PathBuf::from);
+        let name =
+            program.as_deref().and_then(Path::file_name).map_or_else(String::new, |name| name.display().to_string());
+        Connect { socket: socket.as_ref().to_owned(), name, timeout: Duration::from_secs(5) }
+    }
+
+    /// What this process is called in the broker's reports; the program's name unless said.
+    pub fn name(mut self, name: &str) -> Connect {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// How long one request may take, connecting included; 5 s unless said.
+    pub fn timeout(mut self, timeout: Duration) -> Connect {
+        self.timeout = timeout;
+        self
+    }
+}
+
+/// A bus. Clones are the same bus; the connection goes with the last of them and of what was opened on it.
+///
+/// Behind a connection stands one thread, which notices when the broker goes away, connects again when it is back,
+/// claims again what publishers own, and learns what subscribers need to know.
+#[derive(Clone)]
+pub struct Bus(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Broker(Arc<Link>),
+    InProcess(Arc<InProcess>),
+}
+
+impl Bus {
+    /// Connects to a broker.
+    ///
+    /// # Errors
+    /// [`BusError`]: nobody listens there within the timeout, or it speaks another version.
+    pub fn connect(connect: Connect) -> Result<Bus, BusError> {
+        Ok(Bus(Kind::Broker(Link::open(connect)?)))
+    }
+
+    /// A bus within this process, with these topics: for unit tests. Nothing is recorded.
+    ///
+    /// # Errors
+    /// [`BusError::Declaration`].
+    pub fn in_process(topics: &[Topic]) -> Result<Bus, BusError> {
+        Ok(Bus(Kind::InProcess(Arc::new(InProcess::new(topics)?))))
+    }
+
+    /// All topics that the catalog declares.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub fn topics(&self) -> Result<Vec<TopicInfo>, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.topics(),
+            Kind::InProcess(bus) => Ok(bus.topics()),
+        }
+    }
+
+    /// One topic, as it is declared and as it stands.
+    ///
+    /// # Errors
+    /// [`BusError`]: there is none of that name.
+    pub fn describe(&self, topic: &str) -> Result<TopicInfo, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.describe(topic),
+            Kind::InProcess(bus) => bus.describe(topic),
+        }
+    }
+
+    /// The schema of a topic, as XML.
+    ///
+    /// # Errors
+    /// [`BusError`]: the topic has none.
+    pub fn schema_xml(&self, topic: &str) -> Result<String, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.schema_xml(topic),
+            Kind::InProcess(bus) => {
+                bus.describe(topic)?;
+                let what = "an in-process bus keeps ids, not schemas; load the schema's file in the test";
+                Err(BusError::Declaration { topic: topic.to_owned(), what })
+            }
+        }
+    }
+
+    /// A publisher of this topic: to be opened.
+    pub fn publisher(&self, topic: &str) -> PublisherBuilder {
+        PublisherBuilder { bus: self.clone(), topic: topic.to_owned(), partition: 0, wait: Duration::ZERO }
+    }
+
+    /// A subscriber: to be given topics, and opened.
+    pub fn subscriber(&self) -> SubscriberBuilder {
+        SubscriberBuilder::new(self.clone())
+    }
+
+    pub(crate) fn attach(&self, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.attach(topic, partition),
+            Kind::InProcess(bus) => bus.attach(topic, partition),
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        match &self.0 {
+            Kind::Broker(link) => link.timeout(),
+            Kind::InProcess(_) => Duration::from_secs(5),
+        }
+    }
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self.0 {
+            Kind::Broker(_) => "Bus(broker)",
+            Kind::InProcess(_) => "Bus(in process)",
+        })
+    }
+}
+
+/// Which partition to own, and how long to wait for it: made by [`Bus::publisher`].
+#[must_use = "a publisher is opened with `open`"]
+pub struct PublisherBuilder {
+    bus: Bus,
+    topic: String,
+    partition: u16,
+    wait: Duration,
+}
+
+impl PublisherBuilder {
+    /// Another partition than 0.
+    pub fn partition(mut self, partition: u16) -> PublisherBuilder {
+        self.partition = partition;
+        self
+    }
+
+    /// Asks again and again, for so long, while the partition has another owner or the broker is away.
+    pub fn wait(mut self, timeout: Duration) -> PublisherBuilder {
+        self.wait = timeout;
+        self
+    }
+
+    /// Becomes the owner.
+    ///
+    /// # Errors
+    /// [`PublishError::NotGranted`] says who owns it; [`PublishError::Bus`]: an unknown topic, no right to it, no answer.
+    pub fn open(self) -> Result<Publisher, PublishError> {
+        let deadline = Instant::now() + self.wait;
+        loop {
+            let answer = match &self.bus.0 {
+                Kind::Broker(link) => link.publisher(&self.topic, self.partition),
+                Kind::InProcess(bus) => bus.publisher(&self.topic, self.partition),
+            };
+            match answer {
+                Err(error) if error.is_retriable() && Instant::now() < deadline => std::thread::sleep(ASK_AGAIN),
+                answer => return answer,
+            }
+        }
+    }
+}

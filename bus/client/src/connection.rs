@@ -1,0 +1,221 @@
+//! The connection to a broker: requests with a deadline on this side, and a thread that keeps it up on the other.
+//!
+//! Nothing on the way of a message waits for this thread. A publisher looks at one word to learn that it has news for
+//! it, a cursor at another.
+
+mod attendant;
+mod owned;
+mod reading;
+
+use crate::partition::{Attached, Facts, Partition};
+use crate::publisher::Granted;
+use crate::topic::Templates;
+use crate::{BusError, Connect, Durability, PublishError, Publisher, TopicInfo};
+use attendant::{Attendant, Command, Request};
+use owned::{Owned, Ownership, map_owned};
+use oyez_journal::JournalId;
+use oyez_protocol::{Message, Received, Refusal};
+use oyez_ring::{Tail, Writer};
+use reading::Reading;
+use rustix::event::{EventfdFlags, eventfd};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a request waits before it is made again, the broker being away.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
+
+/// One process's connection to one broker, shared by all that was opened on it.
+pub(crate) struct Link {
+    commands: Mutex<Option<Sender<Command>>>,
+    wake: Arc<Wake>,
+    socket: String,
+    timeout: Duration,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Wakes the connection's thread, which sleeps in `poll`.
+pub(crate) struct Wake(OwnedFd);
+
+impl Wake {
+    fn new() -> std::io::Result<Arc<Wake>> {
+        Ok(Arc::new(Wake(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// It wakes once for any number of calls.
+    pub(crate) fn wake(&self) {
+        // Full means that it has not woken since the last 2^64 calls: it will.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    fn drain(&self) {
+        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
+    }
+}
+
+impl Link {
+    pub(crate) fn open(connect: Connect) -> Result<Arc<Link>, BusError> {
+        let (socket, timeout) = (connect.socket.display().to_string(), connect.timeout);
+        let system = |step| move |source| BusError::System { topic: "(connection)".to_owned(), step, source };
+        let wake = Wake::new().map_err(system("make an eventfd"))?;
+        let (commands, orders) = mpsc::channel();
+        let mut attendant = Attendant::new(connect, Arc::clone(&wake), orders);
+        attendant.connect_before(Instant::now() + timeout)?;
+        let thread = std::thread::Builder::new().name("oyez-client".to_owned()).spawn(move || attendant.run());
+        let thread = Some(thread.map_err(system("start the connection's thread"))?);
+        Ok(Arc::new(Link { commands: Mutex::new(Some(commands)), wake, socket, timeout, thread }))
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn topics(&self) -> Result<Vec<TopicInfo>, BusError> {
+        let mut topics = Vec::new();
+        loop {
+            let index = topics.len() as u16;
+            let answer = self.request("DescribeTopicAt", Message::DescribeTopicAt { index })?;
+            let (info, count) = told("DescribeTopicAt", answer)?;
+            topics.push(info);
+            if topics.len() >= usize::from(count) {
+                return Ok(topics);
+            }
+        }
+    }
+
+    pub(crate) fn describe(&self, topic: &str) -> Result<TopicInfo, BusError> {
+        let message = Message::DescribeTopic { partition: 0, topic: topic.to_owned() };
+        Ok(told("DescribeTopic", self.request("DescribeTopic", message)?)?.0)
+    }
+
+    pub(crate) fn schema_xml(&self, topic: &str) -> Result<String, BusError> {
+        let mut answer = self.request("OpenSchema", Message::OpenSchema { topic: topic.to_owned() })?;
+        let Some(file) = answer.descriptors.pop() else { return Err(unexpected("OpenSchema", &answer)) };
+        let mut text = String::new();
+        let read = File::from(file).read_to_string(&mut text);
+        read.map_err(|source| BusError::System { topic: topic.to_owned(), step: "read its schema", source })?;
+        Ok(text)
+    }
+
+    pub(crate) fn attach(self: &Arc<Link>, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
+        let info = self.describe(topic)?;
+        let message = Message::OpenSubscriber { partition, topic: topic.to_owned() };
+        let answer = self.request("OpenSubscriber", message)?;
+        let Message::Subscribed { journal, segment_bytes, earliest, durability, .. } = answer.packet.message else {
+            return Err(unexpected("OpenSubscriber", &answer));
+        };
+        let link = Arc::clone(self);
+        let facts = Facts { earliest, ..Facts::default() };
+        let known = Partition::new(facts, Some(Box::new(move || link.wake.wake())));
+        self.command(Command::Read(Reading::new(topic, partition, journal, segment_bytes, &known)));
+        let is_recorded = Durability::from(durability) > Durability::Published && segment_bytes > 0;
+        Ok((info, Attached::new(known, is_recorded.then_some((JournalId(journal), segment_bytes)))))
+    }
+
+    pub(crate) fn publisher(self: &Arc<Link>, topic: &str, partition: u16) -> Result<Publisher, PublishError> {
+        let open = Message::OpenPublisher { partition, topic: topic.to_owned() };
+        let offer = self.request("OpenPublisher", open)?;
+        let (epoch, capacity) = match offer.packet.message {
+            Message::RingOffer { epoch, capacity, .. } => (epoch, capacity),
+            Message::NotGranted { refusal, pid, uid, holder } => {
+                let why = why_not(refusal, pid, uid, &holder);
+                return Err(PublishError::NotGranted { topic: topic.to_owned(), partition, why });
+            }
+            _ => return Err(unexpected("OpenPublisher", &offer).into()),
+        };
+        // Declared before the memory, so dropped after it: the broker hears of the end when nothing is mapped any more.
+        let owned = Owned::new(topic, partition, epoch, Arc::clone(&self.wake));
+        let (memory, control) = map_owned(topic, capacity, offer.descriptors)?;
+        let request = Request {
+            message: Message::Mapped { partition, epoch, topic: topic.to_owned() },
+            correlation: Some(offer.packet.correlation),
+            owned: Arc::downgrade(&owned),
+        };
+        let granted = self.once("Mapped", request, Instant::now() + self.timeout)?;
+        let Message::Granted { position, sequence, time_ns, durability, schema_id, templates, .. } =
+            granted.packet.message
+        else {
+            return Err(unexpected("Mapped", &granted).into());
+        };
+        let tail = Tail { position, sequence, time_ns };
+        Ok(Publisher::new(Granted {
+            topic: topic.into(),
+            epoch,
+            durability: durability.into(),
+            templates: Templates { schema_id, template_ids: templates },
+            writer: Writer::new(memory, capacity, control, epoch, tail),
+            signal: owned.signal(),
+            ownership: Box::new(Ownership::new(owned, Arc::clone(self))),
+        }))
+    }
+
+    /// Asks, and asks again where the broker went away in between, until the timeout.
+    fn request(&self, name: &'static str, message: Message) -> Result<Received, BusError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let request = Request { message: message.clone(), correlation: None, owned: Weak::new() };
+            match self.once(name, request, deadline) {
+                Err(BusError::Away { .. }) if Instant::now() < deadline => std::thread::sleep(ASK_AGAIN),
+                answer => return answer,
+            }
+        }
+    }
+
+    fn once(&self, name: &'static str, request: Request, deadline: Instant) -> Result<Received, BusError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.command(Command::Request(request, reply));
+        let received = match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(received) => received?,
+            Err(RecvTimeoutError::Timeout) => {
+                let (socket, timeout_ms) = (self.socket.clone(), self.timeout.as_millis());
+                return Err(BusError::Timeout { request: name, socket, timeout_ms });
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(BusError::Away { socket: self.socket.clone() }),
+        };
+        match received.packet.message {
+            Message::Failure { code, text } => Err(BusError::Refused { code, text }),
+            _ => Ok(received),
+        }
+    }
+
+    fn command(&self, command: Command) {
+        if let Some(commands) = &*self.commands.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Where the thread is gone, its end of the reply is too, and the caller sees that.
+            let _ = commands.send(command);
+        }
+        self.wake.wake();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.wake.wake();
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // It only panics where a lock of ours was poisoned by a panic that was reported already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn told(request: &'static str, answer: Received) -> Result<(TopicInfo, u16), BusError> {
+    let name = answer.packet.message.name();
+    TopicInfo::told(answer.packet.message).ok_or(BusError::Answer { request, answer: name })
+}
+
+fn unexpected(request: &'static str, answer: &Received) -> BusError {
+    BusError::Answer { request, answer: answer.packet.message.name() }
+}
+
+fn why_not(refusal: Refusal, pid: u32, uid: u32, holder: &str) -> String {
+    match refusal {
+        Refusal::Taken => format!("owned by {holder} (process {pid}, user {uid})"),
+        Refusal::Ending => format!("its last owner's epoch is ending (process {pid} still maps its memory)"),
+        Refusal::Preparing => "the broker is still preparing a ring".to_owned(),
+        Refusal::Offered => "it is being granted to another publisher".to_owned(),
+    }
+}

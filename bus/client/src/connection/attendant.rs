@@ -1,0 +1,289 @@
+//! The connection's thread: sends requests, hands out answers, connects again when the broker is back.
+
+use super::owned::{Owned, map_control};
+use super::reading::{Reading, Step};
+use super::{Wake, unexpected};
+use crate::publisher::News;
+use crate::{BusError, Connect};
+use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received, VERSION};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// The first and the longest pause between two attempts to connect again.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// What the callers' side wants.
+pub(super) enum Command {
+    Request(Request, SyncSender<Result<Received, BusError>>),
+    /// A partition is read from now on.
+    Read(Reading),
+    /// The publisher itself releases this.
+    Forget(Weak<Owned>),
+}
+
+/// Something to be said, and what to do with the answer beside passing it on.
+pub(super) struct Request {
+    pub(super) message: Message,
+    /// The correlation of an earlier answer, where this belongs to it.
+    pub(super) correlation: Option<u64>,
+    /// What a `Granted` in answer makes owned.
+    pub(super) owned: Weak<Owned>,
+}
+
+/// Who waits for an answer.
+enum Waiter {
+    Caller(SyncSender<Result<Received, BusError>>, Weak<Owned>),
+    Reclaim(Weak<Owned>),
+    /// The reading of that number.
+    Reading(u64, Step),
+    /// Nobody: a release that is not waited for.
+    Nobody,
+}
+
+/// An epoch that is owned, and what gives it back once its publisher is gone.
+struct Claim {
+    owned: Weak<Owned>,
+    release: Message,
+}
+
+pub(super) struct Attendant {
+    connect: Connect,
+    connection: Option<Connection>,
+    wake: Arc<Wake>,
+    commands: Receiver<Command>,
+    correlation: u64,
+    waiters: HashMap<u64, Waiter>,
+    claims: Vec<Claim>,
+    readings: HashMap<u64, Reading>,
+    reading_number: u64,
+    pause: Duration,
+}
+
+impl Attendant {
+    pub(super) fn new(connect: Connect, wake: Arc<Wake>, commands: Receiver<Command>) -> Attendant {
+        Attendant {
+            connect,
+            connection: None,
+            wake,
+            commands,
+            correlation: 0,
+            waiters: HashMap::new(),
+            claims: Vec::new(),
+            readings: HashMap::new(),
+            reading_number: 0,
+            pause: PAUSE_MIN,
+        }
+    }
+
+    /// Tries until the deadline; the first connection, before there is a thread.
+    pub(super) fn connect_before(&mut self, deadline: Instant) -> Result<(), BusError> {
+        loop {
+            match self.try_connect(deadline) {
+                Err(error) if error.is_retriable() && Instant::now() < deadline => std::thread::sleep(PAUSE_MAX),
+                answer => return answer,
+            }
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        while self.obey() {
+            self.sweep();
+            match self.connection {
+                Some(_) => self.attend(),
+                None => self.reconnect(),
+            }
+        }
+    }
+
+    fn try_connect(&mut self, deadline: Instant) -> Result<(), BusError> {
+        let connection = Connection::connect(&self.connect.socket)?;
+        let hello = Message::Hello { version: VERSION, name: self.connect.name.clone() };
+        let answer = connection.request(self.next_correlation(), hello, deadline, |_| ())?;
+        match answer.packet.message {
+            Message::Welcome { .. } => {
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Message::Failure { code, text } => Err(BusError::Refused { code, text }),
+            _ => Err(unexpected("Hello", &answer)),
+        }
+    }
+
+    /// The broker may be back: states what is owned first, for what is not claimed ends.
+    fn reconnect(&mut self) {
+        if self.try_connect(Instant::now() + self.connect.timeout).is_err() {
+            self.sleep(Some(self.pause));
+            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            return;
+        }
+        self.pause = PAUSE_MIN;
+        for Claim { owned, .. } in std::mem::take(&mut self.claims) {
+            if let Some(held) = owned.upgrade() {
+                let (partition, epoch, topic) = (held.partition, held.epoch, held.topic.clone());
+                self.say(Message::Reclaim { partition, epoch, topic }, Waiter::Reclaim(owned));
+            }
+        }
+        self.readings.values_mut().for_each(Reading::begin_again);
+    }
+
+    /// One turn: what readers want, then what the broker says.
+    fn attend(&mut self) {
+        self.ask_for_readings();
+        let pause = self.readings.values().filter_map(Reading::pause).min();
+        self.sleep(pause);
+        while let Some(connection) = &self.connection {
+            match connection.try_receive() {
+                Ok(Some(received)) => self.hear(received),
+                Ok(None) => break,
+                Err(_) => self.hang_up(),
+            }
+        }
+    }
+
+    /// Everybody who waits is told; what is owned and read stays, for the next connection.
+    fn hang_up(&mut self) {
+        self.connection = None;
+        let socket = self.connect.socket.display().to_string();
+        for waiter in std::mem::take(&mut self.waiters).into_values() {
+            match waiter {
+                // A caller that has given up needs no answer.
+                Waiter::Caller(reply, _) => drop(reply.try_send(Err(BusError::Away { socket: socket.clone() }))),
+                Waiter::Reclaim(owned) => self.own(owned),
+                Waiter::Reading(..) | Waiter::Nobody => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, received: Received) {
+        match self.waiters.remove(&received.packet.correlation) {
+            Some(Waiter::Caller(reply, owned)) => {
+                if let Message::Granted { .. } = received.packet.message {
+                    self.own(owned);
+                }
+                drop(reply.try_send(Ok(received)));
+            }
+            Some(Waiter::Reclaim(owned)) => self.reclaimed(owned, received),
+            Some(Waiter::Reading(number, step)) => {
+                if let Some(reading) = self.readings.get_mut(&number) {
+                    reading.answered(step, received);
+                }
+            }
+            // `Closing` asks owners to release: the control page tells them so with their next publish.
+            Some(Waiter::Nobody) | None => {}
+        }
+    }
+
+    fn own(&mut self, owned: Weak<Owned>) {
+        if let Some(held) = owned.upgrade() {
+            self.claims.push(Claim { release: held.release_message(), owned });
+        }
+    }
+
+    fn reclaimed(&mut self, weak: Weak<Owned>, received: Received) {
+        let Some(owned) = weak.upgrade() else { return };
+        let news = match received.packet.message {
+            Message::Reclaimed { .. } => match received.descriptors.first() {
+                Some(page) => map_control(&owned.topic, page).map(News::Control).map_err(|error| error.to_string()),
+                None => Err("the broker handed out no control page".to_owned()),
+            },
+            Message::Failure { text, .. } => Err(text),
+            other => Err(format!("the broker answered Reclaim with {}", other.name())),
+        };
+        if let Ok(News::Control(_)) = news {
+            self.own(weak);
+        }
+        owned.tell(news.unwrap_or_else(News::Lost));
+    }
+
+    /// Takes commands; `false` when nobody is left who could give one.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Request(request, reply)) => self.ask(request, reply),
+                Ok(Command::Read(reading)) => {
+                    self.reading_number += 1;
+                    self.readings.insert(self.reading_number, reading);
+                }
+                Ok(Command::Forget(weak)) => self.claims.retain(|claim| !claim.owned.ptr_eq(&weak)),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn ask(&mut self, request: Request, reply: SyncSender<Result<Received, BusError>>) {
+        let correlation = request.correlation.unwrap_or_else(|| self.next_correlation());
+        let sent = self.send(correlation, request.message);
+        match sent {
+            Ok(()) => drop(self.waiters.insert(correlation, Waiter::Caller(reply, request.owned))),
+            Err(error) => drop(reply.try_send(Err(error))),
+        }
+    }
+
+    /// Releases what no publisher holds any more, and forgets what nobody reads.
+    fn sweep(&mut self) {
+        self.readings.retain(|_, reading| reading.is_read());
+        let gone = |claim: &mut Claim| claim.owned.strong_count() == 0;
+        let released: Vec<Claim> = self.claims.extract_if(.., gone).collect();
+        released.into_iter().for_each(|claim| self.say(claim.release, Waiter::Nobody));
+    }
+
+    /// Says what readings have to say: by what they were told, or by what their cursors want.
+    fn ask_for_readings(&mut self) {
+        let numbers: Vec<u64> = self.readings.keys().copied().collect();
+        for number in numbers {
+            while let Some((message, step)) = self.readings.get_mut(&number).and_then(Reading::next_want) {
+                self.say(message, Waiter::Reading(number, step));
+            }
+        }
+    }
+
+    /// What cannot be said now is said after the next connection: the broker hangs up on who does not read.
+    fn say(&mut self, message: Message, waiter: Waiter) {
+        let correlation = self.next_correlation();
+        self.waiters.insert(correlation, waiter);
+        if self.send(correlation, message).is_err() {
+            self.hang_up();
+        }
+    }
+
+    fn send(&mut self, correlation: u64, message: Message) -> Result<(), BusError> {
+        let away = || BusError::Away { socket: self.connect.socket.display().to_string() };
+        let connection = self.connection.as_ref().ok_or_else(away)?;
+        match connection.send(&Packet { correlation, message }, &[]) {
+            Err(ConnectionError::HungUp) => Err(away()),
+            sent => Ok(sent?),
+        }
+    }
+
+    fn next_correlation(&mut self) -> u64 {
+        self.correlation += 1;
+        self.correlation
+    }
+
+    /// Until the broker says something, somebody here wants something, or the time is over.
+    fn sleep(&mut self, at_most: Option<Duration>) {
+        let timeout = at_most.and_then(|pause| Timespec::try_from(pause).ok());
+        let wake = PollFd::new(&self.wake.0, PollFlags::IN);
+        // Interrupted is as good as woken: the next turn looks at everything.
+        let _ = match &self.connection {
+            Some(connection) => {
+                let socket = PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN);
+                poll(&mut [wake, socket], timeout.as_ref())
+            }
+            None => poll(&mut [wake], timeout.as_ref()),
+        };
+        self.wake.drain();
+    }
+}
+
+/// Whether the same request may be answered otherwise a little later.
+pub(super) fn passes(code: FailureCode) -> bool {
+    use FailureCode::{Broker, Closing, NoDescriptor, NoMemory, TooManyRequests};
+    matches!(code, Broker | Closing | NoDescriptor | NoMemory | TooManyRequests)
+}

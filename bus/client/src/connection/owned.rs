@@ -1,0 +1,125 @@
+//! What the connection's thread and a publisher share: that an epoch is owned, and what becomes of it.
+
+use super::{Command, Link, Wake};
+use crate::publisher::News;
+use crate::{BusError, publisher};
+use oyez_mem::memory::{MemoryError, check_reader, check_size};
+use oyez_protocol::Message;
+use oyez_ring::{BLOCK, Control, Epoch, Memory, Region, RegionMut, Tail};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Beyond this no ring is: a broker that says so is not sound, and the address space would not hold it.
+const CAPACITY_BYTES_MAX: u64 = 1 << 40;
+
+/// An epoch owned by a publisher of this process. The thread holds it weakly: when it is gone, so are the publisher and
+/// its mapping, and the epoch is released.
+pub(super) struct Owned {
+    pub(super) topic: String,
+    pub(super) partition: u16,
+    pub(super) epoch: Epoch,
+    signal: Arc<AtomicU64>,
+    news: Mutex<Option<News>>,
+    wake: Arc<Wake>,
+}
+
+impl Owned {
+    pub(super) fn new(topic: &str, partition: u16, epoch: Epoch, wake: Arc<Wake>) -> Arc<Owned> {
+        let (signal, news) = (Arc::new(AtomicU64::new(0)), Mutex::new(None));
+        Arc::new(Owned { topic: topic.to_owned(), partition, epoch, signal, news, wake })
+    }
+
+    pub(super) fn signal(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.signal)
+    }
+
+    pub(super) fn tell(&self, news: News) {
+        *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+        self.signal.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn release_message(&self) -> Message {
+        Message::Release { partition: self.partition, epoch: self.epoch, topic: self.topic.clone() }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.wake.wake();
+    }
+}
+
+/// The publisher's end.
+pub(super) struct Ownership {
+    /// Gone once released.
+    owned: Option<Arc<Owned>>,
+    link: Arc<Link>,
+}
+
+impl Ownership {
+    pub(super) fn new(owned: Arc<Owned>, link: Arc<Link>) -> Ownership {
+        Ownership { owned: Some(owned), link }
+    }
+}
+
+impl publisher::Ownership for Ownership {
+    fn news(&mut self) -> Option<News> {
+        self.owned.as_ref()?.news.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn release(&mut self, _: Tail, wait: bool) -> Result<(), BusError> {
+        let Some(owned) = self.owned.take() else { return Ok(()) };
+        if !wait {
+            return Ok(());
+        }
+        self.link.command(Command::Forget(Arc::downgrade(&owned)));
+        match self.link.request("Release", owned.release_message()) {
+            Err(BusError::Refused { code: oyez_protocol::FailureCode::NotOwner, .. }) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
+    }
+}
+
+/// Checks and maps what a publisher was given: the data memory to write, the control page to read.
+pub(super) fn map_owned(topic: &str, capacity: u64, given: Vec<OwnedFd>) -> Result<(RegionMut, Control), BusError> {
+    let (data, control) = two(topic, capacity, given)?;
+    check_size(&data, Memory::len_bytes(capacity)).map_err(untrusted(topic))?;
+    let memory = RegionMut::map(&data, Memory::len_bytes(capacity) as usize).map_err(unmapped(topic))?;
+    Ok((memory, map_control(topic, &control)?))
+}
+
+/// Checks and maps what a reader was given.
+pub(super) fn map_ring(topic: &str, capacity: u64, given: Vec<OwnedFd>) -> Result<(Memory, Control), BusError> {
+    let (data, control) = two(topic, capacity, given)?;
+    let region = map_read_only(topic, &data, Memory::len_bytes(capacity))?;
+    Ok((Memory::new(region, capacity), map_control(topic, &control)?))
+}
+
+/// Checks and maps a control page.
+pub(super) fn map_control(topic: &str, page: impl AsFd) -> Result<Control, BusError> {
+    Ok(Control::new(map_read_only(topic, page, Control::LEN_BYTES as u64)?))
+}
+
+fn map_read_only(topic: &str, memory: impl AsFd, len_bytes: u64) -> Result<Region, BusError> {
+    check_reader(&memory, len_bytes).map_err(untrusted(topic))?;
+    Region::map(memory, len_bytes as usize).map_err(unmapped(topic))
+}
+
+fn two(topic: &str, capacity: u64, given: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd), BusError> {
+    let is_sound = capacity.is_power_of_two() && (2 * BLOCK..=CAPACITY_BYTES_MAX).contains(&capacity);
+    match <[OwnedFd; 2]>::try_from(given) {
+        Ok([data, control]) if is_sound => Ok((data, control)),
+        _ => Err(untrusted(topic)(MemoryError::Size { found: capacity, expected: 2 * BLOCK })),
+    }
+}
+
+fn untrusted(topic: &str) -> impl Fn(MemoryError) -> BusError {
+    let topic = topic.to_owned();
+    move |source| BusError::Memory { topic: topic.clone(), source }
+}
+
+fn unmapped(topic: &str) -> impl Fn(std::io::Error) -> BusError {
+    let topic = topic.to_owned();
+    move |source| BusError::System { topic: topic.clone(), step: "map its ring", source }
+}

@@ -1,0 +1,225 @@
+//! What the connection's thread does for one partition that is read: learns its epochs, fetches rings and segments.
+
+use super::attendant::passes;
+use super::owned::map_ring;
+use crate::cursor::{Held, Ring};
+use crate::partition::Partition;
+use oyez_journal::SegmentFile;
+use oyez_protocol::message::EPOCHS_MAX;
+use oyez_protocol::{FailureCode, Message, Received};
+use oyez_ring::{Epoch, EpochStart, Position};
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// How long after a failure that passes it is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+
+/// A partition that a cursor of this process reads. It lives as long as the cursor.
+pub(super) struct Reading {
+    topic: String,
+    partition: u16,
+    /// The journal's number: another journal would be another partition.
+    journal: u64,
+    segment_bytes: u64,
+    known: Weak<Partition>,
+    /// The newest epoch known.
+    newest: Epoch,
+    /// Starts of epochs that came, until the list is whole.
+    starts: Vec<EpochStart>,
+    /// What is to be said.
+    wanted: Vec<(Message, Step)>,
+    /// When all of it is tried again, after a failure that passes.
+    again_at: Option<Instant>,
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    Subscribe,
+    List,
+    Open,
+    /// The next epoch, answered when it begins.
+    Await,
+    /// The segment that begins there.
+    Segment(Position),
+    /// How far back the journal goes, since it has no such segment.
+    Earliest(Position),
+}
+
+impl Reading {
+    /// Of a partition that this connection has subscribed to.
+    pub(super) fn new(
+        topic: &str,
+        partition: u16,
+        journal: u64,
+        segment_bytes: u64,
+        known: &Arc<Partition>,
+    ) -> Reading {
+        let mut reading = Reading {
+            topic: topic.to_owned(),
+            partition,
+            journal,
+            segment_bytes,
+            known: Arc::downgrade(known),
+            newest: Epoch(0),
+            starts: Vec::new(),
+            wanted: Vec::new(),
+            again_at: None,
+        };
+        reading.want_list();
+        reading
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.known.strong_count() > 0
+    }
+
+    /// The broker came back, or a failure has passed: everything anew.
+    pub(super) fn begin_again(&mut self) {
+        self.again_at = None;
+        self.starts.clear();
+        self.wanted.clear();
+        self.want(Step::Subscribe, Message::OpenSubscriber { partition: self.partition, topic: self.topic.clone() });
+    }
+
+    /// How soon it must be looked after, without being woken.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        Some(self.again_at?.saturating_duration_since(Instant::now()))
+    }
+
+    /// What is to be said next, by what was learnt and by what the cursor wants.
+    pub(super) fn next_want(&mut self) -> Option<(Message, Step)> {
+        if self.again_at.is_some_and(|at| at <= Instant::now()) {
+            self.begin_again();
+        }
+        if let Some(known) = self.known.upgrade() {
+            let asked = known.take_asked();
+            if let Some(epoch) = asked.epoch.filter(|_| asked.epoch_is_wanted) {
+                self.want_epoch(epoch);
+            }
+            if let Some(position) = asked.segment {
+                let (partition, topic) = (self.partition, self.topic.clone());
+                self.want(Step::Segment(position), Message::OpenSegment { partition, position, topic });
+            }
+        }
+        self.wanted.pop()
+    }
+
+    pub(super) fn answered(&mut self, step: Step, received: Received) {
+        let Some(known) = self.known.upgrade() else { return };
+        let Received { packet, descriptors } = received;
+        match (step, packet.message) {
+            (Step::Subscribe, Message::Subscribed { journal, earliest, .. }) => {
+                self.subscribed_again(&known, journal, earliest);
+            }
+            (Step::List, Message::Epochs { epochs, .. }) => self.listed(&known, epochs),
+            (Step::Open | Step::Await, Message::EpochOpened { start, capacity }) => {
+                match map_ring(&self.topic, capacity, descriptors) {
+                    Ok((memory, control)) => self.learn_epoch(&known, start, Held::Ring(Ring { memory, control })),
+                    Err(error) => give_up(&known, error.to_string()),
+                }
+            }
+            (Step::Open | Step::Await, Message::EpochClosed { start, end, end_sequence }) => {
+                self.learn_epoch(&known, start, Held::Closed { end, sequence: end_sequence });
+            }
+            (Step::Segment(base), Message::SegmentOpened { .. }) => {
+                let file = descriptors.into_iter().next().map(File::from);
+                let segment = file.map(|file| SegmentFile { base, segment_bytes: self.segment_bytes, file });
+                known.learn(|facts| facts.segment = Some((base, Ok(segment))));
+            }
+            (Step::Segment(base), Message::Failure { code: FailureCode::NotInJournal, .. }) => {
+                let (partition, topic) = (self.partition, self.topic.clone());
+                self.want(Step::Earliest(base), Message::DescribeTopic { partition, topic });
+            }
+            (Step::Segment(base), Message::Failure { text, .. }) => {
+                known.learn(|facts| facts.segment = Some((base, Err(io::Error::other(text)))));
+            }
+            (Step::Earliest(base), Message::Topic { earliest, .. }) => known.learn(|facts| {
+                facts.earliest = earliest;
+                facts.segment = Some((base, Ok(None)));
+            }),
+            (_, Message::Failure { code, .. }) if passes(code) => self.again_at = Some(Instant::now() + TRY_AGAIN),
+            (_, Message::Failure { text, .. }) => give_up(&known, text),
+            (_, other) => give_up(&known, format!("the broker answered with {}; upgrade the older one", other.name())),
+        }
+    }
+
+    fn subscribed_again(&mut self, known: &Partition, journal: u64, earliest: Position) {
+        if journal == self.journal {
+            known.learn(|facts| facts.earliest = earliest);
+            self.want_list();
+        } else {
+            let former = self.journal;
+            give_up(known, format!("its journal is {journal:016x} now and was {former:016x}; open a new subscriber"));
+        }
+    }
+
+    /// Parts of the list, until it is whole: then the rings of the newest and of the one that is read, and the epoch
+    /// that comes next.
+    fn listed(&mut self, known: &Partition, epochs: Vec<EpochStart>) {
+        let is_whole = epochs.len() < EPOCHS_MAX;
+        self.starts.extend(epochs);
+        if !is_whole {
+            return self.want_list();
+        }
+        let starts = std::mem::take(&mut self.starts);
+        let newest = starts.last().map_or(self.newest, |start| start.epoch);
+        let news = starts.into_iter().filter(|start| start.epoch > self.newest);
+        let read = known.learn(|facts| {
+            facts.epochs.extend(news);
+            facts.is_complete = true;
+            facts.asked.epoch
+        });
+        self.newest = newest;
+        self.want_next();
+        if let Some(epoch) = read.filter(|epoch| *epoch != newest) {
+            self.want_epoch(epoch);
+        }
+        self.want_epoch(newest);
+    }
+
+    /// Only the rings of the newest epoch and of the one that is read are kept mapped.
+    fn learn_epoch(&mut self, known: &Partition, start: EpochStart, held: Held) {
+        let is_new = start.epoch > self.newest;
+        self.newest = self.newest.max(start.epoch);
+        let newest = self.newest;
+        known.learn(|facts| {
+            if is_new {
+                facts.epochs.push(start);
+            }
+            let read = facts.asked.epoch;
+            facts.held.retain(|epoch, _| *epoch == newest || Some(*epoch) == read);
+            facts.held.insert(start.epoch, held);
+        });
+        if is_new {
+            self.want_next();
+        }
+    }
+
+    fn want(&mut self, step: Step, message: Message) {
+        self.wanted.push((message, step));
+    }
+
+    fn want_list(&mut self) {
+        let from = Epoch(self.starts.last().map_or(self.newest, |start| start.epoch).0 + 1);
+        self.want(Step::List, Message::ListEpochs { partition: self.partition, from, topic: self.topic.clone() });
+    }
+
+    fn want_epoch(&mut self, epoch: Epoch) {
+        if epoch > Epoch(0) {
+            let (partition, topic) = (self.partition, self.topic.clone());
+            self.want(Step::Open, Message::OpenEpoch { partition, epoch, wait: false, topic });
+        }
+    }
+
+    fn want_next(&mut self) {
+        let (partition, epoch, topic) = (self.partition, Epoch(self.newest.0 + 1), self.topic.clone());
+        self.want(Step::Await, Message::OpenEpoch { partition, epoch, wait: true, topic });
+    }
+}
+
+fn give_up(known: &Partition, why: String) {
+    known.learn(|facts| facts.unreadable = Some(why));
+}

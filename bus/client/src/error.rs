@@ -1,0 +1,298 @@
+//! What can go wrong, by operation: each text says the thing, the place and the remedy.
+
+use crate::Durability;
+use crate::cursor::CursorError;
+use oyez_mem::memory::MemoryError;
+use oyez_protocol::{ConnectionError, FailureCode};
+use oyez_ring::{BadLength, Epoch, Position};
+
+/// Why the bus could not be asked, or said no.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BusError {
+    /// Nobody listens, or the conversation broke.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The broker has not answered in time.
+    #[error(
+        "the broker at {socket} has not answered {request} within {timeout_ms} ms; see whether it is stopped or overloaded, or allow more with Connect::timeout"
+    )]
+    Timeout {
+        /// What was asked.
+        request: &'static str,
+        /// Whom.
+        socket: String,
+        /// How long it was waited for.
+        timeout_ms: u128,
+    },
+    /// The broker went away before it answered; this connection goes on as soon as it is back.
+    #[error("the broker at {socket} went away; it is connected again as soon as it is back: try again then")]
+    Away {
+        /// Where it listened.
+        socket: String,
+    },
+    /// The broker says no.
+    #[error("{text}")]
+    Refused {
+        /// For programs.
+        code: FailureCode,
+        /// For people, with the remedy.
+        text: String,
+    },
+    /// The broker's answer does not belong to the request.
+    #[error(
+        "the broker answered {request} with {answer}; client and broker are of different builds: upgrade the older one"
+    )]
+    Answer {
+        /// What was asked.
+        request: &'static str,
+        /// What came.
+        answer: &'static str,
+    },
+    /// What was handed out cannot be trusted, or not be mapped.
+    #[error("topic {topic}: {source}")]
+    Memory {
+        /// Whose memory.
+        topic: String,
+        /// What is wrong with it.
+        source: MemoryError,
+    },
+    /// The broker serves a topic no longer that was being read.
+    #[error("topic {topic} cannot be read any more: {why}")]
+    Unreadable {
+        /// The topic.
+        topic: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The kernel refused a step.
+    #[error("topic {topic}: cannot {step}: {source}; see the limits of this process (`ulimit -v`, `ulimit -n`)")]
+    System {
+        /// For which topic.
+        topic: String,
+        /// What was tried.
+        step: &'static str,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// The in-process bus declares no such topic.
+    #[error("topic {topic}: not declared on this in-process bus, which has {declared}; add it to Bus::in_process")]
+    NotDeclared {
+        /// The topic asked for.
+        topic: String,
+        /// Those there are.
+        declared: String,
+    },
+    /// The in-process bus cannot have a topic like that.
+    #[error("topic {topic}: {what}")]
+    Declaration {
+        /// The topic.
+        topic: String,
+        /// What is wrong, and what to do.
+        what: &'static str,
+    },
+}
+
+impl BusError {
+    /// Whether the same call may succeed later, with nothing changed here.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            BusError::Connection(error) => !matches!(error, ConnectionError::Decode(_) | ConnectionError::TooLong),
+            BusError::Timeout { .. } | BusError::Away { .. } | BusError::System { .. } => true,
+            BusError::Refused { code, .. } => matches!(
+                code,
+                FailureCode::Closing | FailureCode::NoMemory | FailureCode::NoDescriptor | FailureCode::TooManyRequests
+            ),
+            _ => false,
+        }
+    }
+
+    /// The opposite of [`BusError::is_retriable`]: something must be changed first.
+    pub fn is_fatal(&self) -> bool {
+        !self.is_retriable()
+    }
+}
+
+/// Why a message was not published, a durability not reached, or a publisher not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The partition has an owner, or will be free in a moment.
+    #[error("topic {topic}, partition {partition}: {why}; try again, or wait for it with `.wait(..)`")]
+    NotGranted {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u16,
+        /// Who owns it, or what it is waiting for.
+        why: String,
+    },
+    /// The bus could not be asked, or said no.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// Too short or too long.
+    #[error("topic {topic}: {source}")]
+    Length {
+        /// The topic.
+        topic: String,
+        /// How long, and what fits.
+        source: BadLength,
+    },
+    /// The catalog does not allow messages of that template here.
+    #[error(
+        "topic {topic}: message of schema {schema_id}, template {template_id} is not one of {allowed}; encode one of these, or allow it in the catalog"
+    )]
+    Template {
+        /// The topic.
+        topic: String,
+        /// Schema id in the message's header.
+        schema_id: u16,
+        /// Template id in the message's header.
+        template_id: u16,
+        /// What the catalog allows.
+        allowed: String,
+    },
+    /// The broker is stopping; the partition was released.
+    #[error("topic {topic}, epoch {epoch}: the broker is stopping; open a publisher again when it is back")]
+    Closing {
+        /// The topic.
+        topic: String,
+        /// The epoch that was released.
+        epoch: Epoch,
+    },
+    /// The epoch is no longer this publisher's.
+    #[error("topic {topic}, epoch {epoch}: {why}; open a publisher again, it goes on in a new epoch")]
+    Lost {
+        /// The topic.
+        topic: String,
+        /// The epoch that was owned.
+        epoch: Epoch,
+        /// How it was lost.
+        why: String,
+    },
+    /// A write or a flush of the journal failed: nothing above `durable` is safe.
+    #[error(
+        "topic {topic}, epoch {epoch}: the journal failed, only what lies below position {durable} is safe; see the broker's report, and open a publisher again once it is repaired"
+    )]
+    JournalFailed {
+        /// The topic.
+        topic: String,
+        /// The epoch that ended with it.
+        epoch: Epoch,
+        /// Everything below is safe.
+        durable: Position,
+    },
+    /// The position has not come so far in time; it may yet.
+    #[error(
+        "topic {topic}: position {position} is not {durability} after {timeout_ms} ms, only {reached} is; wait again, or see whether the broker's disk keeps up"
+    )]
+    Timeout {
+        /// The topic.
+        topic: String,
+        /// What was waited for.
+        position: Position,
+        /// How far it should have come.
+        durability: Durability,
+        /// Everything below has come so far.
+        reached: Position,
+        /// How long it was waited for.
+        timeout_ms: u128,
+    },
+    /// The topic keeps no such durability.
+    #[error(
+        "topic {topic} keeps messages {kept}, not {asked}; ask for less, or declare `recorded` and `durability` in the catalog"
+    )]
+    NotKept {
+        /// The topic.
+        topic: String,
+        /// What was asked for.
+        asked: Durability,
+        /// The highest that it keeps.
+        kept: Durability,
+    },
+}
+
+impl PublishError {
+    /// Whether the same call may succeed later, with nothing changed here.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            PublishError::NotGranted { .. } | PublishError::Timeout { .. } => true,
+            PublishError::Bus(error) => error.is_retriable(),
+            _ => false,
+        }
+    }
+
+    /// Whether this publisher is of no more use: drop it and open another. A message that is refused for itself is
+    /// neither fatal nor retriable: the next one may go out.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            PublishError::Closing { .. } | PublishError::Lost { .. } | PublishError::JournalFailed { .. } => true,
+            PublishError::Bus(error) => error.is_fatal(),
+            _ => false,
+        }
+    }
+}
+
+/// Why a subscription was not opened, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The bus could not be asked, or said no.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// No topic was named.
+    #[error("a subscriber without a topic; name at least one with `.topic(..)`")]
+    NoTopic,
+    /// The topic keeps no such durability.
+    #[error(
+        "topic {topic} keeps messages {kept}, not {asked}; ask for less, or declare `recorded` and `durability` in the catalog"
+    )]
+    NotKept {
+        /// The topic.
+        topic: String,
+        /// What was asked for.
+        asked: Durability,
+        /// The highest that it keeps.
+        kept: Durability,
+    },
+    /// The start was not found in time.
+    #[error(
+        "topic {topic}: the start was not found within {timeout_ms} ms; see whether the broker is stopped or overloaded, or allow more with Connect::timeout"
+    )]
+    Timeout {
+        /// The topic.
+        topic: String,
+        /// How long it was looked for.
+        timeout_ms: u128,
+    },
+    /// One topic cannot be read on; polling finds the same again, and goes on with the others.
+    #[error("topic {topic}, partition {partition}: {source}")]
+    Cursor {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u16,
+        /// What is wrong.
+        source: CursorError,
+    },
+}
+
+impl SubscribeError {
+    /// Whether the same call may succeed later, with nothing changed here.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            SubscribeError::Timeout { .. } => true,
+            SubscribeError::Bus(error) => error.is_retriable(),
+            // An epoch whose writer is broken ends; a disk may be mended.
+            SubscribeError::Cursor { source, .. } => {
+                matches!(source, CursorError::Invalid(_) | CursorError::Journal { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// The opposite of [`SubscribeError::is_retriable`]: something must be changed first.
+    pub fn is_fatal(&self) -> bool {
+        !self.is_retriable()
+    }
+}

@@ -1,0 +1,200 @@
+//! What is known here of one partition: filled by the connection's thread, or by the in-process bus, and read by a
+//! cursor, which looks at one word to see whether anything has changed.
+
+use crate::cursor::{Held, Source};
+use crate::journal::Recorded;
+use oyez_journal::{JournalId, SegmentFile};
+use oyez_ring::{Epoch, EpochStart, Position};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// One partition's facts, shared between who learns them and who reads by them.
+pub(crate) struct Partition {
+    generation: AtomicU64,
+    facts: Mutex<Facts>,
+    changed: Condvar,
+    /// Tells whoever can ask that `Facts::asked` has something; nobody can on an in-process bus.
+    wake: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What is known, and what is wanted to be known.
+#[derive(Default)]
+pub(crate) struct Facts {
+    /// Every epoch, ascending.
+    pub(crate) epochs: Vec<EpochStart>,
+    pub(crate) held: BTreeMap<Epoch, Held>,
+    /// The answer to the segment asked for last: its base, and the file, if there is one.
+    pub(crate) segment: Option<(Position, io::Result<Option<SegmentFile>>)>,
+    /// The lowest position that the journal had when it was asked.
+    pub(crate) earliest: Position,
+    /// Why nothing more will be known.
+    pub(crate) unreadable: Option<String>,
+    /// Whether `epochs` has all that there are.
+    pub(crate) is_complete: bool,
+    pub(crate) asked: Asked,
+}
+
+/// What a cursor waits for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// The epoch it reads, to be learnt again when the broker comes back.
+    pub(crate) epoch: Option<Epoch>,
+    /// Whether that epoch has to be asked for now.
+    pub(crate) epoch_is_wanted: bool,
+    pub(crate) segment: Option<Position>,
+}
+
+impl Partition {
+    pub(crate) fn new(facts: Facts, wake: Option<Box<dyn Fn() + Send + Sync>>) -> Arc<Partition> {
+        let (generation, changed) = (AtomicU64::new(1), Condvar::new());
+        Arc::new(Partition { generation, facts: Mutex::new(facts), changed, wake })
+    }
+
+    /// Changes what is known, and tells the readers.
+    pub(crate) fn learn<T>(&self, change: impl FnOnce(&mut Facts) -> T) -> T {
+        let answer = change(&mut self.lock());
+        self.generation.fetch_add(1, Ordering::Release);
+        self.changed.notify_all();
+        answer
+    }
+
+    /// What is wanted, once: asking is then the caller's duty.
+    pub(crate) fn take_asked(&self) -> Asked {
+        let asked = &mut self.lock().asked;
+        let taken = *asked;
+        asked.epoch_is_wanted = false;
+        asked.segment = None;
+        taken
+    }
+
+    /// The segment that begins at `base`, where it is at hand; else it is asked for, and this would block.
+    pub(crate) fn take_segment(&self, base: Position) -> io::Result<Option<SegmentFile>> {
+        match self.lock().segment.take() {
+            Some((answered, file)) if answered == base => return file,
+            _ => {}
+        }
+        self.ask(true, |asked| asked.segment = Some(base));
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// The lowest position that the journal has, as far as is known: the control page of the newest ring tells.
+    pub(crate) fn earliest(&self) -> Position {
+        let facts = self.lock();
+        let newest = facts.held.values().rev().find_map(|held| match held {
+            Held::Ring(ring) => Some(ring.control.earliest()),
+            _ => None,
+        });
+        newest.filter(|position| position.0 != u64::MAX).map_or(facts.earliest, |newest| newest.max(facts.earliest))
+    }
+
+    fn ask(&self, now: bool, want: impl FnOnce(&mut Asked)) {
+        want(&mut self.lock().asked);
+        if let Some(wake) = self.wake.as_ref().filter(|_| now) {
+            wake();
+        }
+    }
+
+    /// A panic in between leaves the facts whole: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cursor's way to its partition.
+pub(crate) struct Attached {
+    partition: Arc<Partition>,
+    /// The generation that the copies below are of.
+    seen: u64,
+    epochs: Vec<EpochStart>,
+    /// What is held of the epoch asked for last. An answer that went stale is kept until a new one comes.
+    held: (Epoch, Held),
+    unreadable: Option<String>,
+    is_complete: bool,
+    journal: Option<Recorded>,
+}
+
+impl Attached {
+    /// `journal` says which one, where the topic is recorded, and the bytes of a segment.
+    pub(crate) fn new(partition: Arc<Partition>, journal: Option<(JournalId, u64)>) -> Attached {
+        let journal = journal.map(|(id, segment_bytes)| Recorded::new(id, segment_bytes, Arc::clone(&partition)));
+        let held = (Epoch(0), Held::Unknown);
+        let mut attached =
+            Attached { partition, seen: 0, epochs: Vec::new(), held, unreadable: None, is_complete: false, journal };
+        attached.refresh();
+        attached
+    }
+
+    /// The generation last taken over.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Waits until something has changed since generation `seen`; `false` when that does not happen in time.
+    pub(crate) fn wait(&self, seen: u64, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let facts = self.partition.lock();
+        let unchanged = |_: &mut Facts| self.partition.generation.load(Ordering::Acquire) == seen;
+        match self.partition.changed.wait_timeout_while(facts, left, unchanged) {
+            Ok((_, waited)) => !waited.timed_out(),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether every epoch that there is is known: until then nothing can be sought.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Why nothing more will be known, once that is so.
+    pub(crate) fn unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
+    }
+}
+
+impl Source for Attached {
+    type Journal = Recorded;
+
+    #[inline]
+    fn generation(&self) -> u64 {
+        self.partition.generation.load(Ordering::Relaxed)
+    }
+
+    fn refresh(&mut self) {
+        self.seen = self.partition.generation.load(Ordering::Acquire);
+        let facts = self.partition.lock();
+        if self.epochs.len() != facts.epochs.len() {
+            self.epochs.clone_from(&facts.epochs);
+        }
+        self.unreadable.clone_from(&facts.unreadable);
+        self.is_complete = facts.is_complete;
+        if let Some(journal) = &mut self.journal {
+            journal.set_epochs(&self.epochs);
+        }
+    }
+
+    fn epochs(&self) -> &[EpochStart] {
+        &self.epochs
+    }
+
+    fn held(&mut self, epoch: Epoch) -> Held {
+        let known = self.partition.lock().held.get(&epoch).cloned();
+        match known {
+            Some(held) => self.held = (epoch, held),
+            None if self.held.0 == epoch && !matches!(self.held.1, Held::Unknown) => {}
+            None => self.held = (epoch, Held::Unknown),
+        }
+        let is_unknown = matches!(self.held.1, Held::Unknown);
+        self.partition.ask(is_unknown, |asked| {
+            asked.epoch = Some(epoch);
+            asked.epoch_is_wanted |= is_unknown;
+        });
+        self.held.1.clone()
+    }
+
+    fn journal(&mut self) -> Option<&mut Recorded> {
+        self.journal.as_mut()
+    }
+}

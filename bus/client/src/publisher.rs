@@ -1,0 +1,391 @@
+//! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at one word
+//! of its own process and one of the control page, both relaxed, and at the clock (which Linux answers without a call).
+
+use crate::topic::{TemplateCheck, Templates, ids_of};
+use crate::{BusError, Durability, Idle, PublishError};
+use oyez_ring::{Control, Epoch, MESSAGE_BYTES_MAX, Position, Sequence, State, Tail, Writer};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A message that is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The epoch it was published in. (epoch, sequence) names it for ever.
+    pub epoch: Epoch,
+    /// Its number in the partition.
+    pub sequence: Sequence,
+    /// The end of its frame: once `durable` has reached this, the message is safe.
+    pub position: Position,
+    /// Its publish time, ns since 1970 UTC.
+    pub time_ns: u64,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a message that was back-pressured was not published"]
+pub enum Offer {
+    /// It is out.
+    Published(Published),
+    /// The recorder is a whole ring behind; nothing was published. Try again.
+    BackPressured,
+}
+
+impl Offer {
+    /// The message, if it is out.
+    pub fn published(self) -> Option<Published> {
+        match self {
+            Offer::Published(published) => Some(published),
+            Offer::BackPressured => None,
+        }
+    }
+}
+
+/// Writes one partition, alone, until it is dropped.
+///
+/// It goes on while the broker is away, as far as the ring is deep. One thread's at a time; dropping it ends the epoch.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = oyez::Bus::in_process(&[oyez::Topic::new("md")])?;
+/// let mut publisher = bus.publisher("md").open()?;
+/// let mut claim = publisher.claim(64)?;
+/// claim.fill(7); // encode in place: this is the publisher's own memory
+/// let published = claim.commit()?.published().expect("nothing holds back an unrecorded topic");
+/// assert_eq!(published.sequence, oyez::Sequence(0));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Publisher {
+    grant: Grant,
+    scratch: Box<[u8; MESSAGE_BYTES_MAX]>,
+}
+
+/// What is known at the moment of the grant.
+pub(crate) struct Granted {
+    pub(crate) topic: Arc<str>,
+    pub(crate) epoch: Epoch,
+    pub(crate) durability: Durability,
+    pub(crate) templates: Templates,
+    pub(crate) writer: Writer,
+    pub(crate) signal: Arc<AtomicU64>,
+    pub(crate) ownership: Box<dyn Ownership>,
+}
+
+/// The slow half of owning, on the other side of `signal`.
+pub(crate) trait Ownership: Send {
+    /// What has changed since `signal` was raised.
+    fn news(&mut self) -> Option<News>;
+
+    /// Gives the epoch back, its memory being unmapped; waits for the answer where that is asked for.
+    fn release(&mut self, tail: Tail, wait: bool) -> Result<(), BusError>;
+}
+
+/// What may happen to an owner.
+pub(crate) enum News {
+    /// The broker is back, and this is its control page.
+    Control(Control),
+    /// The epoch is no longer owned, and why.
+    Lost(String),
+}
+
+/// All of a publisher but its scratch memory, so that a claim can hold the two apart.
+struct Grant {
+    topic: Arc<str>,
+    epoch: Epoch,
+    durability: Durability,
+    check: TemplateCheck,
+    /// Gone once the epoch is: the broker grants nothing while the mapping lives.
+    writer: Option<Writer>,
+    /// Where the writer stood when it went.
+    tail: Tail,
+    control: Control,
+    signal: Arc<AtomicU64>,
+    heard: u64,
+    /// How the epoch was lost, once it is.
+    lost: Option<String>,
+    ownership: Box<dyn Ownership>,
+    released: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(granted: Granted) -> Publisher {
+        let Granted { topic, epoch, durability, templates, writer, signal, ownership } = granted;
+        let grant = Grant {
+            topic,
+            epoch,
+            durability,
+            check: TemplateCheck::new(templates),
+            tail: writer.tail(),
+            control: writer.control().clone(),
+            writer: Some(writer),
+            heard: signal.load(Ordering::Relaxed),
+            signal,
+            lost: None,
+            ownership,
+            released: false,
+        };
+        Publisher { grant, scratch: Box::new([0; MESSAGE_BYTES_MAX]) }
+    }
+
+    /// Publishes a copy of `message`: SBE message header and body.
+    ///
+    /// # Errors
+    /// [`PublishError`]: the message is refused for itself, or the epoch is over.
+    #[inline]
+    pub fn offer(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
+        self.grant.publish(message)
+    }
+
+    /// The publisher's own memory for a message of `len_bytes`, to be filled and then committed. Dropping it costs
+    /// nothing and leaves nothing. Its bytes are those of the last claim: after [`Offer::BackPressured`] claim again as
+    /// many, and commit.
+    ///
+    /// # Errors
+    /// [`PublishError::Length`].
+    #[inline]
+    pub fn claim(&mut self, len_bytes: usize) -> Result<Claim<'_>, PublishError> {
+        match self.scratch.get_mut(..len_bytes) {
+            Some(bytes) => Ok(Claim { grant: &mut self.grant, bytes }),
+            None => Err(self.grant.bad_length(oyez_ring::BadLength { len_bytes })),
+        }
+    }
+
+    /// Waits until everything below `position` has come so far. [`Published::position`] is such a position.
+    /// Looks again and again, ever more slowly, at least once in a millisecond.
+    ///
+    /// # Errors
+    /// [`PublishError::Timeout`]; [`PublishError::NotKept`]; or the epoch is over and will never come so far.
+    pub fn wait(&mut self, position: Position, durability: Durability, timeout: Duration) -> Result<(), PublishError> {
+        let deadline = Instant::now() + timeout;
+        let mut idle = Idle::back_off();
+        loop {
+            let reached = self.position(durability)?;
+            if reached >= position {
+                return Ok(());
+            }
+            if self.grant.control.state() == State::JournalFailed {
+                return Err(self.grant.journal_failed());
+            }
+            if let Some(why) = &self.grant.lost {
+                return Err(self.grant.lost(why.clone()));
+            }
+            if Instant::now() >= deadline {
+                let (topic, timeout_ms) = (self.grant.topic.to_string(), timeout.as_millis());
+                return Err(PublishError::Timeout { topic, position, durability, reached, timeout_ms });
+            }
+            idle.rest(0);
+        }
+    }
+
+    /// Everything below has come so far: the end of the last frame published, the last written, the last made durable.
+    ///
+    /// # Errors
+    /// [`PublishError::NotKept`].
+    pub fn position(&mut self, durability: Durability) -> Result<Position, PublishError> {
+        let Grant { durability: kept, .. } = self.grant;
+        if durability > kept {
+            return Err(PublishError::NotKept { topic: self.grant.topic.to_string(), asked: durability, kept });
+        }
+        self.grant.listen();
+        Ok(match durability {
+            Durability::Published => self.grant.tail().position,
+            Durability::Written => self.grant.control.written(),
+            Durability::Durable => self.grant.control.durable(),
+        })
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.grant.topic
+    }
+
+    /// The epoch that is owned.
+    pub fn epoch(&self) -> Epoch {
+        self.grant.epoch
+    }
+
+    /// The number that the next message gets.
+    pub fn next_sequence(&self) -> Sequence {
+        self.grant.tail().sequence
+    }
+
+    /// The highest durability that the topic keeps.
+    pub fn durability(&self) -> Durability {
+        self.grant.durability
+    }
+
+    /// Ends the epoch and waits until the broker has said so. Dropping the publisher does the same without waiting.
+    ///
+    /// # Errors
+    /// The broker is away, or has not answered in time; the epoch ends all the same, as soon as it can.
+    pub fn release(mut self) -> Result<(), PublishError> {
+        Ok(self.grant.let_go(true)?)
+    }
+}
+
+/// Memory of the publisher's own for one message.
+pub struct Claim<'a> {
+    grant: &'a mut Grant,
+    bytes: &'a mut [u8],
+}
+
+impl Claim<'_> {
+    /// Publishes what was claimed.
+    ///
+    /// # Errors
+    /// As [`Publisher::offer`].
+    #[inline]
+    pub fn commit(self) -> Result<Offer, PublishError> {
+        self.grant.publish(self.bytes)
+    }
+}
+
+impl Deref for Claim<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl DerefMut for Claim<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+}
+
+impl Grant {
+    #[inline]
+    fn publish(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
+        self.listen();
+        let Some(writer) = &mut self.writer else { return Err(self.gone()) };
+        if !writer.control().is_running() {
+            return self.stopped();
+        }
+        if !self.check.accepts(message) {
+            return Err(self.not_allowed(message));
+        }
+        match writer.offer(message, now_ns()) {
+            Ok(oyez_ring::Offer::Published(published)) => {
+                let oyez_ring::Published { position, sequence, time_ns } = published;
+                Ok(Offer::Published(Published { epoch: self.epoch, sequence, position, time_ns }))
+            }
+            Ok(oyez_ring::Offer::BackPressured) => Ok(Offer::BackPressured),
+            Err(length) => Err(self.bad_length(length)),
+        }
+    }
+
+    #[inline]
+    fn listen(&mut self) {
+        if self.signal.load(Ordering::Relaxed) != self.heard {
+            self.hear();
+        }
+    }
+
+    #[cold]
+    fn hear(&mut self) {
+        self.heard = self.signal.load(Ordering::Acquire);
+        match self.ownership.news() {
+            Some(News::Control(control)) => {
+                self.control = control.clone();
+                if let Some(writer) = &mut self.writer {
+                    writer.set_control(control);
+                }
+            }
+            Some(News::Lost(why)) => {
+                self.lost = Some(why);
+                self.unmap();
+            }
+            None => {}
+        }
+    }
+
+    /// The broker wants something of the owner.
+    #[cold]
+    fn stopped(&mut self) -> Result<Offer, PublishError> {
+        match self.control.state() {
+            // Asked for the ring in order to begin a new epoch: until that is here, nothing can be published.
+            State::Running | State::Renew => Ok(Offer::BackPressured),
+            _ => {
+                // Whatever the broker answers, the epoch is over for this publisher.
+                let _ = self.let_go(false);
+                Err(self.gone())
+            }
+        }
+    }
+
+    #[cold]
+    fn gone(&self) -> PublishError {
+        let (topic, epoch) = (self.topic.to_string(), self.epoch);
+        match (&self.lost, self.control.state()) {
+            (Some(why), _) => self.lost(why.clone()),
+            (None, State::Closing) => PublishError::Closing { topic, epoch },
+            (None, State::JournalFailed) => self.journal_failed(),
+            (None, State::Broken) => self.lost("the broker found an invalid frame and ended the epoch".to_owned()),
+            (None, _) => self.lost("the epoch has ended".to_owned()),
+        }
+    }
+
+    fn lost(&self, why: String) -> PublishError {
+        PublishError::Lost { topic: self.topic.to_string(), epoch: self.epoch, why }
+    }
+
+    #[cold]
+    fn journal_failed(&self) -> PublishError {
+        let durable = self.control.durable();
+        PublishError::JournalFailed { topic: self.topic.to_string(), epoch: self.epoch, durable }
+    }
+
+    #[cold]
+    fn not_allowed(&self, message: &[u8]) -> PublishError {
+        let (schema_id, template_id) = ids_of(message);
+        let (topic, allowed) = (self.topic.to_string(), self.check.allowed());
+        PublishError::Template { topic, schema_id, template_id, allowed }
+    }
+
+    #[cold]
+    fn bad_length(&self, source: oyez_ring::BadLength) -> PublishError {
+        PublishError::Length { topic: self.topic.to_string(), source }
+    }
+
+    fn tail(&self) -> Tail {
+        self.writer.as_ref().map_or(self.tail, Writer::tail)
+    }
+
+    fn unmap(&mut self) {
+        self.tail = self.tail();
+        self.writer = None;
+    }
+
+    /// Unmaps first: the broker ends the epoch when nobody can write any more.
+    fn let_go(&mut self, wait: bool) -> Result<(), BusError> {
+        self.unmap();
+        if std::mem::replace(&mut self.released, true) || self.lost.is_some() {
+            return Ok(());
+        }
+        self.ownership.release(self.tail, wait)
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        // Without an answer the epoch ends all the same: nobody maps its memory any more.
+        let _ = self.let_go(false);
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Publisher({}, epoch {}, next {})", self.topic(), self.epoch(), self.next_sequence())
+    }
+}
+
+/// The wall clock. Before 1970 it is 1970.
+#[inline]
+pub(crate) fn now_ns() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

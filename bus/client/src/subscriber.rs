@@ -1,0 +1,202 @@
+//! Readers of topics. A subscriber is never seen by a publisher, nor by another subscriber.
+
+use crate::cursor::Cursor;
+use crate::partition::Attached;
+use crate::{Bus, BusError, Durability, Event, Start, SubscribeError, TopicIndex, TopicInfo};
+use oyez_ring::{Epoch, Sequence};
+use std::time::Instant;
+
+/// Which topics to read, and from where: made by [`Bus::subscriber`].
+#[must_use = "a subscriber is opened with `open`"]
+pub struct SubscriberBuilder {
+    bus: Bus,
+    topics: Vec<(String, u16, Start)>,
+    durability: Durability,
+}
+
+impl SubscriberBuilder {
+    pub(crate) fn new(bus: Bus) -> SubscriberBuilder {
+        SubscriberBuilder { bus, topics: Vec::new(), durability: Durability::Published }
+    }
+
+    /// Reads partition 0 of this topic, too. [`TopicIndex`] counts these calls.
+    pub fn topic(self, topic: &str, start: Start) -> SubscriberBuilder {
+        self.partition(topic, 0, start)
+    }
+
+    /// Reads this partition of this topic, too.
+    pub fn partition(mut self, topic: &str, partition: u16, start: Start) -> SubscriberBuilder {
+        self.topics.push((topic.to_owned(), partition, start));
+        self
+    }
+
+    /// Delivers nothing that has not come so far; `Published`, and so everything at once, unless said.
+    pub fn until(mut self, durability: Durability) -> SubscriberBuilder {
+        self.durability = durability;
+        self
+    }
+
+    /// Finds the starts. What is published after this returns is delivered.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: an unknown topic, no right to it, no answer, a start that never was.
+    pub fn open(self) -> Result<Subscriber, SubscribeError> {
+        if self.topics.is_empty() {
+            return Err(SubscribeError::NoTopic);
+        }
+        let durability = self.durability;
+        let open = |(name, partition, start)| Reading::open(&self.bus, name, partition, start, durability);
+        Ok(Subscriber { topics: self.topics.into_iter().map(open).collect::<Result<_, _>>()?, turn: 0 })
+    }
+}
+
+/// Reads one topic or many, each in order.
+///
+/// Poll from one thread at a time. A subscriber that is stopped, for as long as may be, goes on where it was: no
+/// heartbeat keeps it alive.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use oyez::{Bus, EventKind, Start, Topic};
+/// let bus = Bus::in_process(&[Topic::new("md")])?;
+/// let mut subscriber = bus.subscriber().topic("md", Start::Live).open()?;
+/// let mut publisher = bus.publisher("md").open()?;
+/// let _ = publisher.offer(b"a message header and a body")?;
+/// let mut messages = 0;
+/// while messages == 0 {
+///     subscriber.poll(16, |event| match event.kind {
+///         EventKind::Message(message) => messages += message.bytes.len().min(1),
+///         EventKind::Gap { from, to, cause } => panic!("lost {from} to {to}: {cause:?}"),
+///         _ => {}
+///     })?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Subscriber {
+    topics: Vec<Reading>,
+    /// Which topic the next poll begins with.
+    turn: usize,
+}
+
+struct Reading {
+    info: TopicInfo,
+    partition: u16,
+    cursor: Cursor<Attached>,
+}
+
+impl Subscriber {
+    /// Gives up to `limit` events to `each`, of the topics in turn; how many it gave, 0 when nothing is there now.
+    ///
+    /// Never waits for the broker. Allocates nothing and makes no system call while it reads from rings, but for blocks
+    /// that it enters anew after an event; reading from the journal reads its files.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Cursor`]: one topic cannot be read on. The next poll begins with the topic after it.
+    #[inline]
+    pub fn poll(&mut self, limit: usize, mut each: impl FnMut(Event<'_>)) -> Result<usize, SubscribeError> {
+        let mut given = 0;
+        for _ in 0..self.topics.len() {
+            if given >= limit {
+                break;
+            }
+            let topic = TopicIndex(self.turn);
+            self.turn = if self.turn + 1 == self.topics.len() { 0 } else { self.turn + 1 };
+            given += self.topics[topic.0].poll(limit - given, topic, &mut each)?;
+        }
+        Ok(given)
+    }
+
+    /// What the catalog said of a topic when the subscriber was opened.
+    ///
+    /// # Panics
+    /// Where there is no such topic, as in the methods below.
+    pub fn topic(&self, topic: TopicIndex) -> &TopicInfo {
+        &self.topics[topic.0].info
+    }
+
+    /// How many topics there are.
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The message that is wanted next; unknown where a start was not reached yet.
+    pub fn next_sequence(&self, topic: TopicIndex) -> Option<Sequence> {
+        self.topics[topic.0].cursor.next_sequence()
+    }
+
+    /// The epoch that is being read; 0 before the first.
+    pub fn epoch(&self, topic: TopicIndex) -> Epoch {
+        self.topics[topic.0].cursor.epoch()
+    }
+
+    /// Whether the topic is read live from the ring, and not from the journal.
+    pub fn reads_ring(&self, topic: TopicIndex) -> bool {
+        self.topics[topic.0].cursor.reads_ring()
+    }
+}
+
+impl Reading {
+    fn open(
+        bus: &Bus,
+        topic: String,
+        partition: u16,
+        start: Start,
+        durability: Durability,
+    ) -> Result<Reading, SubscribeError> {
+        let (info, attached) = bus.attach(&topic, partition)?;
+        if durability > info.durability {
+            return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
+        }
+        let timeout = bus.timeout();
+        let deadline = Instant::now() + timeout;
+        let mut reading = Reading { info, partition, cursor: Cursor::new(attached, durability) };
+        loop {
+            let source = reading.cursor.source();
+            let (seen, is_complete) = (source.seen(), source.is_complete());
+            if is_complete {
+                let located = reading.cursor.seek(start);
+                if located.map_err(|source| SubscribeError::Cursor { topic: topic.clone(), partition, source })? {
+                    return Ok(reading);
+                }
+            }
+            reading.failure()?;
+            if !reading.cursor.source().wait(seen, deadline) {
+                return Err(SubscribeError::Timeout { topic, timeout_ms: timeout.as_millis() });
+            }
+            reading.cursor.learn();
+        }
+    }
+
+    #[inline]
+    fn poll(
+        &mut self,
+        limit: usize,
+        topic: TopicIndex,
+        each: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, SubscribeError> {
+        let partition = self.partition;
+        let given = self.cursor.poll(limit, |kind| each(Event { topic, partition, kind }));
+        match given {
+            Ok(0) => self.failure().map(|()| 0),
+            Ok(given) => Ok(given),
+            Err(source) => Err(SubscribeError::Cursor { topic: self.info.name.clone(), partition, source }),
+        }
+    }
+
+    /// Why the broker no longer serves this partition, if it said so.
+    #[inline]
+    fn failure(&mut self) -> Result<(), SubscribeError> {
+        match self.cursor.source().unreadable() {
+            None => Ok(()),
+            Some(why) => Err(BusError::Unreadable { topic: self.info.name.clone(), why: why.to_owned() }.into()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscriber {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let topics = self.topics.iter().map(|reading| (&reading.info.name, reading.cursor.next_sequence()));
+        out.debug_map().entries(topics).finish()
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::child;
 use crate::failure::{Failure, Result};
-use crate::places;
+use crate::{packages, places};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,8 +26,9 @@ pub(crate) fn bring() -> Result<PathBuf> {
 
 /// Fetches into a folder beside it and renames: a folder of the final name is complete.
 fn fetch(dir: &Path) -> Result<()> {
+    packages::need("mvn")?;
     println!("fetching Apache Kafka {VERSION} into {}", dir.display());
-    let partial = dir.with_extension(format!("partial-{}", std::process::id()));
+    let partial = dir.with_file_name(format!("kafka-{VERSION}.partial-{}", std::process::id()));
     let mut maven = child::bounded(900, "mvn");
     maven.args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]);
     maven.arg("-f").arg(places::root().join("tools/xtask/kafka/pom.xml"));

@@ -2,7 +2,7 @@
 
 use crate::child;
 use crate::failure::{Failure, Result};
-use crate::jars;
+use crate::{jars, packages};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -25,6 +25,7 @@ pub(crate) struct Kafka {
 impl Kafka {
     /// Starts a broker with its files below `dir` and returns when it has answered a metadata request.
     pub(crate) fn start(dir: &Path) -> Result<Kafka> {
+        packages::need("java")?;
         let tools = Tools { jars: jars::bring()?, dir: dir.to_path_buf() };
         let [broker, controller] = free_ports()?;
         let bootstrap = format!("127.0.0.1:{broker}");

@@ -1,7 +1,7 @@
 //! System programs that tests need and a bare machine may lack.
 
 use crate::child::{self, End};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,21 +9,30 @@ use std::process::Command;
 struct Package {
     /// Its name on Debian and Ubuntu.
     name: &'static str,
+    program: &'static str,
     why: &'static str,
-    present: fn() -> bool,
 }
 
 const PACKAGES: &[Package] = &[
-    Package { name: "default-jre-headless", why: "runs the real Kafka", present: || find("java").is_some() },
-    Package { name: "maven", why: "fetches the real Kafka", present: || find("mvn").is_some() },
-    Package { name: "python3-venv", why: "the Kafka client that is not ours", present: || python().is_some() },
-    Package { name: "strace", why: "counts a publisher's system calls", present: || find("strace").is_some() },
-    Package { name: "e2fsprogs", why: "small file systems to fill up", present: || find("mkfs.ext4").is_some() },
+    Package { name: "default-jre-headless", program: "java", why: "runs the real Kafka" },
+    Package { name: "maven", program: "mvn", why: "fetches the real Kafka" },
+    Package { name: "python3-venv", program: "python3", why: "the Kafka client that is not ours" },
+    Package { name: "strace", program: "strace", why: "counts a publisher's system calls" },
+    Package { name: "e2fsprogs", program: "mkfs.ext4", why: "small file systems to fill up" },
 ];
+
+impl Package {
+    fn is_missing(&self) -> bool {
+        match self.program {
+            "python3" => python().is_none(),
+            program => find(program).is_none(),
+        }
+    }
+}
 
 /// Installs what is missing where that is possible and allowed; returns one line for each thing still missing.
 pub(crate) fn bring(install: bool) -> Result<Vec<String>> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !(package.present)()).collect();
+    let missing: Vec<_> = PACKAGES.iter().filter(|package| package.is_missing()).collect();
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -35,10 +44,20 @@ pub(crate) fn bring(install: bool) -> Result<Vec<String>> {
         }
         apt(&command);
     }
-    let absent = missing.iter().filter(|package| !(package.present)());
+    let absent = missing.iter().filter(|package| package.is_missing());
     Ok(absent
         .map(|package| format!("{}: not installed ({}); run: sudo {command}", package.name, package.why))
         .collect())
+}
+
+/// Refuses to go on without a program, and names the remedy.
+pub(crate) fn need(program: &str) -> Result<()> {
+    match PACKAGES.iter().find(|package| package.program == program && package.is_missing()) {
+        Some(Package { name, why, .. }) => {
+            Err(Failure(format!("{program}: not installed ({why}); run: sudo apt-get install -y {name}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A failure shows itself: it prints, and the packages stay missing.

@@ -21,9 +21,9 @@ pub(crate) fn bring() -> Result<PathBuf> {
 
 /// pip refuses every file whose checksum is not in the requirements.
 fn make(dir: &Path, requirements: &Path) -> Result<()> {
+    packages::need("python3")?;
     println!("fetching the Kafka client for Python into {}", dir.display());
-    let python = packages::python().ok_or(Failure("python3: none with venv and ensurepip was found".into()))?;
-    let mut venv = child::bounded(300, python);
+    let mut venv = child::bounded(300, packages::python().expect("just found"));
     venv.args(["-m", "venv", "--clear"]).arg(dir);
     child::quiet(venv)?;
     let mut pip = child::bounded(600, dir.join("bin/python"));

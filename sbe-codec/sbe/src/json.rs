@@ -232,8 +232,16 @@ impl Json<'_> {
 
     /// RFC 3339 with nine digits of the second, or the bare count outside the years 0 to 9999.
     fn timestamp(&mut self, Timestamp { count, unit }: Timestamp) {
-        let seconds = count.div_euclid(unit.per_second());
-        let ns = count.rem_euclid(unit.per_second()) * (TimeUnit::Nanosecond.per_second() / unit.per_second());
+        let per_second = unit.per_second();
+        let (seconds, part) = match i64::try_from(count) {
+            Ok(count) => (count.div_euclid(per_second), count.rem_euclid(per_second)),
+            // A uint64 above that. In seconds it is still too great, and so is what stands for it.
+            Err(_) => {
+                let per_second = i128::from(per_second);
+                (i64::try_from(count / per_second).unwrap_or(i64::MAX), (count % per_second) as i64)
+            }
+        };
+        let ns = part * (TimeUnit::Nanosecond.per_second() / per_second);
         let Some((year, month, day)) = date(seconds.div_euclid(86_400)) else { return self.quoted(count) };
         let of_day = seconds.rem_euclid(86_400) as u64;
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
@@ -304,9 +312,9 @@ fn digits(out: &mut [u8], mut number: u64) {
 /// Year, month and day of a day since 1970 in the Gregorian calendar; nothing outside the years 0 to 9999.
 ///
 /// Years begin in March here, so that the day that leap years add is the last (Howard Hinnant's `civil_from_days`).
-fn date(day: i128) -> Option<(u64, u64, u64)> {
-    const YEAR_0: i128 = -719_528;
-    const YEAR_10000: i128 = 2_932_897;
+fn date(day: i64) -> Option<(u64, u64, u64)> {
+    const YEAR_0: i64 = -719_528;
+    const YEAR_10000: i64 = 2_932_897;
     if !(YEAR_0..YEAR_10000).contains(&day) {
         return None;
     }
@@ -319,4 +327,55 @@ fn date(day: i128) -> Option<(u64, u64, u64)> {
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2) - 400;
     Some((year, month, of_year - (153 * from_march + 2) / 5 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Json<'_>)) -> String {
+        let mut out = Vec::new();
+        write(&mut Json { out: &mut out });
+        String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn every_day_of_ten_thousand_years_has_its_date() {
+        let leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+        let (mut year, mut month, mut day) = (0, 1, 1);
+        for number in -719_528..2_932_897 {
+            assert_eq!(date(number), Some((year, month, day)));
+            let days = match month {
+                2 => 28 + u64::from(leap(year)),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            (month, day) = if day == days { (month + 1, 1) } else { (month, day + 1) };
+            (year, month) = if month == 13 { (year + 1, 1) } else { (year, month) };
+        }
+        assert_eq!((year, month, day), (10_000, 1, 1));
+        assert_eq!((date(-719_529), date(2_932_897), date(i64::MAX), date(i64::MIN)), (None, None, None, None));
+    }
+
+    #[test]
+    fn timestamps_that_no_calendar_has_are_their_count() {
+        let time = |count: i128, unit| written(|json| json.timestamp(Timestamp { count, unit }));
+        assert_eq!(time(u64::MAX.into(), TimeUnit::Nanosecond), r#""2554-07-21T23:34:33.709551615Z""#);
+        assert_eq!(time(i64::MIN.into(), TimeUnit::Nanosecond), r#""1677-09-21T00:12:43.145224192Z""#);
+        assert_eq!(time(u64::MAX.into(), TimeUnit::Second), r#""18446744073709551615""#);
+        assert_eq!(time(i64::MIN.into(), TimeUnit::Second), r#""-9223372036854775808""#);
+        assert_eq!(time(253_402_300_800, TimeUnit::Second), r#""253402300800""#);
+    }
+
+    #[test]
+    fn decimals_keep_their_scale() {
+        let decimal = |mantissa: i128, exponent| written(|json| json.decimal(Decimal { mantissa, exponent }));
+        assert_eq!(decimal(1_234_500, -4), r#""123.4500""#);
+        assert_eq!(decimal(-5, -4), r#""-0.0005""#);
+        assert_eq!(decimal(0, -2), r#""0.00""#);
+        assert_eq!(decimal(7, 0), r#""7""#);
+        assert_eq!(decimal(-7, 3), r#""-7e3""#);
+        assert_eq!(decimal(i64::MIN.into(), -19), r#""-0.9223372036854775808""#);
+        assert_eq!(decimal(u64::MAX.into(), -20), r#""0.18446744073709551615""#);
+    }
 }

@@ -244,7 +244,7 @@ impl TimeUnit {
     }
 
     /// How many there are in a second.
-    pub const fn per_second(self) -> i128 {
+    pub const fn per_second(self) -> i64 {
         match self {
             TimeUnit::Second => 1,
             TimeUnit::Millisecond => 1_000,

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use oyez_sbe::framing::pcap::{self, PcapError};
 
-/// The payloads of a capture with their times, and how reading it ended.
-fn read(bytes: &[u8]) -> (Vec<(u64, Vec<u8>)>, Result<u64, PcapError>) {
+/// Time and payload.
+type Timed = (u64, Vec<u8>);
+
+/// The payloads of a capture, and how reading it ended.
+fn read(bytes: &[u8]) -> (Vec<Timed>, Result<u64, PcapError>) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("it takes the bytes");
     let mut found = Vec::new();
@@ -79,7 +82,7 @@ fn capture() -> Vec<u8> {
     .concat()
 }
 
-fn expected() -> Vec<(u64, Vec<u8>)> {
+fn expected() -> Vec<Timed> {
     vec![(1_000_002_000, b"plain".to_vec()), (3_000_004_000, b"tagged".to_vec()), (5_999_999_000, b"six".to_vec())]
 }
 

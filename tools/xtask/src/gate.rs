@@ -2,12 +2,10 @@
 
 use crate::child::{self, End};
 use crate::failure::{Failure, Result};
-use crate::kafka::Kafka;
+use crate::outside::Outside;
 use crate::places::{self, Scratch};
 use crate::steps::{STEPS, Step};
 use crate::tally::Tally;
-use crate::{packages, python};
-use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
@@ -23,7 +21,7 @@ pub(crate) fn run(choice: &Choice) -> Result<bool> {
     let scratch = Scratch::new()?;
     let mut total = Tally::default();
     let outside = match steps.iter().any(|step| step.outside) {
-        true => Outside::bring(&scratch, choice.install, &mut total.skipped)?,
+        true => Outside::bring(&scratch, choice.install)?,
         false => Outside::default(),
     };
 
@@ -38,7 +36,7 @@ pub(crate) fn run(choice: &Choice) -> Result<bool> {
         }
         total += tally;
     }
-    drop(outside);
+    total.skipped.extend(outside.skipped);
     Ok(close(total, &failed))
 }
 
@@ -48,36 +46,6 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Step>> {
         return Err(Failure(format!("{unknown}: no such step; `cargo xtask test --list` names them")));
     }
     Ok(STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect())
-}
-
-/// What tests find outside the clone, for as long as the value lives.
-#[derive(Default)]
-struct Outside {
-    env: Vec<(&'static str, OsString)>,
-    _kafka: Option<Kafka>,
-}
-
-impl Outside {
-    /// What cannot be had is told in `skipped`; the tests that miss it skip themselves.
-    fn bring(scratch: &Scratch, install: bool, skipped: &mut Vec<String>) -> Result<Outside> {
-        skipped.extend(packages::bring(install)?);
-        let mut outside = Outside::default();
-        let dir = scratch.path().join("kafka");
-        std::fs::create_dir(&dir).map_err(Failure::at(dir.display()))?;
-        match Kafka::start(&dir) {
-            Ok(kafka) => {
-                println!("a real Kafka listens on {}", kafka.bootstrap);
-                outside.env.push(("OYEZ_KAFKA_BOOTSTRAP", kafka.bootstrap.clone().into()));
-                outside._kafka = Some(kafka);
-            }
-            Err(error) => skipped.push(format!("kafka: {error}")),
-        }
-        match python::bring() {
-            Ok(python) => outside.env.push(("OYEZ_PYTHON", python.into())),
-            Err(error) => skipped.push(format!("python: {error}")),
-        }
-        Ok(outside)
-    }
 }
 
 fn run_step(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<(End, Tally)> {

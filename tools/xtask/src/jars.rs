@@ -16,12 +16,21 @@ const PINNED: &str = include_str!("../kafka/jars.sha256");
 
 /// The folder of the jars, fetched if it is not there yet.
 pub(crate) fn bring() -> Result<PathBuf> {
-    let dir = places::cache()?.join(format!("kafka-{VERSION}"));
+    let dir = dir()?;
     if !dir.exists() {
         fetch(&dir)?;
     }
     verify(&dir, PINNED)?;
     Ok(dir)
+}
+
+/// Whether they were fetched before.
+pub(crate) fn are_here() -> bool {
+    dir().is_ok_and(|dir| dir.exists())
+}
+
+fn dir() -> Result<PathBuf> {
+    Ok(places::cache()?.join(format!("kafka-{VERSION}")))
 }
 
 /// Fetches into a folder beside it and renames: a folder of the final name is complete.

@@ -8,6 +8,7 @@ mod failure;
 mod gate;
 mod jars;
 mod kafka;
+mod outside;
 mod packages;
 mod places;
 mod python;
@@ -94,7 +95,7 @@ fn run(chore: Chore) -> Result<bool> {
         }
         Chore::Controls { fit: true, .. } => controls::fit(),
         Chore::Controls { names, .. } => controls::run(&names),
-        Chore::Soak { list: true, .. } => Ok(list(soak::SOAKS.iter().map(|soak| (soak.name, soak.cargo)))),
+        Chore::Soak { list: true, .. } => Ok(list(soak::SOAKS.iter().map(|soak| (soak.name, soak.test)))),
         Chore::Soak { names, .. } => soak::run(&names),
         Chore::Bless => soak::bless(),
         Chore::Kafka => start_kafka(),

@@ -2,6 +2,7 @@
 
 use crate::child::{self, End};
 use crate::failure::{Failure, Result};
+use crate::jars;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +26,7 @@ impl Package {
     fn is_missing(&self) -> bool {
         match self.program {
             "python3" => python().is_none(),
+            "mvn" => find("mvn").is_none() && !jars::are_here(),
             program => find(program).is_none(),
         }
     }

@@ -2,40 +2,54 @@
 
 use crate::child::{self, End};
 use crate::failure::{Failure, Result};
-use crate::places;
+use crate::outside::Outside;
+use crate::places::{self, Scratch};
+use std::process::Command;
 
 /// One test, run alone in release, with its counts in the environment.
 pub(crate) struct Soak {
     pub(crate) name: &'static str,
-    pub(crate) cargo: &'static str,
+    /// The arguments of `cargo test --release`, separated by spaces.
+    pub(crate) test: &'static str,
     pub(crate) env: &'static [(&'static str, &'static str)],
 }
 
-pub(crate) const SOAKS: &[Soak] = &[];
+pub(crate) const SOAKS: &[Soak] = &[
+    Soak { name: "ring-torn", test: "-p oyez-ring torn", env: &[("OYEZ_TORTURE_MESSAGES", "1000000000")] },
+    Soak { name: "ring-kills", test: "-p oyez-ring --test processes killed", env: &[("OYEZ_KILLS_WRITER", "10000")] },
+    Soak { name: "gateway-kills", test: "-p oyez-gateway --test kafka killed", env: &[("OYEZ_KAFKA_KILLS", "50")] },
+];
 
 /// A day: a soak is bounded by its counts, this only ends one that hangs.
 const LIMIT_S: u32 = 86_400;
 
-/// Runs these, or all for none, with their output shown; true if all passed.
+/// Runs these, or all for none, with their output shown as it comes; true if all passed.
 pub(crate) fn run(names: &[String]) -> Result<bool> {
     if let Some(unknown) = names.iter().find(|name| !SOAKS.iter().any(|soak| soak.name == **name)) {
         return Err(Failure(format!("{unknown}: no such soak; `cargo xtask soak --list` names them")));
     }
-    let mut all = true;
+    let scratch = Scratch::new()?;
+    let outside = Outside::bring(&scratch, true)?;
+    outside.skipped.iter().for_each(|skipped| println!("SKIPPED {skipped}"));
+    let mut all = outside.skipped.is_empty();
     for soak in SOAKS.iter().filter(|soak| names.is_empty() || names.iter().any(|name| name == soak.name)) {
-        println!("==== {}: cargo {}", soak.name, soak.cargo);
-        all &= cargo(soak.cargo, soak.env)?;
+        println!("==== {}: cargo test --release {} with {:?}", soak.name, soak.test, soak.env);
+        let mut cargo = cargo(&format!("test --release {} -- --nocapture", soak.test));
+        cargo.envs(soak.env.iter().copied()).envs(outside.env.iter().cloned()).env("TMPDIR", scratch.path());
+        all &= child::show(cargo, |_| ())? == End::Succeeded;
     }
     Ok(all)
 }
 
 /// Golden tests have `golden` in their names, and with `OYEZ_BLESS` set they write what they would have compared.
 pub(crate) fn bless() -> Result<bool> {
-    cargo("test --workspace golden", &[("OYEZ_BLESS", "1")])
+    let mut cargo = cargo("test --workspace --tests --lib golden");
+    cargo.env("OYEZ_BLESS", "1");
+    Ok(child::show(cargo, |_| ())? == End::Succeeded)
 }
 
-fn cargo(arguments: &str, env: &[(&str, &str)]) -> Result<bool> {
+fn cargo(arguments: &str) -> Command {
     let mut cargo = child::bounded(LIMIT_S, "cargo");
-    cargo.args(arguments.split(' ')).envs(env.iter().copied()).current_dir(places::root());
-    Ok(child::show(cargo, |_| ())? == End::Succeeded)
+    cargo.args(arguments.split(' ')).current_dir(places::root());
+    cargo
 }

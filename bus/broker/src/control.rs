@@ -1,0 +1,256 @@
+//! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
+//! answered in `request.rs`, what becomes of a partition is decided in `owner.rs`.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use oyez_protocol::Message;
+use oyez_ring::{Epoch, Position};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::catalog::Catalog;
+use crate::clients::Clients;
+use crate::core::Core;
+use crate::event::{Event, EventQueue, Helper, PartitionIndex};
+use crate::log::log;
+use crate::owner::{ConnectionId, Ended, Partition, lock};
+use crate::spare::Spares;
+use crate::store::Store;
+
+/// Messages taken from one client before the next has its turn.
+const MESSAGES_PER_TURN: usize = 16;
+/// How often what is due now and then is done.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long a stop waits for the disk after the owners are gone.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+/// A request for an epoch that does not exist yet.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) connection: ConnectionId,
+    pub(crate) correlation: u64,
+    pub(crate) partition: PartitionIndex,
+    pub(crate) epoch: Epoch,
+}
+
+/// Where a stop has come to.
+#[derive(Debug, Clone, Copy)]
+struct Stopping {
+    owners_until: Instant,
+    disk_until: Instant,
+}
+
+/// The broker, as its control thread has it.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) clients: Clients,
+    pub(crate) partitions: Vec<Partition>,
+    /// Index of each topic's first partition.
+    pub(crate) first: Vec<PartitionIndex>,
+    pub(crate) store: Store,
+    pub(crate) spares: Spares,
+    pub(crate) parked: Vec<Parked>,
+    pub(crate) segments: Helper,
+    pub(crate) events: EventQueue,
+    pub(crate) cores: Vec<Core>,
+    pub(crate) signals: UnixStream,
+    /// Segments that could not be made for lack of room, asked for again with the housekeeping.
+    pub(crate) wanting: Vec<(PartitionIndex, Position)>,
+    pub(crate) stopping: bool,
+}
+
+impl Control {
+    /// Serves until told to stop; answers with the exit code: 0, or 1 when an owner or the disk would not finish.
+    pub(crate) fn run(mut self) -> u8 {
+        let mut housekeeping = Instant::now() + HOUSEKEEPING;
+        let mut stopping = None;
+        loop {
+            let ready = self.wait(housekeeping);
+            let now = Instant::now();
+            self.clients.accept();
+            ready.into_iter().for_each(|id| self.serve_client(id, now));
+            self.take_events();
+            self.tick(now);
+            if now >= housekeeping {
+                housekeeping = now + HOUSEKEEPING;
+                self.keep_house();
+            }
+            if crate::stop::requested() {
+                let began = stopping.is_some();
+                let stop = *stopping.get_or_insert_with(|| self.begin_stop(now));
+                if began && let Some(code) = self.stopped(stop, now) {
+                    return self.leave(code);
+                }
+            }
+        }
+    }
+
+    /// Sleeps until somebody wants something; answers with the connections that do.
+    fn wait(&self, housekeeping: Instant) -> Vec<ConnectionId> {
+        let clients: Vec<_> = self.clients.sockets().collect();
+        let others = [self.events.bell(), self.clients.listener(), self.signals.as_fd()];
+        let mut sources: Vec<PollFd<'_>> = others
+            .into_iter()
+            .chain(clients.iter().map(|(_, socket)| *socket))
+            .map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN))
+            .collect();
+        let looks = self.partitions.iter().filter_map(Partition::next_look);
+        let next = looks.min().unwrap_or(housekeeping).min(housekeeping);
+        let pause = next.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(pause).ok();
+        // Interrupted, it returns early, and everything is looked at anyway.
+        let _ = poll(&mut sources, timeout.as_ref());
+        let ready = sources[others.len()..].iter().zip(&clients).filter(|(source, _)| !source.revents().is_empty());
+        ready.map(|(_, (id, _))| *id).collect()
+    }
+
+    fn serve_client(&mut self, id: ConnectionId, now: Instant) {
+        for _ in 0..MESSAGES_PER_TURN {
+            match self.clients.receive(id) {
+                Ok(Some(received)) => {
+                    if !self.answer(id, received.packet, now) {
+                        return self.hang_up(id, now);
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    if !matches!(error, oyez_protocol::ConnectionError::HungUp) {
+                        log(format_args!("connection {}: {error}", id.0));
+                        let failure = Message::failure(oyez_protocol::FailureCode::BadMessage, "this connection");
+                        self.clients.send(id, 0, failure, &[]);
+                    }
+                    return self.hang_up(id, now);
+                }
+            }
+        }
+    }
+
+    /// Forgets a connection, and looks at once whether what it owned is free.
+    pub(crate) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
+        self.clients.remove(id);
+        self.parked.retain(|parked| parked.connection != id);
+        self.partitions.iter_mut().for_each(|partition| partition.disconnected(id, now));
+    }
+
+    fn take_events(&mut self) {
+        self.events.silence();
+        while let Some(event) = self.events.take() {
+            match event {
+                Event::Wants(partition, position) => self.make_segment(partition, position),
+                Event::Spent(_) => {}
+                Event::Attached(partition, epoch) => self.partitions[partition.0].attached(epoch),
+                Event::Done(partition) => self.partitions[partition.0].recorded(),
+                Event::Broken(partition, at, cause) => self.partitions[partition.0].broken(at, &cause),
+                Event::Failed(partition, cause) => self.partitions[partition.0].journal_failed(cause),
+                Event::Spare(capacity_bytes, made) => self.spares.made(capacity_bytes, made),
+                Event::Segment(partition, _, Ok(segment)) => self.partitions[partition.0].give(segment),
+                Event::Segment(partition, position, Err(error)) => {
+                    let label = self.partitions[partition.0].label();
+                    log(format_args!("{label}: no segment for position {position}: {error}; tried again each second"));
+                    self.wanting.push((partition, position));
+                }
+            }
+        }
+    }
+
+    /// Has the helper make a segment, off this thread: zero-filling it takes long.
+    fn make_segment(&self, index: PartitionIndex, position: Position) {
+        let partition = &self.partitions[index.0];
+        let journal = Arc::clone(&partition.journal);
+        let pages = Arc::clone(&partition.pages);
+        self.segments.ask(move || {
+            let made = lock(&journal).segment(position, now_ns(), &mut |earliest| pages.set_earliest(earliest));
+            Event::Segment(index, position, made)
+        });
+    }
+
+    /// Gives each partition that asked for it a look.
+    fn tick(&mut self, now: Instant) {
+        for index in 0..self.partitions.len() {
+            let (ended, silent) = self.partitions[index].tick(now);
+            if let Some(ended) = ended {
+                self.ended(&ended);
+            }
+            if let Some(connection) = silent {
+                self.hang_up(connection, now);
+            }
+            for name in self.partitions[index].take_dropped() {
+                if let Err(error) = self.store.remove(&name) {
+                    log(format_args!("{name}: the store does not let go of it: {error}; restart the broker"));
+                }
+            }
+            self.unpark(PartitionIndex(index));
+        }
+    }
+
+    /// An epoch has ended: who asked for that is told.
+    pub(crate) fn ended(&mut self, ended: &Ended) {
+        if let Some((connection, correlation)) = ended.release {
+            let (epoch, end, sequence) = (ended.epoch, ended.end.position, ended.end.sequence);
+            self.clients.send(connection, correlation, Message::Released { epoch, end, sequence }, &[]);
+        }
+    }
+
+    fn keep_house(&mut self) {
+        self.partitions.iter_mut().for_each(Partition::renew_reserve);
+        for (partition, position) in std::mem::take(&mut self.wanting) {
+            self.make_segment(partition, position);
+        }
+    }
+
+    fn begin_stop(&mut self, now: Instant) -> Stopping {
+        log("stopping: owners are asked to release");
+        let _ = self.store.stopping();
+        self.stopping = true;
+        self.partitions.iter().for_each(Partition::closing);
+        let ids: Vec<_> = self.clients.sockets().map(|(id, _)| id).collect();
+        for id in ids {
+            self.clients.send(id, 0, Message::Closing {}, &[]);
+        }
+        let owners_until = now + self.catalog.stop_timeout;
+        Stopping { owners_until, disk_until: owners_until + SETTLE_MAX }
+    }
+
+    /// The exit code, once there is nothing left to wait for.
+    fn stopped(&self, stop: Stopping, now: Instant) -> Option<u8> {
+        let owned = self.partitions.iter().any(Partition::owned);
+        if owned && now < stop.owners_until {
+            return None;
+        }
+        let settled = self.partitions.iter().all(|partition| partition.owned() || partition.settled());
+        if !settled && now < stop.disk_until {
+            return None;
+        }
+        for partition in self.partitions.iter().filter(|partition| partition.owned()) {
+            let (pid, name) = partition.holder().map_or((0, "unknown"), |holder| (holder.pid, holder.name.as_str()));
+            log(format_args!("{}: process {pid} ({name}) did not release; end it first next time", partition.label()));
+        }
+        for partition in self.partitions.iter().filter(|partition| !partition.settled()) {
+            log(format_args!("{}: not recorded to its end; the disk is too slow or full", partition.label()));
+        }
+        Some(u8::from(owned || !settled))
+    }
+
+    /// Lets go of everything, in the order that loses nothing.
+    fn leave(mut self, code: u8) -> u8 {
+        let stalls: u64 = self.cores.iter().map(Core::stalls).sum();
+        self.cores.into_iter().for_each(Core::stop);
+        for partition in &mut self.partitions {
+            partition.drop_all();
+            for name in partition.take_dropped() {
+                // Whoever stored it leaves with us, or finds out at the next start that it is of no use.
+                let _ = self.store.remove(&name);
+            }
+        }
+        log(format_args!("stopped with exit code {code}; {stalls} turns of the cores took longer than 50 µs"));
+        code
+    }
+}
+
+/// The wall clock, for publish times and retention.
+pub(crate) fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

@@ -1,0 +1,283 @@
+//! A core: one pinned thread with its own I/O and its own recorders. In steady state nothing is allocated, opened or
+//! closed here; whatever is slow is asked of the control thread by events and comes back as commands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use oyez_io::Io;
+use oyez_journal::{Recorder, RecorderState, Segment, recorder_of};
+use oyez_ring::{ControlMut, Epoch, EpochStart, Memory, Position, Tail};
+
+use crate::catalog::Idle;
+use crate::event::{Event, Events, PartitionIndex};
+use crate::log::log;
+use crate::owner::RecorderHandle;
+
+/// A turn longer than this is counted as a stall.
+const STALL: Duration = Duration::from_micros(50);
+/// Longest sleep while I/O is under way: its completion opens the gate.
+const SLEEP_IN_FLIGHT_MAX: Duration = Duration::from_micros(50);
+/// Idle turns that spin, and idle turns up to which the thread yields, before it sleeps.
+const SPINS: u32 = 64;
+const YIELDS: u32 = 128;
+
+/// What the control thread has a core do. `slot` is a recorder's place in the core.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Record this epoch next.
+    Attach(Box<Attach>),
+    /// The epoch being recorded ends here.
+    End { slot: usize, end: Position },
+    /// The segment that was wanted.
+    Give { slot: usize, segment: Segment },
+    /// Finish what is under way and return.
+    Stop,
+}
+
+/// An epoch to record.
+#[derive(Debug)]
+pub(crate) struct Attach {
+    pub(crate) slot: usize,
+    pub(crate) memory: Memory,
+    pub(crate) control: ControlMut,
+    pub(crate) start: EpochStart,
+    pub(crate) at: Tail,
+}
+
+/// A running core, as the control thread sees it.
+#[derive(Debug)]
+pub(crate) struct Core {
+    commands: Sender<Command>,
+    thread: JoinHandle<()>,
+    stalls: Arc<AtomicU64>,
+}
+
+/// How a core passes its time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) cpu: usize,
+    pub(crate) idle: Idle,
+    pub(crate) sleep_max: Duration,
+}
+
+impl Core {
+    /// Starts the thread with its recorders, each with the partition it belongs to.
+    pub(crate) fn start(
+        pace: Pace,
+        io: Box<dyn Io>,
+        recorders: Vec<(PartitionIndex, Recorder)>,
+        events: Events,
+    ) -> std::io::Result<Core> {
+        let (commands, queue) = unbounded();
+        let stalls = Arc::new(AtomicU64::new(0));
+        let slots = recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
+        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping: false };
+        let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
+        Ok(Core { commands, thread, stalls })
+    }
+
+    /// The way to the recorder at this place.
+    pub(crate) fn recorder(&self, slot: usize) -> RecorderHandle {
+        RecorderHandle { commands: self.commands.clone(), slot }
+    }
+
+    /// Turns above 50 µs so far.
+    pub(crate) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing is under way any more.
+    pub(crate) fn stop(self) {
+        // A core that is gone has stopped.
+        let _ = self.commands.send(Command::Stop);
+        // A panic there has ended the process already.
+        let _ = self.thread.join();
+    }
+}
+
+/// A recorder, and what the control thread has been told of it.
+struct Slot {
+    partition: PartitionIndex,
+    recorder: Recorder,
+    wanted: Option<Position>,
+    attached: Option<Epoch>,
+    told: Told,
+}
+
+/// The last state told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Broken,
+    Done,
+    Failed,
+}
+
+/// The thread's own state. `io` comes first, so that it is dropped first: its drop waits for what the kernel still
+/// reads out of rings and recorders.
+struct Duty {
+    io: Box<dyn Io>,
+    slots: Vec<Slot>,
+    commands: Receiver<Command>,
+    events: Events,
+    stalls: Arc<AtomicU64>,
+    stopping: bool,
+}
+
+impl Duty {
+    fn run(mut self, pace: Pace) {
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: pace.cpu }) {
+            log(format_args!("core {}: cannot be pinned there; name a CPU this process may use in `cores`", pace.cpu));
+        }
+        let mut idle_turns = 0;
+        while !self.stopping || self.in_flight() > 0 {
+            let began = Instant::now();
+            let work = self.obey() + self.complete() + self.record() + self.report();
+            if began.elapsed() > STALL {
+                self.stalls.fetch_add(1, Ordering::Relaxed);
+            }
+            idle_turns = if work > 0 { 0 } else { idle_turns + 1 };
+            self.rest(pace, idle_turns);
+        }
+    }
+
+    fn obey(&mut self) -> usize {
+        let mut count = 0;
+        while let Ok(command) = self.commands.try_recv() {
+            count += 1;
+            match command {
+                Command::Attach(attach) => self.slots[attach.slot].attach(*attach),
+                Command::End { slot, end } => self.slots[slot].recorder.end_epoch(end),
+                Command::Give { slot, segment } => self.slots[slot].give(segment),
+                Command::Stop => self.stopping = true,
+            }
+        }
+        count
+    }
+
+    fn complete(&mut self) -> usize {
+        let slots = &mut self.slots;
+        let each = &mut |completion: oyez_io::Completion| {
+            let slot = usize::from(recorder_of(completion.token));
+            slots[slot].recorder.complete(completion);
+        };
+        match self.io.complete(each) {
+            Ok(count) => count,
+            Err(error) => {
+                // No operation can be completed any more, so nothing written is ever known to be so.
+                for slot in &mut self.slots {
+                    slot.recorder.fail("complete any operation", std::io::Error::new(error.kind(), error.to_string()));
+                }
+                0
+            }
+        }
+    }
+
+    fn record(&mut self) -> usize {
+        let now_ns = self.io.now_ns();
+        let io = &mut *self.io;
+        self.slots.iter_mut().map(|slot| slot.recorder.do_work(io, now_ns)).sum()
+    }
+
+    fn report(&mut self) -> usize {
+        let events = &self.events;
+        self.slots.iter_mut().map(|slot| slot.report(events)).sum()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.slots.iter().map(|slot| slot.recorder.in_flight()).sum()
+    }
+
+    fn rest(&self, pace: Pace, idle_turns: u32) {
+        match pace.idle {
+            _ if idle_turns == 0 => {}
+            Idle::Spin => std::hint::spin_loop(),
+            Idle::BackOff if idle_turns < SPINS => std::hint::spin_loop(),
+            Idle::BackOff if idle_turns < YIELDS => std::thread::yield_now(),
+            Idle::BackOff | Idle::Block if self.in_flight() > 0 => std::thread::sleep(SLEEP_IN_FLIGHT_MAX),
+            Idle::Block => std::thread::sleep(pace.sleep_max),
+            Idle::BackOff => {
+                let doublings = (idle_turns - YIELDS).min(16);
+                std::thread::sleep((SLEEP_IN_FLIGHT_MAX * 2_u32.pow(doublings)).min(pace.sleep_max));
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(partition: PartitionIndex, recorder: Recorder) -> Slot {
+        Slot { partition, recorder, wanted: None, attached: None, told: Told::Nothing }
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        self.attached = Some(attach.start.epoch);
+        self.told = Told::Nothing;
+        self.recorder.attach(attach.memory, attach.control, &attach.start, attach.at);
+    }
+
+    fn give(&mut self, segment: Segment) {
+        self.wanted = None;
+        self.recorder.give(segment);
+    }
+
+    /// Tells what is new; what the queue does not take now is told in the next turn.
+    fn report(&mut self, events: &Events) -> usize {
+        let mut count = 0;
+        let mut tell = |event: Event| events.offer(event).map(|()| count += 1).is_ok();
+        if let Some(epoch) = self.attached
+            && tell(Event::Attached(self.partition, epoch))
+        {
+            self.attached = None;
+        }
+        let wanted = self.recorder.wants_segment();
+        if let Some(position) = wanted
+            && self.wanted != wanted
+            && tell(Event::Wants(self.partition, position))
+        {
+            self.wanted = wanted;
+        }
+        let (state, event): (Told, fn(&Slot) -> Option<Event>) = match self.recorder.state() {
+            RecorderState::Broken { .. } => (Told::Broken, Slot::broken),
+            RecorderState::EpochDone { .. } => (Told::Done, Slot::done),
+            RecorderState::Failed { .. } => (Told::Failed, Slot::failed),
+            _ => (Told::Nothing, |_| None),
+        };
+        if state != self.told
+            && let Some(event) = event(self)
+            && tell(event)
+        {
+            self.told = state;
+        }
+        if let Some(segment) = self.recorder.take_spent()
+            && let Err(Event::Spent(segment)) = events.offer(Event::Spent(segment))
+        {
+            // Thousands of events wait: closing one file here is the smaller evil.
+            drop(segment);
+        }
+        count
+    }
+
+    fn broken(&self) -> Option<Event> {
+        match self.recorder.state() {
+            RecorderState::Broken { at, cause } => Some(Event::Broken(self.partition, *at, cause.to_string())),
+            _ => None,
+        }
+    }
+
+    fn done(&self) -> Option<Event> {
+        match self.recorder.state() {
+            RecorderState::EpochDone { .. } => Some(Event::Done(self.partition)),
+            _ => None,
+        }
+    }
+
+    fn failed(&self) -> Option<Event> {
+        match self.recorder.state() {
+            RecorderState::Failed { what, error } => Some(Event::Failed(self.partition, format!("{what}: {error}"))),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What cores and helper threads tell the control thread: a bounded queue, and an eventfd that its poll wakes from.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use oyez_journal::{JournalError, Segment};
+use oyez_mem::memory::MemoryError;
+use oyez_ring::{Epoch, Position, Tail};
+use rustix::event::EventfdFlags;
+
+use crate::spare::Spare;
+
+/// Most events under way: each partition has at most a handful.
+const EVENTS_MAX: usize = 4_096;
+
+/// A partition, by its place in the control thread's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PartitionIndex(pub(crate) usize);
+
+/// Something happened off the control thread.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A recorder needs the segment at this position soon.
+    Wants(PartitionIndex, Position),
+    /// A recorder has done with a segment; it is closed off the core.
+    Spent(#[allow(dead_code, reason = "carried only to be dropped here")] Segment),
+    /// A recorder has begun on an epoch, and so let go of the ring before it.
+    Attached(PartitionIndex, Epoch),
+    /// A recorder has taken an epoch to its end, as durable as the topic is declared.
+    Done(PartitionIndex),
+    /// The owner wrote what no honest writer writes; the last good frame ends here.
+    Broken(PartitionIndex, Tail, String),
+    /// The journal failed, for good.
+    Failed(PartitionIndex, String),
+    /// A spare ring of this capacity, or why there is none.
+    Spare(u64, Result<Spare, MemoryError>),
+    /// A segment for a recorder, or why there is none.
+    Segment(PartitionIndex, Position, Result<Segment, JournalError>),
+}
+
+/// The sending end; clones go to every thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    queue: Sender<Event>,
+    bell: Arc<OwnedFd>,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub(crate) struct EventQueue {
+    queue: Receiver<Event>,
+    bell: Arc<OwnedFd>,
+}
+
+/// Makes a queue.
+pub(crate) fn queue() -> std::io::Result<(Events, EventQueue)> {
+    let (sender, receiver) = bounded(EVENTS_MAX);
+    let bell = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    Ok((Events { queue: sender, bell: Arc::clone(&bell) }, EventQueue { queue: receiver, bell }))
+}
+
+impl Events {
+    /// Sends without waiting; gives the event back when the queue is full, to be offered again.
+    pub(crate) fn offer(&self, event: Event) -> Result<(), Event> {
+        match self.queue.try_send(event) {
+            Ok(()) => {
+                // A bell that already rings needs no second stroke, and nothing else can fail here.
+                let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+                Ok(())
+            }
+            // The control thread is gone: so is everybody who would listen.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
+            Err(TrySendError::Full(event)) => Err(event),
+        }
+    }
+}
+
+impl EventQueue {
+    /// The next event, if there is one.
+    pub(crate) fn take(&self) -> Option<Event> {
+        self.queue.try_recv().ok()
+    }
+
+    /// Silences the bell; look at the queue after it.
+    pub(crate) fn silence(&self) {
+        let _ = rustix::io::read(&*self.bell, &mut [0_u8; 8]);
+    }
+
+    /// What poll wakes from.
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+type Job = Box<dyn FnOnce() -> Event + Send>;
+
+/// A thread for what takes long, so that the control thread never does.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    jobs: Sender<Job>,
+}
+
+impl Helper {
+    /// Starts the thread. It ends when the helper is dropped.
+    pub(crate) fn start(name: &str, events: Events) -> std::io::Result<Helper> {
+        let (jobs, queue) = unbounded::<Job>();
+        let work = move || {
+            for job in queue {
+                let mut event = job();
+                while let Err(back) = events.offer(event) {
+                    event = back;
+                    std::thread::yield_now();
+                }
+            }
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Helper { jobs })
+    }
+
+    /// Has the thread do this next. Jobs are bounded by whoever asks: one a partition, one a capacity.
+    pub(crate) fn ask(&self, job: impl FnOnce() -> Event + Send + 'static) {
+        // The thread lives as long as this sender.
+        let _ = self.jobs.send(Box::new(job));
+    }
+}

@@ -1,0 +1,44 @@
+//! Who keeps a memory writable: for the log, when the kernel refuses to prove a ring free.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt as _;
+
+/// The processes that map this memory for writing, or have it open so, as far as this user may look: "123 (name)".
+/// Slow, for it walks through all of /proc.
+pub(crate) fn of(memory: impl AsFd) -> String {
+    let Ok(inode) = rustix::fs::fstat(memory).map(|status| status.st_ino) else { return "unknown".into() };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    // The keeper's descriptor and the broker's own are originals, which the kernel's proof does not count.
+    let own = [std::process::id(), std::os::unix::process::parent_id()];
+    let holding: Vec<String> = pids
+        .filter(|pid| !own.contains(pid) && (maps(*pid, inode) || opens(*pid, inode)))
+        .map(|pid| format!("{pid} ({})", fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim()))
+        .collect();
+    if holding.is_empty() { "a process this user may not look into".into() } else { holding.join(", ") }
+}
+
+/// A line of `maps`: addresses, permissions, offset, device, inode, name.
+fn maps(pid: u32, inode: u64) -> bool {
+    let writes = |line: &str| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        fields.next().is_some_and(|permissions| permissions.contains("ws") || permissions.starts_with("rw-s"))
+            && fields.nth(2).is_some_and(|found| found.parse() == Ok(inode))
+            && line.contains("/memfd:")
+    };
+    fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default().lines().any(writes)
+}
+
+fn opens(pid: u32, inode: u64) -> bool {
+    const ACCESS_MODE: u32 = 0o3;
+    let writable = |number: &str| {
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim);
+        flags.and_then(|flags| u32::from_str_radix(flags, 8).ok()).is_some_and(|flags| flags & ACCESS_MODE != 0)
+    };
+    let numbers = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    numbers
+        .filter(|entry| fs::metadata(entry.path()).is_ok_and(|status| status.ino() == inode))
+        .any(|entry| entry.file_name().to_str().is_some_and(writable))
+}

@@ -1,0 +1,410 @@
+//! What clients ask, answered: rights first, then the partition's state, never more than one answer a request.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use oyez_protocol::{FailureCode, Message, Packet, Refusal, VERSION};
+use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
+
+use crate::catalog::Topic;
+use crate::control::{Control, Parked, now_ns};
+use crate::event::PartitionIndex;
+use crate::log::log;
+use crate::owner::{ConnectionId, Holder, Reclaim, Refused, lock};
+use crate::spare::Taken;
+
+/// A request refused: the code, and what it is about.
+type Refusing = (FailureCode, String);
+
+/// Who asked, and what the answer must carry.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
+    id: ConnectionId,
+    correlation: u64,
+}
+
+impl Control {
+    /// Answers one message; false when the connection is to be hung up on.
+    pub(crate) fn answer(&mut self, id: ConnectionId, packet: Packet, now: Instant) -> bool {
+        let asker = Asker { id, correlation: packet.correlation };
+        let name = packet.message.name();
+        let Some(client) = self.clients.get_mut(id) else { return true };
+        let is_hello = matches!(packet.message, Message::Hello { .. });
+        if client.greeted == is_hello {
+            self.fail(asker, (FailureCode::BadMessage, format!("{name} out of turn")));
+            return false;
+        }
+        let answered = match packet.message {
+            Message::Hello { version, name } => self.hello(asker, version, name),
+            Message::OpenPublisher { partition, topic } => self.open_publisher(asker, &topic, partition, now),
+            Message::Mapped { partition, epoch, topic } => self.mapped(asker, &topic, partition, epoch),
+            Message::Release { partition, epoch, topic } => self.release(asker, &topic, partition, epoch, now),
+            Message::Reclaim { partition, epoch, topic } => self.reclaim(asker, &topic, partition, epoch),
+            Message::OpenSubscriber { partition, topic } => self.open_subscriber(asker, &topic, partition),
+            Message::OpenEpoch { partition, epoch, wait, topic } => {
+                self.open_epoch(asker, &topic, partition, epoch, wait)
+            }
+            Message::OpenSegment { partition, position, topic } => {
+                self.open_segment(asker, &topic, partition, position)
+            }
+            Message::ListEpochs { partition, from, topic } => self.list_epochs(asker, &topic, partition, from),
+            Message::DescribeTopic { partition, topic } => {
+                self.find(&topic, partition).and_then(|(index, place)| self.describe(asker, place, index, partition))
+            }
+            Message::DescribeTopicAt { index } => self.describe_at(asker, index),
+            Message::OpenSchema { topic } => self.open_schema(asker, &topic),
+            _ => {
+                self.fail(asker, (FailureCode::BadMessage, format!("{name} is for brokers to say")));
+                return false;
+            }
+        };
+        match answered {
+            Ok(sent) => sent,
+            Err(refusing) => self.fail(asker, refusing),
+        }
+    }
+
+    fn hello(&mut self, asker: Asker, version: u16, name: String) -> Result<bool, Refusing> {
+        if version > VERSION {
+            return Err((FailureCode::Version, format!("version {version}, this broker speaks {VERSION}")));
+        }
+        if let Some(client) = self.clients.get_mut(asker.id) {
+            client.greeted = true;
+            client.name = name;
+        }
+        let (broker, build) = (self.catalog.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
+        Ok(self.say(asker, Message::Welcome { version: VERSION, pid: std::process::id(), broker, build }))
+    }
+
+    fn open_publisher(&mut self, asker: Asker, topic: &str, number: u16, now: Instant) -> Result<bool, Refusing> {
+        let index = self.may_publish(asker, topic, number)?;
+        if self.stopping {
+            return Err((FailureCode::Closing, place(topic, number)));
+        }
+        let partition = &mut self.partitions[index.0];
+        if let Some(cause) = partition.failed() {
+            return Err((FailureCode::JournalFailed, format!("{}: {cause}", place(topic, number))));
+        }
+        match partition.vacancy(now) {
+            Ok(Some(ended)) => self.ended(&ended),
+            Ok(None) => {}
+            Err(refused) => return Ok(self.not_granted(asker, refused)),
+        }
+        let capacity = self.partitions[index.0].capacity_bytes;
+        let spare = match self.spares.take(capacity) {
+            Taken::Spare(spare) => spare,
+            Taken::NotYet => return Ok(self.preparing(asker)),
+            Taken::Failed(error) => return Err((FailureCode::NoMemory, error.to_string())),
+        };
+        let holder = self.holder(asker);
+        let partition = &mut self.partitions[index.0];
+        let broker = |error: &dyn std::fmt::Display| {
+            log(format_args!("{}: no offer: {error}", place(topic, number)));
+            (FailureCode::Broker, place(topic, number))
+        };
+        let hand_out = partition.offer(spare, holder, &mut self.store, now_ns()).map_err(|error| broker(&error))?;
+        let writable = hand_out.writable().map_err(|error| broker(&error))?;
+        let message =
+            Message::RingOffer { partition: number, epoch: hand_out.epoch(), capacity, topic: topic.to_owned() };
+        let descriptors = [writable.as_fd(), hand_out.control_page().as_fd()];
+        // The one writable descriptor is closed on return; the kernel carries its own to the owner.
+        Ok(self.clients.send(asker.id, asker.correlation, message, &descriptors))
+    }
+
+    fn not_granted(&mut self, asker: Asker, refused: Refused) -> bool {
+        let (refusal, holder) = match refused {
+            Refused::Taken(holder) => (Refusal::Taken, Some(holder)),
+            Refused::Offered(holder) => (Refusal::Offered, Some(holder)),
+            Refused::Ending(holder) => (Refusal::Ending, holder),
+        };
+        let (pid, uid, holder) = holder.map_or((0, 0, String::new()), |holder| (holder.pid, holder.uid, holder.name));
+        self.say(asker, Message::NotGranted { refusal, pid, uid, holder })
+    }
+
+    fn preparing(&mut self, asker: Asker) -> bool {
+        let refusal = Refusal::Preparing;
+        self.say(asker, Message::NotGranted { refusal, pid: 0, uid: 0, holder: String::new() })
+    }
+
+    fn mapped(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch) -> Result<bool, Refusing> {
+        let index = self.may_publish(asker, topic, number)?;
+        let partition = &mut self.partitions[index.0];
+        let granted = partition.mapped(asker.id, epoch);
+        let tail = match granted {
+            None => return Err((FailureCode::NotOwner, format!("{} epoch {epoch}", place(topic, number)))),
+            Some(Err(error)) => return Err((FailureCode::BadMessage, error.to_string())),
+            Some(Ok(tail)) => tail,
+        };
+        log(format_args!("{}: granted to {:?}", partition.label(), partition.holder()));
+        let Tail { position, sequence, time_ns } = tail;
+        let durability = partition.durability;
+        let (schema_id, templates) = schema_of(self.topic(topic)?.1);
+        let message = Message::Granted { epoch, position, sequence, time_ns, durability, schema_id, templates };
+        let sent = self.say(asker, message);
+        self.unpark(index);
+        Ok(sent)
+    }
+
+    fn release(
+        &mut self,
+        asker: Asker,
+        topic: &str,
+        number: u16,
+        epoch: Epoch,
+        now: Instant,
+    ) -> Result<bool, Refusing> {
+        let index = self.find(topic, number)?.0;
+        // The answer comes with the end of the epoch, which the next tick looks for.
+        match self.partitions[index.0].release(asker.id, epoch, asker.correlation, now) {
+            true => Ok(true),
+            false => Err((FailureCode::NotOwner, format!("{} epoch {epoch}", place(topic, number)))),
+        }
+    }
+
+    fn reclaim(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch) -> Result<bool, Refusing> {
+        let index = self.may_publish(asker, topic, number)?;
+        let holder = self.holder(asker);
+        let about = || format!("{} epoch {epoch}", place(topic, number));
+        match self.partitions[index.0].reclaim(holder, epoch) {
+            Ok(ring) => {
+                let page = ring.readable()[1].as_fd();
+                let message = Message::Reclaimed { epoch };
+                let sent = self.clients.send(asker.id, asker.correlation, message, &[page]);
+                log(format_args!("{}: its owner is back", about()));
+                Ok(sent)
+            }
+            Err(Reclaim::Ended) => Err((FailureCode::EpochEnded, about())),
+            Err(Reclaim::Taken) => Err((FailureCode::NotOwner, about())),
+        }
+    }
+
+    fn open_subscriber(&mut self, asker: Asker, topic: &str, number: u16) -> Result<bool, Refusing> {
+        let (index, at) = self.find(topic, number)?;
+        let limit = self.catalog.limits.subscriptions_max;
+        let allowed = &self.catalog.topics[at];
+        let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
+        if !allowed.may_subscribe(&client.peer) {
+            return Err((FailureCode::SubscribeDenied, who(client.peer.uid, topic, number)));
+        }
+        if !client.subscribed.contains(&index) && client.subscribed.len() >= limit {
+            return Err((FailureCode::SubscriptionLimit, format!("{limit} subscriptions")));
+        }
+        client.subscribed.insert(index);
+        let partition = &self.partitions[index.0];
+        let message = Message::Subscribed {
+            newest: partition.newest_known(),
+            capacity: partition.capacity_bytes,
+            durability: partition.durability,
+            journal: partition.journal_id,
+            segment_bytes: partition.segment_bytes,
+            earliest: partition.pages.earliest(),
+        };
+        Ok(self.say(asker, message))
+    }
+
+    fn open_epoch(
+        &mut self,
+        asker: Asker,
+        topic: &str,
+        number: u16,
+        epoch: Epoch,
+        wait: bool,
+    ) -> Result<bool, Refusing> {
+        let index = self.subscribed(asker, topic, number)?;
+        let newest = self.partitions[index.0].newest_known();
+        if epoch <= newest {
+            return Ok(self.show_epoch(asker, index, epoch));
+        }
+        if !wait {
+            return Ok(self.say(asker, Message::EpochNotYet { newest }));
+        }
+        let limit = self.catalog.limits.subscriptions_max;
+        let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
+        if client.parked >= limit {
+            return Err((FailureCode::TooManyRequests, format!("{limit} waiting for epochs")));
+        }
+        client.parked += 1;
+        self.parked.push(Parked { connection: asker.id, correlation: asker.correlation, partition: index, epoch });
+        Ok(true)
+    }
+
+    /// Answers with the ring of an epoch that exists, or with its end.
+    fn show_epoch(&mut self, asker: Asker, index: PartitionIndex, epoch: Epoch) -> bool {
+        let partition = &self.partitions[index.0];
+        if let Some(ring) = partition.ring_of(epoch) {
+            let message = Message::EpochOpened { start: ring.start, capacity: ring.name.capacity_bytes };
+            return self.clients.send(asker.id, asker.correlation, message, &ring.readable().map(AsFd::as_fd));
+        }
+        let Some(start) = partition.epochs.get(epoch).copied() else {
+            return self.fail(asker, (FailureCode::EpochEnded, format!("no epoch {epoch}")));
+        };
+        let empty = Tail { position: start.position, sequence: start.sequence, time_ns: start.time_ns };
+        let Tail { position: end, sequence: end_sequence, .. } = partition.end_of(epoch).unwrap_or(empty);
+        let message = Message::EpochClosed { start, end, end_sequence };
+        self.say(asker, message)
+    }
+
+    /// Answers those who wait for an epoch that is there now.
+    pub(crate) fn unpark(&mut self, index: PartitionIndex) {
+        let newest = self.partitions[index.0].newest_known();
+        let due = |parked: &Parked| parked.partition == index && parked.epoch <= newest;
+        while let Some(at) = self.parked.iter().position(due) {
+            let Parked { connection, correlation, partition, epoch } = self.parked.swap_remove(at);
+            if let Some(client) = self.clients.get_mut(connection) {
+                client.parked -= 1;
+                self.show_epoch(Asker { id: connection, correlation }, partition, epoch);
+            }
+        }
+    }
+
+    fn open_segment(&mut self, asker: Asker, topic: &str, number: u16, position: Position) -> Result<bool, Refusing> {
+        let index = self.subscribed(asker, topic, number)?;
+        let about = || format!("{} position {position}", place(topic, number));
+        if !self.topic(topic)?.1.recorded() {
+            return Err((FailureCode::NotRecorded, place(topic, number)));
+        }
+        let opened = lock(&self.partitions[index.0].journal).open_segment(position);
+        match opened {
+            Ok(Some(segment)) => {
+                let message = Message::SegmentOpened { base: segment.base };
+                Ok(self.clients.send(asker.id, asker.correlation, message, &[segment.file.as_fd()]))
+            }
+            Ok(None) => Err((FailureCode::NotInJournal, about())),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                Err((FailureCode::NoDescriptor, about()))
+            }
+            Err(error) => {
+                log(format_args!("{}: cannot open its segment: {error}", about()));
+                Err((FailureCode::Broker, about()))
+            }
+        }
+    }
+
+    fn list_epochs(&mut self, asker: Asker, topic: &str, number: u16, from: Epoch) -> Result<bool, Refusing> {
+        let index = self.subscribed(asker, topic, number)?;
+        let partition = &self.partitions[index.0];
+        let newest = partition.newest_known();
+        let known = |start: &&EpochStart| (from..=newest).contains(&start.epoch);
+        let epochs = partition.epochs.iter().filter(known).take(oyez_protocol::message::EPOCHS_MAX).copied().collect();
+        let running = Tail { position: Position(u64::MAX), sequence: Sequence(u64::MAX), time_ns: 0 };
+        let Tail { position: end, sequence: end_sequence, .. } = partition.end_of(newest).unwrap_or(running);
+        Ok(self.say(asker, Message::Epochs { newest, end, end_sequence, epochs }))
+    }
+
+    fn describe_at(&mut self, asker: Asker, index: u16) -> Result<bool, Refusing> {
+        match self.first.get(usize::from(index)) {
+            Some(first) => self.describe(asker, usize::from(index), *first, 0),
+            None => Err((FailureCode::UnknownTopic, format!("topic number {index}"))),
+        }
+    }
+
+    fn describe(&mut self, asker: Asker, at: usize, index: PartitionIndex, number: u16) -> Result<bool, Refusing> {
+        let topic = &self.catalog.topics[at];
+        let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
+        let partition = &self.partitions[index.0];
+        let (schema_id, templates) = schema_of(topic);
+        let holder = partition.holder();
+        let (written, durable) = partition.recorded_to();
+        let message = Message::Topic {
+            index: at as u16,
+            count: self.catalog.topics.len() as u16,
+            partitions: topic.partitions,
+            partition: number,
+            capacity: topic.capacity_bytes,
+            durability: topic.durability,
+            retention_h: (topic.retention.as_secs() / 3_600) as u32,
+            may_publish: topic.may_publish(&client.peer),
+            may_subscribe: topic.may_subscribe(&client.peer),
+            newest: partition.newest_known(),
+            owner_pid: holder.map_or(0, |holder| holder.pid),
+            owner_uid: holder.map_or(0, |holder| holder.uid),
+            earliest: partition.pages.earliest(),
+            written,
+            durable,
+            schema_id,
+            templates,
+            topic: topic.name.clone(),
+            schema: topic.schema.as_ref().map_or_else(String::new, |schema| schema.name.clone()),
+            owner: holder.map_or_else(String::new, |holder| holder.name.clone()),
+            state: if self.stopping { "closing" } else { partition.state() }.to_owned(),
+        };
+        Ok(self.say(asker, message))
+    }
+
+    fn open_schema(&mut self, asker: Asker, name: &str) -> Result<bool, Refusing> {
+        let (_, topic) = self.topic(name)?;
+        let Some(schema) = &topic.schema else { return Err((FailureCode::NoSchema, name.to_owned())) };
+        match std::fs::File::open(&schema.file) {
+            Ok(file) => {
+                let message = Message::SchemaOpened { schema: schema.name.clone() };
+                Ok(self.clients.send(asker.id, asker.correlation, message, &[file.as_fd()]))
+            }
+            Err(error) => {
+                log(format_args!("{}: cannot open the schema: {error}", schema.file.display()));
+                Err((FailureCode::Broker, name.to_owned()))
+            }
+        }
+    }
+
+    fn topic(&self, name: &str) -> Result<(usize, &Topic), Refusing> {
+        self.catalog.topic(name).ok_or_else(|| (FailureCode::UnknownTopic, name.to_owned()))
+    }
+
+    /// A partition's index, and its topic's place.
+    fn find(&self, name: &str, number: u16) -> Result<(PartitionIndex, usize), Refusing> {
+        let (at, topic) = self.topic(name)?;
+        if number >= topic.partitions {
+            return Err((FailureCode::UnknownPartition, place(name, number)));
+        }
+        Ok((PartitionIndex(self.first[at].0 + usize::from(number)), at))
+    }
+
+    fn may_publish(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
+        let (index, at) = self.find(topic, number)?;
+        let allowed = &self.catalog.topics[at];
+        match self.clients.get_mut(asker.id) {
+            Some(client) if !allowed.may_publish(&client.peer) => {
+                log(format_args!("{}: publishing denied", who(client.peer.uid, topic, number)));
+                Err((FailureCode::PublishDenied, who(client.peer.uid, topic, number)))
+            }
+            _ => Ok(index),
+        }
+    }
+
+    fn subscribed(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
+        let (index, _) = self.find(topic, number)?;
+        match self.clients.get_mut(asker.id) {
+            Some(client) if !client.subscribed.contains(&index) => {
+                Err((FailureCode::SubscribeDenied, format!("{}, without OpenSubscriber", place(topic, number))))
+            }
+            _ => Ok(index),
+        }
+    }
+
+    fn holder(&mut self, asker: Asker) -> Holder {
+        let client = self.clients.get_mut(asker.id);
+        let (pid, uid, name) =
+            client.map_or((0, 0, String::new()), |client| (client.peer.pid, client.peer.uid, client.name.clone()));
+        Holder { connection: asker.id, pid, uid, name }
+    }
+
+    fn say(&mut self, asker: Asker, message: Message) -> bool {
+        self.clients.send(asker.id, asker.correlation, message, &[])
+    }
+
+    fn fail(&mut self, asker: Asker, (code, about): Refusing) -> bool {
+        self.say(asker, Message::failure(code, about))
+    }
+}
+
+fn place(topic: &str, partition: u16) -> String {
+    format!("{topic}/{partition}")
+}
+
+fn who(uid: u32, topic: &str, partition: u16) -> String {
+    format!("user {uid}, {}", place(topic, partition))
+}
+
+fn schema_of(topic: &Topic) -> (u16, Vec<u16>) {
+    topic.schema.as_ref().map_or((0, Vec::new()), |schema| (schema.schema.id, schema.templates.clone()))
+}

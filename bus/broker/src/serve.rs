@@ -1,0 +1,315 @@
+//! Starting: as the keeper, which starts a broker as its child; or as that broker. What cannot start says so in one
+//! line, with place and remedy, and leaves with exit code 2.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oyez_journal::{JournalError, Options, Partition as Journal, Recorder, Recovery};
+use oyez_protocol::Durability;
+
+use crate::catalog::{Catalog, CatalogError, Topic};
+use crate::clients::Clients;
+use crate::control::Control;
+use crate::core::{Core, Pace};
+use crate::event::{self, Events, Helper, PartitionIndex};
+use crate::keeper;
+use crate::log::log;
+use crate::owner::Partition;
+use crate::ring::{Ring, RingName};
+use crate::spare::Spares;
+use crate::stop;
+use crate::store::Store;
+
+/// Exit code of what cannot start.
+const CANNOT_START: u8 = 2;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The catalog's file.
+    pub catalog: PathBuf,
+    /// As what.
+    pub role: Role,
+}
+
+/// Keeper or broker.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// The parent: starts this same program with these arguments, which must lead to [`serve`] as [`Role::Broker`], and
+    /// starts it again when it dies.
+    Keeper {
+        /// Arguments of the child, without the program's name.
+        arguments: Vec<OsString>,
+    },
+    /// The broker itself, under a keeper or under systemd (`Type=notify`, `FileDescriptorStoreMax=` set, Linux with
+    /// systemd 254 or newer).
+    Broker,
+}
+
+/// Why the broker cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The catalog is refused.
+    #[error("{0}")]
+    Catalog(#[from] CatalogError),
+    /// A folder or file of the broker cannot be made.
+    #[error("{path}: {problem}: {error}; let this user write there, or name another place in the catalog")]
+    Place {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        problem: &'static str,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+    /// Another broker runs on the same data.
+    #[error("{path}: another broker has this data folder; stop it first, or name another `data` in the catalog")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// Another broker listens there.
+    #[error("{path}: another broker listens there; stop it first, or name another `socket` in the catalog")]
+    Listening {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The kernel does not give the proof that epochs end by.
+    #[error("the kernel gives no leases: {0}; Linux 6.1 or newer is needed, and no sandbox that forbids fcntl")]
+    Lease(std::io::Error),
+    /// Nobody would keep the rings.
+    #[error("no descriptor store: {0}; start without `--no-keeper`, or under systemd with FileDescriptorStoreMax= set")]
+    Store(std::io::Error),
+    /// The journal of a partition cannot be opened.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+    /// I/O is refused.
+    #[error("{0}")]
+    Io(#[from] oyez_io::Refusal),
+    /// Threads, signals, event descriptors.
+    #[error("cannot {step}: {error}; raise the limits of processes and files")]
+    Resources {
+        /// What was tried.
+        step: &'static str,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+    /// The keeper cannot work.
+    #[error("{0}")]
+    Keeper(String),
+}
+
+/// Serves until told to stop by SIGTERM or SIGINT. The answer is the process's exit code: 0 stopped with everything
+/// durable; 1 stopped, but an owner did not release or the disk did not finish (the log names it); 2 could not start
+/// (one line on stderr says why).
+#[must_use]
+pub fn serve(options: &ServeOptions) -> u8 {
+    let served = match &options.role {
+        Role::Keeper { arguments } => keep(&options.catalog, arguments.clone()),
+        Role::Broker => start(&options.catalog).map(Control::run),
+    };
+    served.unwrap_or_else(|error| {
+        log(error);
+        CANNOT_START
+    })
+}
+
+fn keep(catalog: &Path, arguments: Vec<OsString>) -> Result<u8, StartError> {
+    let catalog = Catalog::load(catalog)?;
+    keeper::keep(arguments, &catalog.socket).map_err(StartError::Keeper)
+}
+
+/// Opens everything, adopts what a former life left, and says `ready`.
+fn start(path: &Path) -> Result<Control, StartError> {
+    let catalog = Arc::new(Catalog::load(path)?);
+    let signals = stop::watch(&[]).map_err(resources("watch signals"))?;
+    die_whole();
+    follow_keeper()?;
+    lock_data(&catalog.data)?;
+    oyez_mem::lease::probe().map_err(StartError::Lease)?;
+    let (store, kept) = Store::from_environment().map_err(StartError::Store)?;
+    let (events, queue) = event::queue().map_err(resources("make an event descriptor"))?;
+    let spares = Helper::start("spares", events.clone()).map_err(resources("start a thread"))?;
+    let segments = Helper::start("segments", events.clone()).map_err(resources("start a thread"))?;
+    let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
+    let spares = Spares::new(spares, sizes);
+
+    let mut opened = open_partitions(&catalog, kept)?;
+    let cores = start_cores(&catalog, &mut opened, &events)?;
+    let clients = Clients::listen(&catalog.socket, catalog.limits).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => StartError::Listening { path: catalog.socket.clone() },
+        _ => StartError::Place { path: catalog.socket.clone(), problem: "cannot listen", error },
+    })?;
+    store.ready().map_err(StartError::Store)?;
+    log(format_args!("{}: serving {} topics at {}", catalog.name, catalog.topics.len(), catalog.socket.display()));
+    // A closed stdout is nobody's loss.
+    let _ = writeln!(std::io::stdout(), "ready {}", catalog.socket.display());
+    Ok(Control {
+        first: opened.first,
+        partitions: opened.partitions,
+        catalog,
+        clients,
+        store,
+        spares,
+        parked: Vec::new(),
+        segments,
+        events: queue,
+        cores,
+        signals,
+        wanting: Vec::new(),
+        stopping: false,
+    })
+}
+
+/// A panic anywhere ends the process at once: the keeper starts it again, and the rings are whole.
+fn die_whole() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}
+
+/// Without its keeper a broker could not keep its promises: when that dies, it stops in order.
+fn follow_keeper() -> Result<(), StartError> {
+    let Ok(keeper) = std::env::var("OYEZ_KEEPER") else { return Ok(()) };
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .map_err(|errno| resources("follow the keeper")(errno.into()))?;
+    if std::os::unix::process::parent_id().to_string() == keeper {
+        return Ok(());
+    }
+    Err(StartError::Keeper("the keeper died before its broker had started; start `oyez serve` again".into()))
+}
+
+/// One broker for one data folder: the lock goes with the process, however it ends.
+fn lock_data(data: &Path) -> Result<(), StartError> {
+    let place = |problem| move |error| StartError::Place { path: data.to_owned(), problem, error };
+    std::fs::create_dir_all(data).map_err(place("cannot make the data folder"))?;
+    let path = data.join("lock");
+    let file = File::create(&path).map_err(place("cannot write in the data folder"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(StartError::Locked { path }),
+        Err(std::fs::TryLockError::Error(error)) => return Err(place("cannot lock the data folder")(error)),
+    }
+    // Held to the end of the process, on purpose without a name.
+    std::mem::forget(file);
+    Ok(())
+}
+
+/// Partitions, with what their recorders need until a core takes them.
+struct Opened {
+    partitions: Vec<Partition>,
+    first: Vec<PartitionIndex>,
+    recorded: Vec<(PartitionIndex, Recovery)>,
+}
+
+fn open_partitions(catalog: &Catalog, kept: Vec<(String, OwnedFd)>) -> Result<Opened, StartError> {
+    let mut kept: Vec<(RingName, OwnedFd)> =
+        kept.into_iter().filter_map(|(name, stored)| Some((RingName::parse(&name)?, stored))).collect();
+    kept.sort_by_key(|(name, _)| name.epoch);
+    let mut opened = Opened { partitions: Vec::new(), first: Vec::new(), recorded: Vec::new() };
+    for topic in &catalog.topics {
+        opened.first.push(PartitionIndex(opened.partitions.len()));
+        for number in 0..topic.partitions {
+            let (mine, others) =
+                kept.into_iter().partition(|(name, _)| name.topic == topic.name && name.partition == number);
+            kept = others;
+            let (partition, recovery) = open_partition(catalog, topic, number, mine)?;
+            if topic.recorded() {
+                opened.recorded.push((PartitionIndex(opened.partitions.len()), recovery));
+            }
+            opened.partitions.push(partition);
+        }
+    }
+    for (name, _) in kept {
+        log(format_args!("{name}: kept, but its topic is not in the catalog; it is left alone until the keeper ends"));
+    }
+    Ok(opened)
+}
+
+fn open_partition(
+    catalog: &Catalog,
+    topic: &Topic,
+    number: u16,
+    kept: Vec<(RingName, OwnedFd)>,
+) -> Result<(Partition, Recovery), StartError> {
+    let folder = catalog.data.join(&topic.name).join(number.to_string());
+    let options = Options {
+        recorded: topic.recorded(),
+        durable: topic.durability == Durability::Durable,
+        segment_bytes: catalog.segment_bytes,
+        retention_ns: topic.retention.as_nanos() as u64,
+        id: None,
+    };
+    let (journal, recovery) = Journal::open(&folder, &options)?;
+    tell(&folder, topic, &journal, &recovery);
+    let mut rings = VecDeque::new();
+    for (name, stored) in kept {
+        // Stored, but never made durable: nobody was told of it.
+        let Some(start) = journal.epochs().get(name.epoch).copied() else { continue };
+        let label = name.to_string();
+        match Ring::adopt(&stored, name, start, topic.recorded()) {
+            Ok(ring) => rings.push_back(ring),
+            Err(error) => log(format_args!("{label}: not adopted: {error}")),
+        }
+    }
+    if !rings.is_empty() {
+        log(format_args!("{}/{number}: {} rings adopted", topic.name, rings.len()));
+    }
+    Ok((Partition::new(topic, number, journal, recovery.tail, rings), recovery))
+}
+
+/// What recovery found that an operator should know.
+fn tell(folder: &Path, topic: &Topic, journal: &Journal, recovery: &Recovery) {
+    let place = folder.display();
+    if let Some(torn) = &recovery.torn {
+        log(format_args!("{place}: torn tail {} to {} cut off; it was never durable", torn.start, torn.end));
+    }
+    for corrupt in &recovery.corrupt {
+        log(format_args!("{place}: {corrupt}; restore that range from a lane"));
+    }
+    if topic.recorded() && matches!(journal.direct(), Ok(oyez_io::file::Direct::No)) {
+        log(format_args!("{place}: this file system has no O_DIRECT; the journal goes through the page cache"));
+    }
+}
+
+/// Deals the recorded partitions out to the cores in turn and starts those that have any.
+fn start_cores(catalog: &Catalog, opened: &mut Opened, events: &Events) -> Result<Vec<Core>, StartError> {
+    let mut dealt: Vec<Vec<(PartitionIndex, Recorder)>> = catalog.cores.iter().map(|_| Vec::new()).collect();
+    let mut places = Vec::new();
+    for (turn, (index, recovery)) in opened.recorded.drain(..).enumerate() {
+        let core = turn % dealt.len();
+        let slot = dealt[core].len();
+        let journal = crate::owner::lock(&opened.partitions[index.0].journal);
+        dealt[core].push((index, Recorder::new(&journal, &recovery, slot as u16)));
+        drop(journal);
+        places.push((index, core, slot));
+    }
+    let mut cores = Vec::new();
+    let mut refused = false;
+    for (&cpu, recorders) in catalog.cores.iter().zip(dealt) {
+        let (io, refusal) = oyez_io::open(catalog.io)?;
+        if let Some(refusal) = refusal.filter(|_| !refused) {
+            log(format_args!("{refusal}; going on with plain system calls"));
+            refused = true;
+        }
+        let pace = Pace { cpu, idle: catalog.idle, sleep_max: Duration::from_micros(catalog.wake_max_us) };
+        cores.push(Core::start(pace, io, recorders, events.clone()).map_err(resources("start a core"))?);
+    }
+    for (index, core, slot) in places {
+        opened.partitions[index.0].record_with(cores[core].recorder(slot));
+    }
+    Ok(cores)
+}
+
+fn resources(step: &'static str) -> impl Fn(std::io::Error) -> StartError {
+    move |error| StartError::Resources { step, error }
+}

@@ -1,0 +1,112 @@
+//! Spare rings, made off the path: populating and collapsing 64 MiB takes 50 to 600 ms, a grant must take a few.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use oyez_mem::memory::{self, Access, MemoryError};
+use oyez_ring::{Memory, Region};
+
+use crate::event::{Event, Helper};
+use crate::log::log;
+
+/// A ring that nobody has seen yet.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    /// What `memfd_create` returned: it goes to the store and to nobody else.
+    pub(crate) original: OwnedFd,
+    /// The broker's own read-only mapping, locked and collapsed.
+    pub(crate) region: Region,
+    /// Bytes of the ring.
+    pub(crate) capacity_bytes: u64,
+}
+
+/// One spare for each ring size that topics have.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    helper: Helper,
+    stock: BTreeMap<u64, Stock>,
+}
+
+#[derive(Debug)]
+enum Stock {
+    Making,
+    Ready(Spare),
+    /// The last attempt failed; the next request tries again.
+    Failed(MemoryError),
+}
+
+/// What a request for a spare finds.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Here it is; another is being made.
+    Spare(Spare),
+    /// It is being made.
+    NotYet,
+    /// It could not be made.
+    Failed(MemoryError),
+}
+
+impl Spares {
+    /// Begins to make one spare of each size.
+    pub(crate) fn new(helper: Helper, capacities: impl IntoIterator<Item = u64>) -> Spares {
+        let mut spares = Spares { helper, stock: BTreeMap::new() };
+        capacities.into_iter().for_each(|capacity_bytes| spares.make(capacity_bytes));
+        spares
+    }
+
+    /// Takes the spare of this size and has the next one made.
+    pub(crate) fn take(&mut self, capacity_bytes: u64) -> Taken {
+        match self.stock.remove(&capacity_bytes) {
+            Some(Stock::Making) => {
+                self.stock.insert(capacity_bytes, Stock::Making);
+                Taken::NotYet
+            }
+            found => {
+                self.make(capacity_bytes);
+                match found {
+                    Some(Stock::Ready(spare)) => Taken::Spare(spare),
+                    Some(Stock::Failed(error)) => Taken::Failed(error),
+                    _ => Taken::NotYet,
+                }
+            }
+        }
+    }
+
+    /// What the helper has made.
+    pub(crate) fn made(&mut self, capacity_bytes: u64, made: Result<Spare, MemoryError>) {
+        let stock = match made {
+            Ok(spare) => Stock::Ready(spare),
+            Err(error) => {
+                log(format_args!("no spare ring: {error}"));
+                Stock::Failed(error)
+            }
+        };
+        self.stock.insert(capacity_bytes, stock);
+    }
+
+    fn make(&mut self, capacity_bytes: u64) {
+        if self.stock.insert(capacity_bytes, Stock::Making).is_none() {
+            self.helper.ask(move || Event::Spare(capacity_bytes, make(capacity_bytes)));
+        }
+    }
+}
+
+/// Makes a ring's memory: sealed in its size, populated, mapped, locked where the limit allows, collapsed.
+fn make(capacity_bytes: u64) -> Result<Spare, MemoryError> {
+    let len_bytes = Memory::len_bytes(capacity_bytes);
+    let original = memory::create("oyez-ring", len_bytes)?;
+    let region = map(&memory::reopen(&original, Access::Read)?, len_bytes)?;
+    // Neither is needed to be right, and both are refused to ordinary users of some machines.
+    let (_locked, _huge) = memory::prepare(&region);
+    Ok(Spare { original, region, capacity_bytes })
+}
+
+/// Maps a memory to read.
+pub(crate) fn map(read_only: &OwnedFd, len_bytes: u64) -> Result<Region, MemoryError> {
+    Region::map(read_only, len_bytes as usize).map_err(|error| MemoryError::Refused {
+        name: "oyez-ring".into(),
+        step: "map it",
+        source: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::NOMEM),
+        remedy: "raise the limit of address space",
+    })
+}

@@ -1,0 +1,122 @@
+//! The broker's side of the descriptor store, be it the keeper or systemd: what is put there outlives the broker.
+
+use std::io::{Error, IoSlice, Result};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType};
+
+/// How long the store may take to acknowledge.
+const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(5);
+/// Where inherited descriptors begin.
+const LISTEN_FDS_START: u32 = 3;
+
+/// A way to the store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    socket: OwnedFd,
+    /// How many descriptors it takes; it says nothing when it drops one, so the broker counts.
+    room: usize,
+    stored: usize,
+}
+
+impl Store {
+    /// Opens the store that the environment names, and what it kept from the broker's former life.
+    pub(crate) fn from_environment() -> Result<(Store, Vec<(String, OwnedFd)>)> {
+        let address = std::env::var("NOTIFY_SOCKET").map_err(|_| Error::other("NOTIFY_SOCKET is not set"))?;
+        let room = variable("FDSTORE")?.unwrap_or(0) as usize;
+        if room == 0 {
+            return Err(Error::other("the service manager stores no descriptors (FileDescriptorStoreMax=)"));
+        }
+        let kept = inherited()?;
+        Ok((Store { socket: connect(&address)?, room, stored: kept.len() }, kept))
+    }
+
+    /// Stores a descriptor under a name and returns when the store has it: from then on it outlives this process.
+    pub(crate) fn put(&mut self, name: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
+        if self.stored >= self.room {
+            let text = format!("the descriptor store is full ({}); raise FileDescriptorStoreMax=", self.room);
+            return Err(Error::other(text));
+        }
+        self.send(&format!("FDSTORE=1\nFDNAME={name}"), &[descriptor])?;
+        self.stored += 1;
+        self.barrier()
+    }
+
+    /// Has the store let go of what has this name.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<()> {
+        self.stored = self.stored.saturating_sub(1);
+        self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[])
+    }
+
+    /// Tells that the broker serves.
+    pub(crate) fn ready(&self) -> Result<()> {
+        self.send("READY=1", &[])
+    }
+
+    /// Tells that the broker stops.
+    pub(crate) fn stopping(&self) -> Result<()> {
+        self.send("STOPPING=1", &[])
+    }
+
+    /// Returns when everything sent before has been obeyed: the store then closes its end of a pipe.
+    fn barrier(&self) -> Result<()> {
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        self.send("BARRIER=1", &[theirs.as_fd()])?;
+        drop(theirs);
+        let timeout = Timespec::try_from(ACKNOWLEDGE_MAX).map_err(Error::other)?;
+        let mut sources = [PollFd::from_borrowed_fd(ours.as_fd(), PollFlags::empty())];
+        match rustix::io::retry_on_intr(|| poll(&mut sources, Some(&timeout)))? {
+            0 => Err(Error::other("the descriptor store does not acknowledge; it is stopped or overloaded")),
+            _ => Ok(()),
+        }
+    }
+
+    fn send(&self, message: &str, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            let pushed = control.push(SendAncillaryMessage::ScmRights(descriptors));
+            assert!(pushed, "one descriptor a message");
+        }
+        let io = [IoSlice::new(message.as_bytes())];
+        rustix::io::retry_on_intr(|| rustix::net::sendmsg(&self.socket, &io, &mut control, SendFlags::NOSIGNAL))?;
+        Ok(())
+    }
+}
+
+fn connect(address: &str) -> Result<OwnedFd> {
+    let address = match address.strip_prefix('@') {
+        Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
+        None => SocketAddrUnix::new(Path::new(address))?,
+    };
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    rustix::net::connect(&socket, &address)?;
+    Ok(socket)
+}
+
+fn variable(name: &str) -> Result<Option<u32>> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().map(Some).map_err(|_| Error::other(format!("{name}={text} is no number"))),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The descriptors that the store hands to a broker it starts, with their names. Each is a new description of the same
+/// memory, opened for writing so that missing seals can be added; the inherited number itself is left alone.
+fn inherited() -> Result<Vec<(String, OwnedFd)>> {
+    if variable("LISTEN_PID")?.is_some_and(|pid| pid != std::process::id()) {
+        return Ok(Vec::new());
+    }
+    let count = variable("LISTEN_FDS")?.unwrap_or(0);
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let reopen = |(number, name): (u32, &str)| {
+        let file = std::fs::File::options().read(true).write(true).open(format!("/proc/self/fd/{number}"))?;
+        Ok((name.to_owned(), OwnedFd::from(file)))
+    };
+    (LISTEN_FDS_START..LISTEN_FDS_START + count).zip(names.split(':')).map(reopen).collect()
+}

@@ -1,0 +1,162 @@
+//! Catalogs, good and bad: what is accepted, and that each refusal is one line with place and remedy.
+
+use std::path::Path;
+
+use oyez_broker::catalog::{Catalog, Idle, Peer, Right};
+use oyez_protocol::Durability;
+
+const HEAD: &str = "[broker]\nname = \"demo\"\ndata = \"data\"\nsocket = \"bus.sock\"\n";
+
+const SCHEMA: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<sbe:messageSchema xmlns:sbe="http://fixprotocol.io/2016/sbe" package="test" id="7" version="1" byteOrder="littleEndian">
+  <types>
+    <composite name="messageHeader">
+      <type name="blockLength" primitiveType="uint16"/>
+      <type name="templateId" primitiveType="uint16"/>
+      <type name="schemaId" primitiveType="uint16"/>
+      <type name="version" primitiveType="uint16"/>
+    </composite>
+  </types>
+  <sbe:message name="Tick" id="3"><field name="price" id="1" type="uint64"/></sbe:message>
+  <sbe:message name="Halt" id="4"><field name="reason" id="1" type="uint8"/></sbe:message>
+</sbe:messageSchema>
+"#;
+
+fn load_in(folder: &Path, text: &str) -> Result<Catalog, String> {
+    let path = folder.join("oyez.toml");
+    std::fs::write(&path, text).expect("catalog");
+    std::fs::write(folder.join("test.xml"), SCHEMA).expect("schema");
+    std::fs::write(folder.join("broken.xml"), "<nonsense>").expect("schema");
+    Catalog::load(&path).map_err(|error| error.to_string())
+}
+
+fn load(text: &str) -> Result<Catalog, String> {
+    load_in(tempfile::tempdir().expect("folder").path(), text)
+}
+
+#[track_caller]
+fn refused(text: &str, parts: &[&str]) {
+    let error = load(&format!("{HEAD}{text}")).expect_err("a bad catalog");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    for part in parts.iter().chain(&["oyez.toml", "; "]) {
+        assert!(error.contains(part), "`{part}` is not in: {error}");
+    }
+}
+
+#[test]
+fn what_is_left_out_has_the_documented_default() {
+    let folder = tempfile::tempdir().expect("folder");
+    let least = load_in(folder.path(), &format!("{HEAD}[[topics]]\nname = \"md\"\n")).expect("least catalog");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/catalog.md")).expect("page");
+    let documented = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("defaults");
+    let full = load_in(folder.path(), documented).expect("documented catalog");
+    assert_eq!(format!("{least:?}"), format!("{full:?}"));
+    assert_eq!(least.idle, Idle::BackOff);
+    assert_eq!(least.topics[0].durability, Durability::Durable);
+}
+
+#[test]
+fn a_full_catalog_is_taken_whole() {
+    let text = format!(
+        "{HEAD}[clusters.primary]\nbootstrap = \"localhost:9092\"\n[schemas.test]\nfile = \"test.xml\"\n\
+         [[topics]]\nname = \"md.equities\"\nschema = \"test\"\ntemplates = [\"Halt\"]\nring_mib = 2\n\
+         durability = \"written\"\npublish = [\"user:root\"]\nsubscribe = [\"*\"]\npartitions = 2\n\
+         [[topics.lanes]]\ncluster = \"primary\"\nkafka_topic = \"md.equities\"\n\
+         [[topics]]\nname = \"scratch\"\nrecorded = false\n"
+    );
+    let folder = tempfile::tempdir().expect("folder");
+    let catalog = load_in(folder.path(), &text).expect("catalog");
+    assert_eq!(catalog.socket, folder.path().join("bus.sock"));
+    let (index, topic) = catalog.topic("md.equities").expect("declared");
+    assert_eq!((index, topic.partitions, topic.capacity_bytes), (0, 2, 2 << 20));
+    assert_eq!(topic.schema.as_ref().map(|schema| schema.templates.clone()), Some(vec![4]));
+    assert_eq!(topic.lanes[0].bootstrap, "localhost:9092");
+    assert_eq!(topic.publish, [Right::User(0)]);
+    let (root, other) = (Peer::new(1, 0, 0), Peer::new(1, 54_321, 54_321));
+    assert!(topic.may_publish(&root) && !topic.may_publish(&other) && topic.may_subscribe(&other));
+    let scratch = &catalog.topics[1];
+    assert!(!scratch.recorded() && scratch.publish.is_empty() && !scratch.may_publish(&root));
+    // 2 partitions * 2 rings of 2 MiB, 1 * 2 of 64 MiB, one spare of each size, a header block each.
+    assert_eq!(catalog.memory_bytes, (4 * 2 + 2 * 64 + 2 + 64) * (1 << 20) + 8 * 65_536);
+    assert_eq!(catalog.disk_bytes, 2 * 3 * (256 << 20));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    refused(
+        "[[topics]]\nname = \"md\"\ndurabilty = \"durable\"\n",
+        &["toml:7: unknown key `durabilty`", "`durability`"],
+    );
+    refused("segmnt_mib = 4\n", &["toml:5:", "did you mean `segment_mib`?"]);
+    refused("[topic]\nname = \"md\"\n", &["unknown key `topic`", "did you mean `topics`?"]);
+    refused("colour = \"red\"\n", &["unknown key `colour`", "name, data, socket"]);
+}
+
+#[test]
+fn a_value_of_another_type_is_named_with_its_line() {
+    refused("cores = \"all\"\n", &["toml:5:", "invalid type: string \"all\""]);
+    refused("[[topics]]\nrecorded = true\n", &["missing field `name`"]);
+    refused("segment_mib = \n", &["toml:5:"]);
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    refused("idle = \"spinning\"\n", &["broker.idle", "did you mean `spin`?"]);
+    refused("io = \"epoll\"\n", &["broker.io", "auto, uring, syscalls"]);
+    refused("cores = []\n", &["broker.cores", "[0]"]);
+    refused("segment_mib = 6\n", &["broker.segment_mib", "multiple of 4"]);
+    refused("wake_max_us = 1\n", &["broker.wake_max_us", "50 to 100000"]);
+    refused("[[topics]]\nname = \"../etc\"\n", &["topics.name", "`../etc`"]);
+    refused("[[topics]]\nname = \"a\"\n[[topics]]\nname = \"a\"\n", &["`a` is declared twice"]);
+    refused("[[topics]]\nname = \"a\"\nring_mib = 3\n", &["topics.a.ring_mib", "power of two"]);
+    refused("[[topics]]\nname = \"a\"\nring_mib = 2048\n", &["topics.a.ring_mib"]);
+    refused("[[topics]]\nname = \"a\"\ndurability = \"safe\"\n", &["topics.a.durability", "durable, written"]);
+    refused("[[topics]]\nname = \"a\"\nwhen_behind = \"gap\"\n", &["topics.a.when_behind", "wait"]);
+    refused("[[topics]]\nname = \"a\"\nretention_h = 1\n", &["topics.a.retention_h", "retention_why"]);
+    refused("[[topics]]\nname = \"a\"\npartitions = 0\n", &["topics.a.partitions"]);
+    refused("[[topics]]\nname = \"a\"\npublish = [\"all\"]\n", &["topics.a.publish", "none of self"]);
+    refused("[[topics]]\nname = \"a\"\nsubscribe = [\"user:no-such\"]\n", &["topics.a.subscribe", "/etc/passwd"]);
+}
+
+#[test]
+fn a_retention_outside_the_usual_needs_a_reason_and_takes_one() {
+    let text = "[[topics]]\nname = \"a\"\nretention_h = 1\nretention_why = \"a test\"\n";
+    let catalog = load(&format!("{HEAD}{text}")).expect("an override with its reason");
+    assert_eq!(catalog.topics[0].retention.as_secs(), 3_600);
+}
+
+#[test]
+fn schemas_and_lanes_are_followed() {
+    let schemas = "[schemas.test]\nfile = \"test.xml\"\n[[topics]]\nname = \"a\"\n";
+    refused("[schemas.test]\nfile = \"none.xml\"\n", &["schemas.test.file", "none.xml"]);
+    refused("[schemas.test]\nfile = \"broken.xml\"\n", &["schemas.test.file", "broken.xml"]);
+    refused(&format!("{schemas}schema = \"tset\"\n"), &["topics.a.schema", "did you mean `test`?"]);
+    refused(&format!("{schemas}templates = [\"Tick\"]\n"), &["topics.a.templates", "name the topic's `schema`"]);
+    refused(
+        &format!("{schemas}schema = \"test\"\ntemplates = [\"Tock\"]\n"),
+        &["topics.a.templates", "did you mean `Tick`?"],
+    );
+    refused(
+        "[[topics]]\nname = \"a\"\n[[topics.lanes]]\ncluster = \"x\"\nkafka_topic = \"a\"\n",
+        &["topics.a.lanes.cluster", "no cluster `x`"],
+    );
+    refused(
+        "[[topics]]\nname = \"a\"\nrecorded = false\n[[topics.lanes]]\ncluster = \"x\"\nkafka_topic = \"a\"\n",
+        &["unrecorded"],
+    );
+}
+
+#[test]
+fn what_is_declared_must_fit_the_budget() {
+    refused("memory_mib_max = 100\n[[topics]]\nname = \"a\"\n", &["broker.memory_mib_max", "192 MiB"]);
+    refused("disk_gib_max = 0\n[[topics]]\nname = \"a\"\n", &["broker.disk_gib_max", "1 GiB"]);
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_and_a_file_that_is_not_there_are_refused() {
+    let head = HEAD.replace("bus.sock", &"s".repeat(120));
+    let error = load(&head).expect_err("too long");
+    assert!(error.contains("broker.socket") && error.contains("107"), "{error}");
+    let error = Catalog::load("/nonexistent/oyez.toml").expect_err("no file").to_string();
+    assert!(error.contains("/nonexistent/oyez.toml") && error.contains("cannot read"), "{error}");
+}

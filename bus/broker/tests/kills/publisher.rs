@@ -1,0 +1,64 @@
+//! The process that is killed: takes the partition whenever it can be had, and publishes until it dies.
+
+use crate::content;
+use crate::witness::Witness;
+use oyez::{Bus, Connect, Offer, Publisher};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Messages go out in bursts of this many ms, so that two cores hold a publisher, a broker and readers.
+const BURST_MS: u64 = 1;
+
+pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64) -> ! {
+    let bus = loop {
+        // The broker may be away at this very moment.
+        match Bus::connect(Connect::new(socket).name("killed")) {
+            Ok(bus) => break bus,
+            Err(error) => eprintln!("publisher: {error}"),
+        }
+    };
+    loop {
+        match bus.publisher(topic).wait(Duration::from_secs(60)).open() {
+            Ok(publisher) => publish(publisher, folder, messages_per_s),
+            Err(error) => eprintln!("publisher: {error}"),
+        }
+    }
+}
+
+fn publish(mut publisher: Publisher, folder: &Path, messages_per_s: u64) {
+    let mut witness = Witness::new(folder, publisher.epoch().0);
+    let burst = messages_per_s * BURST_MS / 1000;
+    let mut due = Instant::now();
+    loop {
+        for _ in 0..burst {
+            if !publish_one(&mut publisher, &mut witness) {
+                return;
+            }
+        }
+        due += Duration::from_millis(BURST_MS);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// Whether the epoch is still ours.
+fn publish_one(publisher: &mut Publisher, witness: &mut Witness) -> bool {
+    let mut bytes = [0; 128];
+    let message = content::message(publisher.next_sequence().0, &mut bytes);
+    loop {
+        match publisher.offer(message) {
+            Ok(Offer::Published(published)) => {
+                witness.committed(published.sequence.0, published.time_ns);
+                return true;
+            }
+            Ok(Offer::BackPressured) => {
+                witness.back_pressured();
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            Err(error) if error.is_fatal() => {
+                eprintln!("publisher: epoch {} is over: {error}", publisher.epoch());
+                return false;
+            }
+            Err(error) => eprintln!("publisher: {error}"),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What a publisher knows of itself, in a mapped file that outlives its killing: one for each epoch it owned.
+//!
+//! Words: epoch, first sequence, time of the first commit, longest gap between commits, times back-pressured; then two
+//! slots of (hash over the commits that returned, their count), written in turn, hash first. The higher count counts.
+
+use crate::content;
+use oyez_mem::{Region, RegionMut};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+const LEN_BYTES: usize = 4096;
+const EPOCH: usize = 0;
+const FIRST: usize = 8;
+const FIRST_TIME: usize = 16;
+const GAP: usize = 24;
+const BACK_PRESSURED: usize = 32;
+const SLOTS: [usize; 2] = [64, 128];
+
+/// The writing half, in the publisher.
+pub(crate) struct Witness {
+    page: RegionMut,
+    count: u64,
+    hash: u64,
+    last: Option<std::time::Instant>,
+    gap_ns: u64,
+}
+
+/// What was found in one of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Testimony {
+    pub(crate) epoch: u32,
+    pub(crate) first: u64,
+    pub(crate) first_time_ns: u64,
+    pub(crate) count: u64,
+    pub(crate) hash: u64,
+    pub(crate) gap_ns: u64,
+    pub(crate) back_pressured: u64,
+}
+
+impl Witness {
+    pub(crate) fn new(folder: &Path, epoch: u32) -> Witness {
+        let path = folder.join(format!("witness-{epoch}"));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).expect("one owner an epoch");
+        file.set_len(LEN_BYTES as u64).unwrap();
+        let page = RegionMut::map(&file, LEN_BYTES).unwrap();
+        page.store(EPOCH, u64::from(epoch));
+        Witness { page, count: 0, hash: 0, last: None, gap_ns: 0 }
+    }
+
+    /// The commit of `sequence` returned.
+    pub(crate) fn committed(&mut self, sequence: u64, time_ns: u64) {
+        if self.count == 0 {
+            self.page.store(FIRST, sequence);
+            self.page.store(FIRST_TIME, time_ns);
+        }
+        let now = std::time::Instant::now();
+        if let Some(last) = self.last.replace(now) {
+            let gap_ns = now.duration_since(last).as_nanos() as u64;
+            if gap_ns > self.gap_ns {
+                self.gap_ns = gap_ns;
+                self.page.store(GAP, gap_ns);
+            }
+        }
+        self.count += 1;
+        self.hash = content::chain(self.hash, sequence, time_ns);
+        let slot = SLOTS[(self.count % 2) as usize];
+        self.page.store_release(slot, self.hash);
+        self.page.store_release(slot + 8, self.count);
+    }
+
+    pub(crate) fn back_pressured(&mut self) {
+        self.page.store(BACK_PRESSURED, self.page.load(BACK_PRESSURED) + 1);
+    }
+}
+
+impl Testimony {
+    pub(crate) fn read(path: &Path) -> Option<Testimony> {
+        let file = std::fs::File::open(path).ok()?;
+        let page = (file.metadata().ok()?.len() == LEN_BYTES as u64).then(|| Region::map(&file, LEN_BYTES).ok())??;
+        let newest = SLOTS.into_iter().max_by_key(|slot| page.load(slot + 8))?;
+        Some(Testimony {
+            epoch: page.load(EPOCH) as u32,
+            first: page.load(FIRST),
+            first_time_ns: page.load(FIRST_TIME),
+            count: page.load(newest + 8),
+            hash: page.load(newest),
+            gap_ns: page.load(GAP),
+            back_pressured: page.load(BACK_PRESSURED),
+        })
+    }
+
+    /// All of them, by epoch.
+    pub(crate) fn all(folder: &Path) -> Vec<Testimony> {
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("witness-"));
+        let mut all: Vec<_> = paths.filter(named).filter_map(|path| Testimony::read(&path)).collect();
+        all.sort_by_key(|testimony| testimony.epoch);
+        all
+    }
+
+    /// That of the epoch begun last.
+    pub(crate) fn newest(folder: &Path) -> Option<Testimony> {
+        Testimony::all(folder).pop()
+    }
+}

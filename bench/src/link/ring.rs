@@ -1,0 +1,54 @@
+//! The bare ring: writer and reader of `oyez-ring` over sealed memories, without client and broker.
+
+use super::{Broken, Link};
+use crate::machine::now_ns;
+use oyez_ring::{Kind, Offer, Poll, Position, Reader, Writer};
+
+/// One end.
+pub(crate) struct Ring {
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Ring {
+    pub(crate) fn new(writer: Writer, reader: Reader) -> Ring {
+        Ring { writer, reader }
+    }
+}
+
+impl Link for Ring {
+    #[inline(always)]
+    fn send(&mut self, message: &[u8]) -> Result<u64, Broken> {
+        match self.writer.offer(message, now_ns()) {
+            Ok(Offer::Published(published)) => Ok(published.time_ns),
+            Ok(Offer::BackPressured) => Err(Broken::Failed("back-pressured without a gate".to_owned())),
+            Err(length) => Err(Broken::Failed(length.to_string())),
+        }
+    }
+
+    #[inline(always)]
+    fn poll(&mut self, limit: usize, mut each: impl FnMut(&[u8])) -> Result<usize, Broken> {
+        let mut brought = 0;
+        while brought < limit {
+            match self.reader.poll() {
+                Ok(Poll::Frame(frame)) if frame.kind == Kind::Message => {
+                    each(frame.payload);
+                    brought += 1;
+                }
+                Ok(Poll::Frame(_)) => {}
+                Ok(Poll::Empty) => break,
+                Ok(Poll::Lapped) => return Err(Broken::Lapped),
+                Err(invalid) => return Err(Broken::Failed(invalid.to_string())),
+            }
+        }
+        Ok(brought)
+    }
+
+    fn catch_up(&mut self) -> Result<(), Broken> {
+        let (memory, epoch) = (self.reader.memory().clone(), self.reader.epoch());
+        let newest = Reader::newest_block(&memory, epoch, Position(0));
+        self.reader = Reader::at(memory, epoch, newest);
+        while self.poll(256, |_| {})? != 0 {}
+        Ok(())
+    }
+}

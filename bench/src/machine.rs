@@ -1,0 +1,69 @@
+//! The machine: cores, clock, and what must be known of it to read a figure.
+
+use crate::failure::Failure;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde::Serialize;
+use std::time::SystemTime;
+
+/// The wall clock, as the bus reads it: ns since 1970 UTC.
+#[inline]
+pub(crate) fn now_ns() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// The two cores to run on.
+///
+/// # Errors
+/// [`Failure::Cores`].
+pub(crate) fn two_cores(wanted: Option<&[usize]>) -> Result<[usize; 2], Failure> {
+    let allowed = sched_getaffinity(None).map_err(Failure::refused("read which cores may be used"))?;
+    let found: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    match wanted.unwrap_or(&found) {
+        [ping, pong, ..] if ping != pong && found.contains(ping) && found.contains(pong) => Ok([*ping, *pong]),
+        _ => Err(Failure::Cores { found }),
+    }
+}
+
+/// Runs the calling thread, and what it starts from now on, on this core alone.
+///
+/// # Errors
+/// [`Failure::Refused`].
+pub(crate) fn pin(core: usize) -> Result<(), Failure> {
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only).map_err(Failure::refused("pin this process to its core"))
+}
+
+/// What a kept result must say.
+#[derive(Serialize)]
+pub(crate) struct Environment {
+    cpu: String,
+    cores: [usize; 2],
+    kernel: String,
+    clock_source: String,
+    build: &'static str,
+    commit: Option<&'static str>,
+    version: &'static str,
+    ring_mib: u64,
+    /// Whether the kernel gave huge pages for the memories.
+    huge_pages: bool,
+}
+
+impl Environment {
+    pub(crate) fn new(cores: [usize; 2], ring_mib: u64, huge_pages: bool) -> Environment {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let cpu = read("/proc/cpuinfo");
+        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+        Environment {
+            cpu: cpu.unwrap_or("unknown").to_owned(),
+            cores,
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim().to_owned(),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            commit: option_env!("OYEZ_COMMIT"),
+            version: env!("CARGO_PKG_VERSION"),
+            ring_mib,
+            huge_pages,
+        }
+    }
+}

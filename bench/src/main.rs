@@ -1,0 +1,41 @@
+//! `oyez-bench`: what the bus costs, always beside the limit of the machine that moves the same bytes in the same run.
+//!
+//! Two spinning processes, each on a core of its own; the second is this program run again ([`peer`]). Every scenario
+//! runs its systems in interleaved rounds and checks what arrived: each sequence, and a checksum over all bytes.
+#![deny(unsafe_code)]
+
+mod arguments;
+mod failure;
+mod link;
+mod machine;
+mod peer;
+mod pingpong;
+mod report;
+mod stage;
+mod stream;
+mod systems;
+mod traffic;
+
+use arguments::{Arguments, Scenario};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().scenario) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("oyez-bench: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(scenario: Scenario) -> Result<(), Failure> {
+    match scenario {
+        Scenario::Pingpong(options) => pingpong::run(&options)?.print(options.common.format),
+        Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
+        Scenario::Peer { plan } => peer::serve(&plan)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The systems under test, and how both processes come to hold their ends.
+
+use crate::failure::Failure;
+use crate::link::limit::Limit;
+use crate::link::ring::Ring;
+use crate::link::{Broken, Link};
+use crate::machine::now_ns;
+use oyez_mem::memory::{self, Access};
+use oyez_mem::{Region, RegionMut};
+use oyez_ring::{
+    Control, ControlMut, Epoch, EpochStart, Memory, Position, Reader, Sequence, Tail, Writer, write_head,
+};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum System {
+    /// The same bytes without a protocol.
+    Limit,
+    /// Writer and reader of the bare ring.
+    Ring,
+}
+
+impl System {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            System::Limit => "limit",
+            System::Ring => "ring",
+        }
+    }
+}
+
+/// What the second process needs in order to open its ends; paths lead to descriptors of the first.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) core: usize,
+    ring_bytes: u64,
+    /// Of each direction: the first process writes the first.
+    limit: [String; 2],
+    ring: [String; 2],
+    control: [String; 2],
+    tail: [(u64, u64); 2],
+}
+
+/// The memories, held by the first process.
+pub(crate) struct Memories {
+    limit: [OwnedFd; 2],
+    ring: [OwnedFd; 2],
+    control: [OwnedFd; 2],
+    tails: [Tail; 2],
+    ring_bytes: u64,
+    /// Whether all of it lies on huge pages.
+    pub(crate) huge_pages: bool,
+}
+
+/// Brings a link to where nothing is left to read.
+struct CatchUp;
+
+impl Turn for CatchUp {
+    type Answer = ();
+
+    fn run<L: Link>(self, link: &mut L) -> Result<(), Broken> {
+        link.catch_up()
+    }
+}
+
+/// The ends of all links that one process holds.
+pub(crate) struct Ends {
+    limit: Limit,
+    ring: Ring,
+}
+
+/// Something to do with any link.
+pub(crate) trait Turn {
+    /// What it answers.
+    type Answer;
+    /// Does it.
+    fn run<L: Link>(self, link: &mut L) -> Result<Self::Answer, Broken>;
+}
+
+const START: EpochStart =
+    EpochStart { epoch: Epoch(1), position: Position(0), sequence: Sequence(0), time_ns: 0, previous_end: Position(0) };
+
+impl Memories {
+    pub(crate) fn new(ring_bytes: u64) -> Result<Memories, Failure> {
+        let (ring_0, tail_0, huge_0) = ring(ring_bytes)?;
+        let (ring_1, tail_1, huge_1) = ring(ring_bytes)?;
+        Ok(Memories {
+            limit: [area(ring_bytes)?, area(ring_bytes)?],
+            ring: [ring_0, ring_1],
+            control: [control()?, control()?],
+            tails: [tail_0, tail_1],
+            ring_bytes,
+            huge_pages: huge_0 && huge_1,
+        })
+    }
+
+    pub(crate) fn plan(&self, core: usize) -> Plan {
+        let paths = |files: &[OwnedFd; 2]| files.each_ref().map(path);
+        Plan {
+            core,
+            ring_bytes: self.ring_bytes,
+            limit: paths(&self.limit),
+            ring: paths(&self.ring),
+            control: paths(&self.control),
+            tail: self.tails.map(|tail| (tail.position.0, tail.time_ns)),
+        }
+    }
+}
+
+fn path(file: &OwnedFd) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
+/// A zeroed area, on huge pages where they are to be had.
+fn area(len_bytes: u64) -> Result<OwnedFd, Failure> {
+    let file = memory::create("oyez-bench-limit", len_bytes)?;
+    let region = Region::map(&file, len_bytes as usize).map_err(Failure::refused("map the limit's area"))?;
+    memory::prepare(&region);
+    Ok(file)
+}
+
+fn ring(ring_bytes: u64) -> Result<(OwnedFd, Tail, bool), Failure> {
+    let len_bytes = Memory::len_bytes(ring_bytes);
+    let file = memory::create("oyez-bench-ring", len_bytes)?;
+    let region = RegionMut::map(&file, len_bytes as usize).map_err(Failure::refused("map a ring"))?;
+    let tail = write_head(&region, ring_bytes, &START, now_ns());
+    let (_, huge) = memory::prepare(&region);
+    Ok((file, tail, huge))
+}
+
+/// A page that never says stop, and a gate that never shuts.
+fn control() -> Result<OwnedFd, Failure> {
+    let file = memory::create("oyez-bench-control", Control::LEN_BYTES as u64)?;
+    let page = RegionMut::map(&file, Control::LEN_BYTES).map_err(Failure::refused("map a control page"))?;
+    ControlMut::open(page, START.position, Position(u64::MAX));
+    memory::reopen(&file, Access::Read)?;
+    Ok(file)
+}
+
+impl Ends {
+    /// The ends of the process that writes direction `out`: 0 or 1.
+    pub(crate) fn open(plan: &Plan, out: usize) -> Result<Ends, Failure> {
+        let into = 1 - out;
+        let write = |path| OpenOptions::new().read(true).write(true).open(path).map_err(Failure::refused("open a memory"));
+        let read = |path| File::open(path).map_err(Failure::refused("open a memory"));
+        let map = |path, len: u64| {
+            Region::map(read(path)?, len as usize).map_err(Failure::refused("map a memory"))
+        };
+        let map_mut = |path, len: u64| {
+            RegionMut::map(write(path)?, len as usize).map_err(Failure::refused("map a memory"))
+        };
+        let bytes = plan.ring_bytes;
+        let limit = Limit::new(map_mut(&plan.limit[out], bytes)?, map(&plan.limit[into], bytes)?);
+        let control = Control::new(map(&plan.control[out], Control::LEN_BYTES as u64)?);
+        let (position, time_ns) = plan.tail[out];
+        let tail = Tail { position: Position(position), sequence: START.sequence, time_ns };
+        let memory = map_mut(&plan.ring[out], Memory::len_bytes(bytes))?;
+        let writer = Writer::new(memory, bytes, control, START.epoch, tail);
+        let view = Memory::new(map(&plan.ring[into], Memory::len_bytes(bytes))?, bytes);
+        let reader = Reader::at(view, START.epoch, START.position);
+        Ok(Ends { limit, ring: Ring::new(writer, reader) })
+    }
+
+    /// Forgets what was sent to this end; while both processes are between tasks.
+    pub(crate) fn catch_up(&mut self, system: System) -> Result<(), Broken> {
+        self.turn(system, CatchUp)
+    }
+
+    /// Takes a turn on one system.
+    pub(crate) fn turn<T: Turn>(&mut self, system: System, turn: T) -> Result<T::Answer, Broken> {
+        match system {
+            System::Limit => turn.run(&mut self.limit),
+            System::Ring => turn.run(&mut self.ring),
+        }
+    }
+}

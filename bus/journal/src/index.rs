@@ -1,6 +1,7 @@
 //! A segment's slots, read at once.
 
 use crate::layout::{Geometry, SLOT_BYTES, header};
+use crate::recorder::PLACES;
 use crate::slot::Slot;
 use crate::{Epochs, JournalId};
 use oyez_io::{Buffer, DISK_BLOCK, file};
@@ -13,8 +14,8 @@ pub(crate) struct Index {
     base: Position,
     pub(crate) header_is_whole: bool,
     slots: Vec<Option<Slot>>,
-    open: [Option<Slot>; 2],
-    /// Blocks whose slots are neither zero nor whole; for those of the open pair, the segment's first block.
+    open: [Option<Slot>; PLACES],
+    /// Blocks whose slots are neither zero nor whole; for the places of the open block, the segment's first.
     pub(crate) damaged: Vec<Position>,
 }
 
@@ -33,11 +34,11 @@ impl Index {
             }
             slot
         };
-        let open = [1, 2].map(|page| {
-            let bytes = &bytes[page * DISK_BLOCK..][..SLOT_BYTES];
+        let open = std::array::from_fn(|place| {
+            let bytes = &bytes[(1 + place) * DISK_BLOCK..][..SLOT_BYTES];
             judge(bytes, base, &|slot| geometry.base(slot.block()) == base)
         });
-        let bytes = &bytes[3 * DISK_BLOCK..];
+        let bytes = &bytes[(1 + PLACES) * DISK_BLOCK..];
         let slots = (0..geometry.blocks() as usize).map(|number| {
             let block = base.plus(number as u64 * BLOCK);
             judge(&bytes[number * SLOT_BYTES..][..SLOT_BYTES], block, &|slot| slot.block() == block)
@@ -63,10 +64,5 @@ impl Index {
         let mut slots: Vec<Slot> = candidates.filter(|s| s.block() == block && epochs.accepts(s)).copied().collect();
         slots.sort_by_key(|slot| std::cmp::Reverse(slot.end));
         slots
-    }
-
-    /// The slot that stands at the block's own place.
-    pub(crate) fn at(&self, block: Position) -> Option<&Slot> {
-        self.slots[((block.0 - self.base.0) / BLOCK) as usize].as_ref()
     }
 }

@@ -1,6 +1,7 @@
 //! Where things are in a segment's file. `docs/formats/segment.md`.
 
 use crate::JournalId;
+use crate::recorder::PLACES;
 use oyez_io::DISK_BLOCK;
 use oyez_ring::{BLOCK, Position};
 
@@ -15,7 +16,7 @@ pub(crate) const VERSION: u32 = 1;
 const PAGE: u64 = DISK_BLOCK as u64;
 const MAGIC: u64 = u64::from_le_bytes(*b"OYEZSEG\0");
 
-/// The shape of a segment: data, header, the pair of slots of the open block, one slot per block.
+/// The shape of a segment: data, header, the places of the open block's slot, one slot per block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub(crate) segment_bytes: u64,
@@ -34,13 +35,13 @@ impl Geometry {
         self.segment_bytes
     }
 
-    /// The two slots of the open block stand in different disk blocks.
+    /// The places of the open block's slot, each in a disk block of its own.
     pub(crate) const fn open_at(self, which: usize) -> u64 {
         self.segment_bytes + PAGE * (1 + which as u64)
     }
 
     pub(crate) const fn slots_at(self) -> u64 {
-        self.segment_bytes + 3 * PAGE
+        self.open_at(PLACES)
     }
 
     pub(crate) const fn slot_at(self, block: Position) -> u64 {
@@ -107,7 +108,7 @@ mod tests {
             assert_eq!(geometry.header_at(), geometry.segment_bytes);
             assert_eq!(geometry.open_at(0), geometry.header_at() + PAGE);
             assert_eq!(geometry.open_at(1), geometry.open_at(0) + PAGE);
-            assert_eq!(geometry.slots_at(), geometry.open_at(1) + PAGE);
+            assert_eq!(geometry.slots_at(), geometry.open_at(2) + PAGE);
             let last = base.plus(geometry.segment_bytes - BLOCK);
             assert_eq!(geometry.slot_at(last) + SLOT_BYTES as u64, geometry.file_bytes());
             assert_eq!(geometry.page_at(geometry.page_of(last)), geometry.slot_at(last) / PAGE * PAGE);

@@ -326,8 +326,7 @@ impl Partition {
                 let index = Index::read(&file, geometry, self.id(), *base)?;
                 let last = found.last.filter(|last| geometry.base(last.block()) == *base);
                 let beyond = index.accepted(self.epochs()).any(|slot| slot.end > found.tail.position);
-                let missing = last.is_some_and(|last| index.at(last.block()).map(|slot| slot.end) != Some(last.end));
-                if beyond || missing {
+                if beyond || last.is_some() {
                     self.rewrite_slots(&file, *base, last, found.tail.position)?;
                     file.sync_all()?;
                 }
@@ -352,11 +351,17 @@ impl Partition {
             slots[kept - SLOT_BYTES..kept].copy_from_slice(&slot.encode(self.id()));
         }
         file.write_all_at(&slots, geometry.page_at(page))?;
-        file.sync_data()?;
         let rest = geometry.page_at(page) + DISK_BLOCK as u64;
         if rest < geometry.file_bytes() {
             file::zero(file, rest, geometry.file_bytes())?;
         }
-        file::zero(file, geometry.open_at(0), geometry.slots_at())
+        file.sync_data()?;
+        // A recorder that goes on in this block writes over the slot at its own place, but not yet over this one.
+        slots.fill(0);
+        if let Some(last) = last {
+            slots[..SLOT_BYTES].copy_from_slice(&Slot { durable: end, ..last }.encode(self.id()));
+        }
+        file.write_all_at(&slots, geometry.open_at(0))?;
+        file::zero(file, geometry.open_at(1), geometry.slots_at())
     }
 }

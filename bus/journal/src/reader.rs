@@ -2,6 +2,7 @@
 
 use crate::frames::{Parsed, parse};
 use crate::layout::{Geometry, SLOT_BYTES};
+use crate::recorder::PLACES;
 use crate::slot::{Slot, seed};
 use crate::{Corrupt, Damage, Epochs, JournalId, ReadError, SegmentFile};
 use oyez_ring::layout::{BlockOpening, FLAG_IGNORABLE};
@@ -179,7 +180,7 @@ impl<S: Segments> JournalReader<S> {
             Until::Sequence(target) => self.sequence.is_none() || sequence < target,
             Until::Time(target) => parsed.time_ns < target,
         };
-        if !passes && parsed.kind != Some(Kind::Padding) {
+        if !passes {
             self.until = Until::Here;
         }
         Ok(passes)
@@ -273,15 +274,15 @@ impl<S: Segments> JournalReader<S> {
     }
 
     /// The slots of a block, the furthest first; `None` where its segment is not there.
-    fn slots(&mut self, block: Position) -> Result<Option<[Option<Slot>; 3]>, ReadError> {
+    fn slots(&mut self, block: Position) -> Result<Option<[Option<Slot>; 1 + PLACES]>, ReadError> {
         if !self.segment.as_ref().is_some_and(|segment| segment.holds(block)) {
             self.segment = self.segments.segment(block).map_err(self.io())?.filter(|segment| segment.holds(block));
         }
         let Some(SegmentFile { segment_bytes, file, .. }) = &self.segment else { return Ok(None) };
         let geometry = Geometry { segment_bytes: *segment_bytes };
-        let mut slots = [None; 3];
-        for (slot, offset) in slots.iter_mut().zip([geometry.slot_at(block), geometry.open_at(0), geometry.open_at(1)])
-        {
+        let mut slots = [None; 1 + PLACES];
+        let places = (0..PLACES).map(|place| geometry.open_at(place));
+        for (slot, offset) in slots.iter_mut().zip(std::iter::once(geometry.slot_at(block)).chain(places)) {
             let mut bytes = [0; SLOT_BYTES];
             match file.read_exact_at(&mut bytes, offset) {
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(self.io()(error)),

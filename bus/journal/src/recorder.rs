@@ -10,19 +10,23 @@
 //! - At most one write in flight covers a given disk block: a chunk that continues a partial disk block waits for the
 //!   one before it. So an open block is written only while no data is in flight, a full one at once.
 //! - Slots go out one round at a time, for the chunks that are complete without a gap: data before slot, always. A full
-//!   or last block's slot goes to its own place, an open one's alternately to two disk blocks.
+//!   or last block's slot goes to its own place, an open one's to one of three (see `places`).
 //! - `written` moves when a round is complete, and only then the gate. `durable` becomes the `written` of the moment
 //!   its flush was submitted, for all segments written since the last one.
 //! - An error is final: nothing more is submitted, and `durable` stands still.
 
 mod issue;
+mod places;
 mod scan;
+
+pub(crate) use places::PLACES;
 
 use crate::layout::Geometry;
 use crate::slot::Slot;
 use crate::{JournalId, Partition, Recovery, Segment};
 use oyez_io::{Buffer, Completion, DISK_BLOCK, Io, Op};
 use oyez_ring::{BLOCK, ControlMut, EpochStart, Memory, Position, Reason, Tail};
+use places::Places;
 use scan::Scan;
 use std::collections::VecDeque;
 use std::io;
@@ -129,7 +133,7 @@ pub struct Recorder {
     buffers: Vec<Buffer>,
     page: Option<Buffer>,
     open: Option<Buffer>,
-    open_next: usize,
+    places: Places,
     zeros: Buffer,
 }
 
@@ -226,7 +230,7 @@ impl Recorder {
             buffers: (0..CHUNKS_MAX).map(|_| Buffer::new(DISK_BLOCK)).collect(),
             page: Some(Buffer::new(DISK_BLOCK)),
             open: Some(Buffer::new(DISK_BLOCK)),
-            open_next: 0,
+            places: Places::default(),
             zeros: Buffer::new(BLOCK as usize),
         }
     }
@@ -333,7 +337,11 @@ impl Recorder {
             (Purpose::Flush, Err(error)) => self.fail("flush", error),
             (_, Err(error)) => self.fail("write", error),
             (Purpose::Data(number), Ok(())) => self.chunks[(number - self.first_chunk) as usize].outstanding -= 1,
-            (Purpose::Page | Purpose::Open, Ok(())) => self.slots_written(),
+            (Purpose::Page, Ok(())) => self.slots_written(),
+            (Purpose::Open, Ok(())) => {
+                self.places.written();
+                self.slots_written();
+            }
             (Purpose::Flush, Ok(())) => self.flushed(),
         }
     }
@@ -386,6 +394,7 @@ impl Recorder {
             return;
         }
         self.durable = flush.target;
+        self.places.flushed();
         self.flush = None;
         self.tell();
         let segment_bytes = self.geometry.segment_bytes;
@@ -411,7 +420,7 @@ impl Recorder {
     fn start_flush(&mut self, now_ns: u64) -> usize {
         let ending = self.sealed && self.chunks.is_empty() && self.round.is_none();
         let due = ending || now_ns.saturating_sub(self.flushed_ns) >= self.flush_every_ns;
-        if self.flush.is_some() || self.written <= self.durable || !due {
+        if self.flush.is_some() || self.written <= self.durable || !due || !self.places.may_flush() {
             return 0;
         }
         let target = self.written;
@@ -421,6 +430,7 @@ impl Recorder {
             self.waiting.push_back((op, Purpose::Flush.token(self.number)));
             outstanding += 1;
         }
+        self.places.flush();
         self.flushed_ns = now_ns;
         self.flush = Some(Flush { target, outstanding });
         outstanding

@@ -145,7 +145,7 @@ impl Recorder {
         self.write_slot_bytes(file, bytes, self.geometry.page_at(page), Purpose::Page);
     }
 
-    /// The last slot, with what is durable now, to that place of the pair which is not the newest.
+    /// The last slot, with what is durable now, to a place of the open block.
     fn write_open(&mut self) {
         let Some(last) = self.last else { return };
         let mut buffer = self.open.take().expect("one round at a time");
@@ -154,8 +154,7 @@ impl Recorder {
         let slot = Slot { durable: self.durable, ..last };
         buffer.fill(0);
         buffer[..SLOT_BYTES].copy_from_slice(&slot.encode(self.id));
-        let offset = self.geometry.open_at(self.open_next);
-        self.open_next ^= 1;
+        let offset = self.geometry.open_at(self.places.write());
         self.write_slot_bytes(file, Bytes::Buffer { buffer, len_bytes: DISK_BLOCK }, offset, Purpose::Open);
     }
 

@@ -84,7 +84,7 @@ fn judge_all(tree: &Tree, controls: &[Control]) -> Result<bool> {
             }
             false => Verdict::NotGreenBefore,
         };
-        println!("{:<28} {:<52} {}", control.name, control.test, verdict.text());
+        println!("{:<24} {:<28} cargo test {}", verdict.text(), control.name, control.test);
         all &= verdict == Verdict::Red;
     }
     Ok(all)
@@ -102,11 +102,11 @@ enum Verdict {
 impl Verdict {
     fn text(self) -> &'static str {
         match self {
-            Verdict::Red => "red, as it must be",
-            Verdict::StaysGreen => "FAILED: stays green",
-            Verdict::NotGreenBefore => "FAILED: ran no test or was red before",
-            Verdict::DoesNotCompile => "FAILED: does not compile",
-            Verdict::DoesNotFit => "FAILED: does not find its place exactly once",
+            Verdict::Red => "red",
+            Verdict::StaysGreen => "STAYS GREEN",
+            Verdict::NotGreenBefore => "NOT GREEN BEFORE",
+            Verdict::DoesNotCompile => "DOES NOT COMPILE",
+            Verdict::DoesNotFit => "DOES NOT FIT",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The canonical JSON form of a message: compact, keys in the order of the schema, every bit kept. The rules are in
 //! `docs/guide/sbe.md`.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use crate::decode::{Visitor, decode};
@@ -11,7 +12,7 @@ use crate::value::{Array, Decimal, Text, Timestamp, Value};
 
 /// Appends the message at the start of `bytes` to `out` as JSON, and gives the message's length in bytes.
 ///
-/// Allocates only as `out` grows. On an error `out` is as it was.
+/// Allocates only as `out` grows, and for text in ISO-8859-1. On an error `out` is as it was.
 ///
 /// # Errors
 /// If the bytes are no whole message of this schema.
@@ -255,13 +256,15 @@ impl Json<'_> {
     }
 
     fn text(&mut self, text: Text<'_>) {
-        match (text.unpadded(), text.charset) {
-            (Some(bytes), Charset::Latin1) => {
-                let characters: String = bytes.iter().copied().map(char::from).collect();
-                self.string(&characters);
-            }
-            (Some(bytes), Charset::Utf8) if let Ok(valid) = std::str::from_utf8(bytes) => self.string(valid),
-            _ => {
+        let bytes = text.unpadded();
+        let valid = match text.charset {
+            Charset::Utf8 => bytes.and_then(|bytes| std::str::from_utf8(bytes).ok().map(Cow::Borrowed)),
+            Charset::Latin1 => bytes.map(|bytes| Cow::Owned(bytes.iter().copied().map(char::from).collect())),
+            Charset::Other(_) => None,
+        };
+        match valid {
+            Some(valid) => self.string(&valid),
+            None => {
                 self.raw("{\"_enc\":\"b64\",\"_data\":");
                 self.base64(text.bytes);
                 self.raw("}");

@@ -110,6 +110,65 @@ fn every_fault_says_where_what_and_what_to_do() {
 }
 
 #[test]
+fn a_name_or_number_stands_for_one_thing() {
+    let field = "<field name='f' id='1' type='int8'/>";
+    let group = "<group name='f' id='2'/>";
+    let message = "</message><message name='N' id='1'>";
+    let cases = [
+        (fault("", &format!("{field}{field}")), "member \"f\""),
+        (fault("", &format!("{field}{group}")), "member \"f\""),
+        (fault("", message), "message id \"1\""),
+        (fault("", &message.replace("'N' id='1'", "'M' id='2'")), "message \"M\""),
+        (
+            fault(
+                &format!("<composite name='c'>{}</composite>", "<type name='t' primitiveType='int8'/>".repeat(2)),
+                "",
+            ),
+            "member \"t\"",
+        ),
+        (
+            fault(
+                &format!(
+                    "<enum name='e' encodingType='int8'>{}</enum>",
+                    "<validValue name='v'>1</validValue>".repeat(2)
+                ),
+                "",
+            ),
+            "value \"v\"",
+        ),
+        (
+            fault(&format!("<set name='s' encodingType='uint8'>{}</set>", "<choice name='c'>1</choice>".repeat(2)), ""),
+            "choice \"c\"",
+        ),
+    ];
+    for (found, what) in cases {
+        assert!(found.contains(&format!("{what} is declared a second time")), "{found}");
+    }
+}
+
+#[test]
+fn a_constant_has_one_value_of_its_type() {
+    let constant = |attributes: &str, text: &str| {
+        let enumeration = "<enum name='E' encodingType='uint16'><validValue name='A'>300</validValue></enum>";
+        parse(&format!("{enumeration}<type name='t' presence='constant' {attributes}>{text}</type>"), "")
+            .map_err(|error| error.fault.to_string())
+    };
+    assert!(constant("primitiveType='uint16' valueRef='E.A'", "").is_ok());
+    let refused = [
+        ("primitiveType='uint16' length='2'", "7", "length=\"2\" is not 1, and a constant of numbers has a single one"),
+        ("primitiveType='uint16' length='2' valueRef='E.A'", "", "length=\"2\" is not 1"),
+        ("primitiveType='uint8' valueRef='E.A'", "", "names a value that the type cannot hold"),
+        ("primitiveType='uint8' valueRef='E.B'", "", "names no value of that enum"),
+        ("primitiveType='uint8' valueRef='text.A'", "", "names a type that is no enum"),
+        ("primitiveType='uint8'", "256", "\"256\" is not a value of uint8"),
+    ];
+    for (attributes, text, reason) in refused {
+        let found = constant(attributes, text).expect_err(attributes);
+        assert!(found.contains(reason), "{found}");
+    }
+}
+
+#[test]
 fn what_is_no_schema_is_refused() {
     let fault = |xml| Schema::parse(xml, "test.xml").expect_err("it is no schema").to_string();
     assert_eq!(fault("<a/>"), "test.xml:1:1: the root element is <a>; an SBE schema begins with <messageSchema>");

@@ -1,4 +1,4 @@
-//! The eleven primitive types of SBE (FIX SBE 1.0, section 2.3) and the numbers they hold.
+//! The eleven primitive types of SBE (FIX SBE 1.0, Field Encoding) and the numbers they hold.
 
 /// The order of bytes in every number of a schema's messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -91,7 +91,7 @@ impl Primitive {
         self.is_unsigned() || matches!(self, Primitive::Int8 | Primitive::Int16 | Primitive::Int32 | Primitive::Int64)
     }
 
-    /// The null value where a schema states none (FIX SBE 1.0, section 2.4.2).
+    /// The null value where a schema states none (FIX SBE 1.0, Field Encoding).
     pub const fn null(self) -> Number {
         match self {
             Primitive::Char => Number::UInt(0),

@@ -64,7 +64,7 @@ impl<'a> Element<'a> {
         self.number(attribute)?.ok_or_else(missing)
     }
 
-    /// FIX SBE 1.0, section 2.2.1: a symbolic name. So names need no escaping anywhere.
+    /// FIX SBE 1.0, Message Schema: a symbolic name. So names need no escaping anywhere.
     pub(super) fn symbol(self) -> Result<&'a str, SchemaError> {
         let name = self.required("name")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -56,7 +56,7 @@ fn block<'a>(types: &mut Types<'a>, element: Element<'a>, depth: u32) -> Result<
     Ok(block)
 }
 
-/// FIX SBE 1.0, section 3.4.3: fields, then groups, then data.
+/// FIX SBE 1.0, Message Structure: fields, then groups, then data.
 fn in_order(element: Element<'_>, late: bool, after: &'static str) -> Result<(), SchemaError> {
     match late {
         true => {
@@ -67,7 +67,7 @@ fn in_order(element: Element<'_>, late: bool, after: &'static str) -> Result<(),
     }
 }
 
-/// FIX SBE 1.0, section 3.4.1: a stated block length may only be longer than the fields.
+/// FIX SBE 1.0, Message Schema: a stated block length may only be longer than the fields.
 fn length(element: Element<'_>, needed: u32) -> Result<u32, SchemaError> {
     match element.number::<u16>("blockLength")?.map(u32::from) {
         Some(given) if given < needed => Err(element.fault_at("blockLength", Fault::BlockLength { given, needed })),

@@ -75,7 +75,7 @@ fn compile(texts: &Texts) -> Result<Schema, SchemaError> {
     })
 }
 
-/// FIX SBE 1.0, section 3.2.4: the message header is the composite that `headerType` names, or `messageHeader`.
+/// FIX SBE 1.0, Message Schema: the message header is the composite that `headerType` names, or `messageHeader`.
 fn header<'a>(types: &mut Types<'a>, root: Element<'a>, byte_order: ByteOrder) -> Result<HeaderLayout, SchemaError> {
     const ROLE: &str = "a message header";
     let type_id = types.resolve(root, root.text("headerType").unwrap_or("messageHeader"))?;

@@ -84,7 +84,7 @@ impl<'a> Types<'a> {
         &self.compiled[id.0 as usize]
     }
 
-    /// The type that `user` names: a declared one, else a primitive, which 29 of 41 venue schemas name directly.
+    /// The type that `user` names: a declared one, else a primitive, which most venues name directly.
     pub(super) fn resolve(&mut self, user: Element<'a>, name: &str) -> Result<TypeId, SchemaError> {
         let Some((&name, declared)) = self.declared.get_key_value(name) else {
             return match Primitive::named(name) {
@@ -426,7 +426,7 @@ fn content(primitive: Primitive, length: u32, encoding: Option<&str>) -> Content
     }
 }
 
-/// FIX SBE 1.0, section 2.7: a UTC timestamp, by default in nanoseconds.
+/// FIX SBE 1.0, Field Encoding: a UTC timestamp, by default in nanoseconds.
 fn time_unit(element: Element<'_>, primitive: Primitive, semantic_type: &str) -> Result<Option<TimeUnit>, SchemaError> {
     let stated = element.time_unit()?;
     match primitive {

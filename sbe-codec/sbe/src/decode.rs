@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The received block lengths decide where things are, the schema's only what they mean, so that older and newer
-//! writers are read alike (FIX SBE 1.0, Schema Extension Mechanism): a field is there if the writer's version had it and the block holds
-//! it, and what follows the last known field of a block is skipped.
+//! writers are read alike (FIX SBE 1.0, Schema Extension Mechanism): a field is there if the writer's version had it
+//! and the block holds it, and what follows the last known field of a block is skipped.
 
 use crate::error::DecodeError;
 use crate::ir::{Block, Composite, Constant, Content, Data, Encoding, Field, Form, Group, Header, Message};

@@ -15,6 +15,7 @@ struct Package {
 }
 
 const PACKAGES: &[Package] = &[
+    Package { name: "make", program: "make", why: "builds the Kafka client library" },
     Package { name: "default-jre-headless", program: "java", why: "runs the real Kafka" },
     Package { name: "maven", program: "mvn", why: "fetches the real Kafka" },
     Package { name: "python3-venv", program: "python3", why: "the Kafka client that is not ours" },

@@ -67,6 +67,16 @@ pub enum JournalError {
         /// The segment.
         path: PathBuf,
     },
+    /// A segment is shorter than it was made: cut by somebody, its index with it.
+    #[error("{}: {found_bytes} bytes long, made with {made_bytes}; restore the file from a backup, or move it away and restore that range from a lane", path.display())]
+    SegmentCut {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+        /// The length it must have.
+        made_bytes: u64,
+    },
     /// A segment was asked for where nothing is recorded.
     #[error("{}: this partition is declared unrecorded and has no segments; declare recorded = true", dir.display())]
     NotRecorded {
@@ -189,6 +199,7 @@ mod tests {
             (JournalError::FlushFailed { path: path.clone() }, "start the broker again"),
             (JournalError::NotDurable { dir: path.clone() }, "durability = \"written\""),
             (JournalError::StillWritten { path: path.clone() }, "stop the other broker"),
+            (JournalError::SegmentCut { path: path.clone(), found_bytes: 4, made_bytes: 8 }, "4 bytes long"),
             (JournalError::NotRecorded { dir: path.clone() }, "unrecorded"),
         ];
         for (error, part) in cases {

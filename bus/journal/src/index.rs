@@ -12,6 +12,7 @@ use std::io;
 /// What a segment says of its blocks; slots that do not verify are left out, and counted.
 pub(crate) struct Index {
     base: Position,
+    /// The header agrees, and the file is as long as it was made.
     pub(crate) header_is_whole: bool,
     slots: Vec<Option<Slot>>,
     open: [Option<Slot>; PLACES],
@@ -25,7 +26,8 @@ impl Index {
         let len_bytes = (geometry.file_bytes() - geometry.header_at()) as usize;
         let mut buffer = Buffer::new(len_bytes);
         let bytes = file::read_at(file, geometry.header_at(), len_bytes, &mut buffer)?;
-        let header_is_whole = bytes.starts_with(&header(id, geometry, base));
+        let is_whole = file.metadata()?.len() >= geometry.file_bytes();
+        let header_is_whole = is_whole && bytes.starts_with(&header(id, geometry, base));
         let mut damaged = Vec::new();
         let mut judge = |bytes: &[u8], of: Position, fits: &dyn Fn(&Slot) -> bool| {
             let slot = Slot::decode(bytes, id).filter(fits);

@@ -289,6 +289,7 @@ impl Partition {
 
     fn recover(&mut self) -> Result<Recovery, JournalError> {
         self.settle()?;
+        self.check_lengths()?;
         let found = Inspector::new(&self.dir, self.geometry(), self.id(), self.epochs()).run()?;
         let Some(found) = found else { return Ok(self.reserved()) };
         self.repair(&found)?;
@@ -296,6 +297,20 @@ impl Partition {
         self.unused = self.bases.iter().copied().filter(|unused| *unused > base).collect();
         let durable = if self.outlives_power { found.tail.position } else { Position(0) };
         Ok(Recovery { tail: found.tail, durable, torn: found.torn, corrupt: found.corrupt })
+    }
+
+    /// A segment gets its name when it is whole: one that is shorter was cut, and with it the index, so that nobody could
+    /// tell how much was recorded.
+    fn check_lengths(&self) -> Result<(), JournalError> {
+        let made_bytes = self.geometry().file_bytes();
+        for base in &self.bases {
+            let path = self.path(*base);
+            let found_bytes = std::fs::metadata(&path).map_err(JournalError::io("look at", &path))?.len();
+            if found_bytes < made_bytes {
+                return Err(JournalError::SegmentCut { path, found_bytes, made_bytes });
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the kernel proves that nobody writes the newest segments: writes of a dead process may be in flight.

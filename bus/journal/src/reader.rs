@@ -238,7 +238,10 @@ impl<S: Segments> JournalReader<S> {
         if position.block() < earliest {
             return Err(ReadError::Retention { position, earliest });
         }
-        debug_assert!(position < limit);
+        if cause == Damage::Slot && limit > position.next_block() {
+            // Perhaps the epoch ended here, and its successor is not known yet: then the next block tells.
+            self.slots(position.next_block())?;
+        }
         Err(self.corrupt(cause))
     }
 
@@ -287,9 +290,6 @@ impl<S: Segments> JournalReader<S> {
             match file.read_exact_at(&mut bytes, offset) {
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(self.io()(error)),
                 _ => *slot = Slot::decode(&bytes, self.id).filter(|slot| slot.block() == block),
-            }
-            if slot.is_some_and(|slot| slot.is_full()) {
-                break;
             }
         }
         let known = self.epochs.last().map(|last| last.epoch);

@@ -3,7 +3,7 @@
 
 use crate::JournalId;
 use crate::layout::{SLOT_BYTES, put, u32_at, u64_at};
-use oyez_ring::{BLOCK, Epoch, Position, Sequence};
+use oyez_ring::{Epoch, Position, Sequence};
 
 /// What is recorded of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +63,6 @@ impl Slot {
             && crc32c::crc32c_append(seed(id, slot.block(), slot.epoch), &bytes[..60]) == u32_at(bytes, 60);
         whole.then_some(slot)
     }
-
-    /// Whether the block is recorded to its very end.
-    pub(crate) fn is_full(&self) -> bool {
-        self.end.0.is_multiple_of(BLOCK)
-    }
 }
 
 /// Where every CRC of a block and of its slot begins: bytes that an earlier life of the file, another place or another
@@ -83,6 +78,7 @@ pub(crate) fn seed(id: JournalId, block: Position, epoch: Epoch) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use oyez_ring::BLOCK;
 
     fn slot() -> Slot {
         Slot {
@@ -118,6 +114,6 @@ mod tests {
     fn the_last_byte_decides_the_block() {
         assert_eq!(slot().block(), Position(3 * BLOCK));
         let full = Slot { end: Position(4 * BLOCK), ..slot() };
-        assert_eq!((full.block(), full.is_full()), (Position(3 * BLOCK), true));
+        assert_eq!(full.block(), Position(3 * BLOCK));
     }
 }

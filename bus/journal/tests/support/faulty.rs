@@ -95,7 +95,7 @@ impl Faulty {
     fn finish_some(&mut self) {
         for Pending { op, .. } in std::mem::take(&mut self.pending) {
             if matches!(op, Op::Write { .. }) && self.below(2) == 0 {
-                self.run(op, 0);
+                self.run(op, 0).0.unwrap();
             }
         }
     }

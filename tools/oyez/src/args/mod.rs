@@ -1,0 +1,100 @@
+//! What can be said on the command line: noun, then verb. Nothing here does anything.
+
+mod demo;
+mod journal;
+mod publish;
+mod start;
+mod topic;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use demo::{DemoArgs, Part};
+pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
+pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
+pub(crate) use start::From;
+pub(crate) use topic::{TailArgs, TopicCommand};
+
+/// Oyez: one publisher speaks, every subscriber hears it at once, and nothing said is lost.
+///
+/// Exit codes: 0 done, 1 a negative answer (something is not as it should be), 2 a failure.
+#[derive(Debug, Parser)]
+#[command(name = "oyez", version, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON value a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what Oyez does, in a minute, on this machine
+    Demo(DemoArgs),
+    /// Run the broker
+    Serve(ServeArgs),
+    /// The topics of a running broker
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Publish messages to a topic
+    Publish(PublishArgs),
+    /// Print what is published to a topic, decoded by its schema
+    Tail(TailArgs),
+    /// The journals in a data folder, with or without a broker
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// The catalog, the one file that declares topics
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// Publish what other systems have captured
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// A part in the demo, which runs itself again for each
+    #[command(subcommand, hide = true)]
+    DemoPart(Part),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The catalog: one TOML file that declares everything the broker serves
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalog: PathBuf,
+    /// Run without the parent process that keeps the rings and starts the broker again when it dies
+    #[arg(long)]
+    pub(crate) no_keeper: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Check a catalog and the schemas it names; nothing is changed
+    Check {
+        /// The catalog
+        #[arg(value_name = "FILE")]
+        catalog: PathBuf,
+    },
+}
+
+/// Which broker.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BrokerArgs {
+    /// The broker's socket, as `socket` in its catalog
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "OYEZ_SOCKET",
+        default_value = "/run/oyez/bus.sock",
+        hide_env_values = true
+    )]
+    pub(crate) socket: PathBuf,
+}

@@ -1,0 +1,46 @@
+//! What each command does.
+
+mod catalog;
+mod demo;
+mod import;
+mod journal;
+mod messages;
+mod publish;
+mod publishing;
+mod serve;
+mod tail;
+mod topic;
+
+use oyez::{Bus, Connect};
+
+use crate::args::{BrokerArgs, CatalogCommand, Command, Format, ImportCommand};
+use crate::failure::{Answer, Failure};
+use crate::output::Output;
+
+/// Does what was said.
+pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
+    // These hold no lock of stdout for as long as they run.
+    match command {
+        Command::Serve(args) => return Ok(serve::run(args)),
+        Command::Demo(args) => return demo::run(args, format),
+        Command::DemoPart(part) => return demo::play(part),
+        _ => {}
+    }
+    let mut output = Output::new(format);
+    let answer = match command {
+        Command::Serve(_) | Command::Demo(_) | Command::DemoPart(_) => unreachable!("done above"),
+        Command::Topic(command) => topic::run(command, &mut output),
+        Command::Publish(args) => publish::run(args, &mut output),
+        Command::Tail(args) => tail::run(args, &mut output),
+        Command::Journal(command) => journal::run(command, &mut output),
+        Command::Catalog(CatalogCommand::Check { catalog }) => catalog::check(&catalog, &mut output),
+        Command::Import(ImportCommand::Pcap(args)) => import::pcap(args, &mut output),
+    }?;
+    output.flush()?;
+    Ok(answer)
+}
+
+/// The broker that was named.
+fn connect(broker: &BrokerArgs) -> Result<Bus, Failure> {
+    Ok(Bus::connect(Connect::new(&broker.socket).name("oyez"))?)
+}

@@ -1,0 +1,203 @@
+//! `oyez publish`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read as _};
+
+use oyez::{Bus, TopicInfo};
+use oyez_sbe::Schema;
+
+use super::connect;
+use super::messages::unhex;
+use super::publishing::{Pace, Publishing};
+use crate::args::{Encoding, PublishArgs, Source};
+use crate::failure::{Answer, Failure};
+use crate::output::Output;
+use crate::progress::Progress;
+
+/// No length prefix may claim more: it is damage, or another format.
+const LENGTH_MAX: u32 = 1 << 20;
+
+pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Failure> {
+    let bus = connect(&args.broker)?;
+    let check = Check::new(&bus, bus.describe(&args.topic)?)?;
+    let mut input = Input::open(&args.source)?;
+    let mut publishing = Publishing::open(&bus, &args.topic, args.partition)?;
+    let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
+    let (pace, limit) = (Pace::new(args.rate_messages_per_s), args.messages.unwrap_or(u64::MAX));
+    let place = |failure: Failure, input: &Input, published: u64| -> Failure {
+        format!("{}: {failure} ({published} messages were published before it)", input.place()).into()
+    };
+    while publishing.messages() < limit {
+        let published = publishing.messages();
+        let message = match input.next() {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(failure) => return Err(place(failure, &input, published)),
+        };
+        pace.wait_for(published);
+        let done = check.message(&message).and_then(|()| publishing.publish(&message));
+        done.map_err(|failure| place(failure, &input, published))?;
+        progress.set(published + 1, args.messages.unwrap_or(0));
+    }
+    drop(progress);
+    output.value(&publishing.finish()?)?;
+    Ok(Answer::Yes)
+}
+
+/// What a topic takes, checked before it is published: a mistake here would be everybody's.
+struct Check {
+    topic: String,
+    schema: Option<Schema>,
+    template_ids: Vec<u16>,
+}
+
+impl Check {
+    fn new(bus: &Bus, info: TopicInfo) -> Result<Check, Failure> {
+        let schema = match info.schema.as_str() {
+            "" => None,
+            name => Some(Schema::parse(&bus.schema_xml(&info.name)?, name)?),
+        };
+        Ok(Check { topic: info.name, schema, template_ids: info.templates.template_ids })
+    }
+
+    fn message(&self, message: &[u8]) -> Result<(), Failure> {
+        let Check { topic, schema: Some(schema), template_ids } = self else { return Ok(()) };
+        let header = schema.header().read(message).map_err(|error| format!("topic {topic}: {error}"))?;
+        let template_id = header.template_id;
+        if !template_ids.is_empty() && !template_ids.contains(&template_id) {
+            return Err(format!("topic {topic}: template {template_id} may not be published, only {template_ids:?}; leave it out, or allow it in the catalog").into());
+        }
+        let length = oyez_sbe::message_length(schema, message).map_err(|error| format!("topic {topic}: {error}"))?;
+        match message.len() - length {
+            0 => Ok(()),
+            more => Err(format!("topic {topic}: the message ends at byte {length}, and {more} bytes follow; cut them off, or see whether the encoding is right").into()),
+        }
+    }
+}
+
+/// Where messages come from.
+enum Input {
+    Hex { name: String, lines: Box<dyn BufRead>, line: u64 },
+    LengthPrefixed { name: String, bytes: Box<dyn BufRead>, message: u64 },
+    Sample { session: Box<oyez_sample::Session>, message: u64 },
+}
+
+impl Input {
+    fn open(source: &Source) -> Result<Input, Failure> {
+        if let Some(seed) = source.sample {
+            return Ok(Input::Sample { session: Box::new(oyez_sample::Session::new(seed)), message: 0 });
+        }
+        let (name, bytes): (String, Box<dyn BufRead>) = match &source.file {
+            None => ("stdin".to_owned(), Box::new(std::io::stdin().lock())),
+            Some(path) => {
+                let file = File::open(path).map_err(|error| {
+                    format!("{}: cannot read: {error}; check the path and its rights", path.display())
+                })?;
+                (path.display().to_string(), Box::new(BufReader::new(file)))
+            }
+        };
+        Ok(match source.encoding {
+            Encoding::Hex => Input::Hex { name, lines: bytes, line: 0 },
+            Encoding::LengthPrefixed => Input::LengthPrefixed { name, bytes, message: 0 },
+        })
+    }
+
+    /// Where the message given last stands.
+    fn place(&self) -> String {
+        match self {
+            Input::Hex { name, line, .. } => format!("{name}, line {line}"),
+            Input::LengthPrefixed { name, message, .. } => format!("{name}, message {message}"),
+            Input::Sample { message, .. } => format!("sample, message {message}"),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match self {
+            Input::Hex { lines, line, .. } => next_line(lines, line),
+            Input::LengthPrefixed { bytes, message, .. } => {
+                *message += 1;
+                next_framed(bytes)
+            }
+            Input::Sample { session, message } => {
+                *message += 1;
+                Ok(Some(session.next(&mut [0; oyez_sample::MESSAGE_BYTES_MAX]).to_vec()))
+            }
+        }
+    }
+}
+
+fn next_line(lines: &mut dyn BufRead, line: &mut u64) -> Result<Option<Vec<u8>>, Failure> {
+    let mut text = String::new();
+    loop {
+        text.clear();
+        *line += 1;
+        if lines.read_line(&mut text).map_err(|error| format!("{error}; is it hexadecimal text?"))? == 0 {
+            return Ok(None);
+        }
+        let text = text.trim();
+        if !text.is_empty() && !text.starts_with('#') {
+            return unhex(text).map(Some);
+        }
+    }
+}
+
+fn next_framed(bytes: &mut dyn BufRead) -> Result<Option<Vec<u8>>, Failure> {
+    if bytes.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let cut = |error: std::io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof => "the input ends inside it; see whether the file is whole".to_owned(),
+        _ => error.to_string(),
+    };
+    let mut length = [0; 4];
+    bytes.read_exact(&mut length).map_err(cut)?;
+    let length = u32::from_le_bytes(length);
+    if length > LENGTH_MAX {
+        return Err(
+            format!("its length prefix says {length} bytes; is the encoding length-prefixed, little-endian?").into()
+        );
+    }
+    let mut message = vec![0; length as usize];
+    bytes.read_exact(&mut message).map_err(cut)?;
+    Ok(Some(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(mut input: Input) -> Result<Vec<Vec<u8>>, String> {
+        let mut messages = Vec::new();
+        loop {
+            match input.next() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => return Ok(messages),
+                Err(failure) => return Err(format!("{}: {failure}", input.place())),
+            }
+        }
+    }
+
+    fn hex(text: &'static str) -> Result<Vec<Vec<u8>>, String> {
+        all(Input::Hex { name: "in".to_owned(), lines: Box::new(text.as_bytes()), line: 0 })
+    }
+
+    fn framed(bytes: &'static [u8]) -> Result<Vec<Vec<u8>>, String> {
+        all(Input::LengthPrefixed { name: "in".to_owned(), bytes: Box::new(bytes), message: 0 })
+    }
+
+    #[test]
+    fn both_encodings_are_read_and_name_the_place_of_what_is_wrong() {
+        assert_eq!(hex("# two\n0102\n\n 03 04 \n"), Ok(vec![vec![1, 2], vec![3, 4]]));
+        assert_eq!(framed(&[1, 0, 0, 0, 9, 0, 0, 0, 0]), Ok(vec![vec![9], vec![]]));
+        assert!(hex("01\nzz\n").is_err_and(|text| text.starts_with("in, line 2: `z`")));
+        for cut in [&[1_u8, 0][..], &[2, 0, 0, 0, 1]] {
+            let text = all(Input::LengthPrefixed {
+                name: "in".to_owned(),
+                bytes: Box::new(std::io::Cursor::new(cut)),
+                message: 0,
+            });
+            assert!(text.is_err_and(|text| text.starts_with("in, message 1: the input ends inside")), "{cut:?}");
+        }
+        assert!(framed(&[0, 0, 0, 9]).is_err_and(|text| text.contains("length prefix says 150994944")));
+    }
+}

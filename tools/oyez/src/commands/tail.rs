@@ -1,0 +1,102 @@
+//! `oyez tail`: messages as the topic's schema shows them, and events of the stream in between.
+
+use oyez::{EventKind, GapCause, Idle, Message};
+use oyez_sbe::Schema;
+use serde_json::{Value, json};
+
+use super::connect;
+use super::messages::Decoder;
+use crate::args::{Format, TailArgs};
+use crate::failure::{Answer, Failure};
+use crate::output::{Output, note};
+
+/// Events taken at a time.
+const POLL_EVENTS: u64 = 256;
+
+pub(crate) fn run(args: TailArgs, output: &mut Output) -> Result<Answer, Failure> {
+    let bus = connect(&args.broker)?;
+    let info = bus.describe(&args.topic)?;
+    let schema = match info.schema.as_str() {
+        "" => {
+            note(format_args!("topic {}: it has no schema, so messages are shown in hexadecimal", args.topic));
+            None
+        }
+        name => Some(Schema::parse(&bus.schema_xml(&args.topic)?, name)?),
+    };
+    let mut decoder = Decoder::new(schema);
+    let mut subscriber = bus.subscriber().partition(&args.topic, args.partition, args.from.0).open()?;
+    let (mut idle, mut left) = (Idle::default(), args.messages.unwrap_or(u64::MAX));
+    while left > 0 {
+        let mut printed = Ok(());
+        let given = subscriber.poll(left.min(POLL_EVENTS) as usize, |event| {
+            left -= u64::from(matches!(event.kind, EventKind::Message(_)));
+            if printed.is_ok() {
+                printed = print(event.kind, &mut decoder, output);
+            }
+        })?;
+        printed?;
+        if given == 0 {
+            output.flush()?;
+        }
+        idle.rest(given);
+    }
+    Ok(Answer::Yes)
+}
+
+fn print(kind: EventKind<'_>, decoder: &mut Decoder, output: &mut Output) -> Result<(), Failure> {
+    match (kind, output.format) {
+        (EventKind::Message(message), Format::Json) => {
+            let Message { epoch, sequence, time_ns, .. } = message;
+            let json = decoder.json(message.bytes);
+            // The schema's own JSON as it is: parsing it again would only cost.
+            output
+                .line(format_args!(r#"{{"epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns},"message":{json}}}"#))
+        }
+        (EventKind::Message(message), Format::Text) => {
+            let time = humantime::format_rfc3339_nanos(
+                std::time::UNIX_EPOCH + std::time::Duration::from_nanos(message.time_ns),
+            );
+            output.line(format_args!("{} {time} {}", message.sequence, decoder.json(message.bytes)))
+        }
+        (event, Format::Json) => output.json(&json(event)),
+        (event, Format::Text) => output.line(format_args!("-- {}", text(event))),
+    }
+}
+
+fn json(event: EventKind<'_>) -> Value {
+    match event {
+        EventKind::Epoch { epoch, sequence, .. } => json!({"event": "Epoch", "epoch": epoch.0, "sequence": sequence.0}),
+        EventKind::Lapped { sequence } => json!({"event": "Lapped", "sequence": sequence.0}),
+        EventKind::CaughtUp { sequence } => json!({"event": "CaughtUp", "sequence": sequence.0}),
+        EventKind::Gap { from, to, cause } => {
+            json!({"event": "Gap", "from": from.0, "to": to.0, "cause": cause_word(cause)})
+        }
+        EventKind::Rewound { from, to } => json!({"event": "Rewound", "from": from.0, "to": to.0}),
+        other => json!({"event": format!("{other:?}")}),
+    }
+}
+
+fn text(event: EventKind<'_>) -> String {
+    match event {
+        EventKind::Epoch { epoch, sequence, .. } => format!("Epoch {epoch}: a new owner, from sequence {sequence} on"),
+        EventKind::Lapped { sequence } => format!("Lapped at sequence {sequence}: the ring has gone past it"),
+        EventKind::CaughtUp { sequence } => format!("CaughtUp: sequence {sequence} comes next"),
+        EventKind::Gap { from, to, cause } => {
+            format!("Gap: sequences {from} up to, not including, {to} are not to be had ({})", cause_word(cause))
+        }
+        EventKind::Rewound { from, to } => {
+            format!("Rewound from sequence {from} to {to}: after a power cut, what lay between never happened")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn cause_word(cause: GapCause) -> &'static str {
+    match cause {
+        GapCause::Lapped => "lapped",
+        GapCause::Retention => "retention",
+        GapCause::Corrupt => "corrupt",
+        GapCause::Lost => "lost",
+        _ => "unknown",
+    }
+}

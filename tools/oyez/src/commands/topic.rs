@@ -1,0 +1,124 @@
+//! `oyez topic list` and `oyez topic describe`.
+
+use indicatif::BinaryBytes;
+use oyez::{Durability, TopicInfo};
+use serde::Serialize;
+
+use super::connect;
+use crate::args::{Format, TopicCommand};
+use crate::failure::{Answer, Failure};
+use crate::output::Output;
+
+pub(crate) fn run(command: TopicCommand, output: &mut Output) -> Result<Answer, Failure> {
+    match command {
+        TopicCommand::List { broker } => list(connect(&broker)?.topics()?, output),
+        TopicCommand::Describe { topic, broker } => describe(connect(&broker)?.describe(&topic)?, output),
+    }
+}
+
+/// A topic as it is printed.
+#[derive(Serialize)]
+struct Topic {
+    topic: String,
+    partitions: u16,
+    durability: String,
+    ring_bytes: u64,
+    retention_h: u32,
+    schema: Option<String>,
+    schema_id: u16,
+    template_ids: Vec<u16>,
+    may_publish: bool,
+    may_subscribe: bool,
+    state: String,
+    owner: Option<Owner>,
+    earliest: u64,
+    written: u64,
+    durable: u64,
+}
+
+#[derive(Serialize)]
+struct Owner {
+    pid: u32,
+    uid: u32,
+    name: String,
+}
+
+impl Topic {
+    fn of(info: TopicInfo) -> Topic {
+        Topic {
+            topic: info.name,
+            partitions: info.partitions,
+            durability: info.durability.to_string(),
+            ring_bytes: info.ring_bytes,
+            retention_h: info.retention_h,
+            schema: Some(info.schema).filter(|schema| !schema.is_empty()),
+            schema_id: info.templates.schema_id,
+            template_ids: info.templates.template_ids,
+            may_publish: info.may_publish,
+            may_subscribe: info.may_subscribe,
+            state: info.state,
+            owner: info.owner.map(|owner| Owner { pid: owner.pid, uid: owner.uid, name: owner.name }),
+            earliest: info.earliest.0,
+            written: info.written.0,
+            durable: info.durable.0,
+        }
+    }
+
+    fn schema(&self) -> &str {
+        self.schema.as_deref().unwrap_or("none")
+    }
+}
+
+fn list(topics: Vec<TopicInfo>, output: &mut Output) -> Result<Answer, Failure> {
+    let topics: Vec<Topic> = topics.into_iter().map(Topic::of).collect();
+    if output.format == Format::Json {
+        output.json(&topics)?;
+        return Ok(Answer::Yes);
+    }
+    let width = topics.iter().map(|topic| topic.topic.len()).max().unwrap_or(0).max("TOPIC".len());
+    output.line(format_args!("{:width$}  PARTITIONS  DURABILITY       RING  STATE   SCHEMA", "TOPIC"))?;
+    for topic in &topics {
+        let Topic { topic: name, partitions, durability, state, .. } = topic;
+        let (ring, schema) = (BinaryBytes(topic.ring_bytes).to_string(), topic.schema());
+        output.line(format_args!("{name:width$}  {partitions:10}  {durability:10} {ring:>10}  {state:6}  {schema}"))?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
+    let recorded = info.durability > Durability::Published;
+    let topic = Topic::of(info);
+    if output.format == Format::Json {
+        output.json(&topic)?;
+        return Ok(Answer::Yes);
+    }
+    let kept =
+        if recorded { format!("{}, kept {} h", topic.durability, topic.retention_h) } else { "not recorded".into() };
+    let owner = topic
+        .owner
+        .as_ref()
+        .map_or("nobody".to_owned(), |owner| format!("{} (process {}, user {})", owner.name, owner.pid, owner.uid));
+    let templates = if topic.template_ids.is_empty() { "all".to_owned() } else { format!("{:?}", topic.template_ids) };
+    let rights = match (topic.may_publish, topic.may_subscribe) {
+        (true, true) => "publish, subscribe",
+        (true, false) => "publish",
+        (false, true) => "subscribe",
+        (false, false) => "nothing",
+    };
+    let mut lines = vec![
+        ("topic", topic.topic.clone()),
+        ("partitions", topic.partitions.to_string()),
+        ("ring", BinaryBytes(topic.ring_bytes).to_string()),
+        ("durability", kept),
+        ("schema", format!("{}, id {}, templates {templates}", topic.schema(), topic.schema_id)),
+        ("you may", rights.to_owned()),
+        ("state", topic.state.clone()),
+        ("owner", owner),
+    ];
+    if recorded {
+        let Topic { earliest, written, durable, .. } = topic;
+        lines.push(("positions", format!("earliest {earliest}, written {written}, durable {durable}")));
+    }
+    lines.iter().try_for_each(|(name, value)| output.line(format_args!("{name:11} {value}")))?;
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,67 @@
+//! Printing: results to stdout, as text or JSON; notes to stderr. A reader that has gone is no failure.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::failure::Failure;
+
+/// What could not be printed.
+#[derive(Debug)]
+struct Unprinted(io::Error);
+
+impl Display for Unprinted {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "stdout: cannot write: {}; see where the output goes", self.0)
+    }
+}
+
+impl Error for Unprinted {}
+
+/// Whether this failure only says that nobody reads stdout any more.
+pub(crate) fn nobody_reads(failure: &(dyn Error + 'static)) -> bool {
+    failure.downcast_ref::<Unprinted>().is_some_and(|unprinted| unprinted.0.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A line to stderr. Where that cannot be written there is nobody to tell.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "oyez: {text}");
+}
+
+/// Stdout, buffered: lines are sure to be out after [`Output::flush`].
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    out: BufWriter<StdoutLock<'static>>,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Output {
+        Output { format, out: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+    }
+
+    /// One line as it is.
+    pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        writeln!(self.out, "{text}").map_err(|error| Unprinted(error).into())
+    }
+
+    /// One value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(serde_json::to_string(value)?)
+    }
+
+    /// A value: as text, or as one line of JSON, as was asked for.
+    pub(crate) fn value(&mut self, value: &(impl Serialize + Display)) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.line(value),
+            Format::Json => self.json(value),
+        }
+    }
+
+    /// Everything printed so far is out.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|error| Unprinted(error).into())
+    }
+}

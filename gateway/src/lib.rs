@@ -1,1 +1,22 @@
-//! Lanes into Kafka, exactly once.
+//! Lanes: one topic's way into one Kafka cluster, exactly once.
+//!
+//! A [`Lane`] moves what a [`Feed`] gives (a topic, in order, never above *durable*) into a [`Sink`] (a target that
+//! fences, commits and can be asked for its committed tail). The position of a lane is kept by its target alone, so
+//! a lane may be killed anywhere and started anywhere.
+//!
+//! Invariants, as absences: the engine knows no Kafka (only `sink/kafka.rs` does, behind the feature `kafka`); it
+//! reads no clock of its own except in [`Lane::run`]; it never gives a sink a message that is not durable, not dense
+//! or not of the stream its target holds; and it never goes past a gap.
+#![forbid(unsafe_code)]
+
+mod error;
+mod feed;
+mod lane;
+mod reconcile;
+pub mod sink;
+mod writer;
+
+pub use error::{LaneError, Notice};
+pub use feed::{BusFeed, Feed, FeedError, FeedItem, Message};
+pub use lane::{Lane, LaneId, LaneState, Options, Status};
+pub use reconcile::Mark;

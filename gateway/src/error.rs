@@ -1,0 +1,125 @@
+//! Why a lane stops, and what it has to say while it goes on.
+
+use crate::FeedError;
+use crate::sink::SinkError;
+
+/// Why a lane stopped. Nothing but a new start, after the remedy, makes it go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaneError {
+    /// The bus no longer has what comes next.
+    #[error(
+        "gap: the target goes on at sequence {from}, but the bus goes on at {to}; restore [{from}, {to}) into the \
+         journal, or make a new target and begin it with `--origin {to}`"
+    )]
+    Gap {
+        /// First missing sequence.
+        from: u64,
+        /// First sequence that the bus has.
+        to: u64,
+    },
+    /// The bus no longer has the origin of a lane that has not begun.
+    #[error("the lane begins at sequence {origin}, but the journal begins at {earliest}; say `--origin {earliest}`")]
+    OriginGone {
+        /// The sequence asked for.
+        origin: u64,
+        /// First sequence that the bus has.
+        earliest: u64,
+    },
+    /// The target holds what the bus does not.
+    #[error(
+        "the target is ahead: it holds sequence {committed}, the bus ends below it{}; this is another topic's target, \
+         or the journal lost durable messages: restore them from the target",
+        end.map_or(String::new(), |end| format!(" (at {end})"))
+    )]
+    Ahead {
+        /// Last sequence committed to the target.
+        committed: u64,
+        /// First sequence the bus does not have, where it is known.
+        end: Option<u64>,
+    },
+    /// Bus and target have different messages under one sequence, or epochs that run backwards.
+    #[error(
+        "another stream: at sequence {sequence} the target holds epoch {target_epoch}, the bus another message of \
+         epoch {bus_epoch}; this journal was made anew or this target belongs to another topic: take a new target"
+    )]
+    OtherStream {
+        /// The sequence looked at.
+        sequence: u64,
+        /// The target's epoch there.
+        target_epoch: u32,
+        /// The bus's epoch there.
+        bus_epoch: u32,
+    },
+    /// The target is empty and new, though the lane had committed to it.
+    #[error(
+        "the target was made anew: sequence {committed} was committed to it, and it never held anything; delete the \
+         lane's progress (its consumer group) to fill it from the origin"
+    )]
+    TargetReplaced {
+        /// Last sequence committed, by the lane's progress.
+        committed: u64,
+    },
+    /// The target held records once, and nothing tells which.
+    #[error(
+        "the target is empty, but was not always, and the lane's progress is gone; say where it goes on: `--origin N`"
+    )]
+    NoPast,
+    /// The topic cannot be read.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// The target failed for good.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+/// What an operator should know while the lane goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The target is allowed, but unwise.
+    Unwise(String),
+    /// The lane goes on at this sequence.
+    Resumed {
+        /// The next sequence to be put.
+        next: u64,
+    },
+    /// The target had committed `[from, to)` and lost it; the lane fills it again.
+    TargetLost {
+        /// First lost sequence.
+        from: u64,
+        /// First sequence that was not committed before.
+        to: u64,
+    },
+    /// Retention took the target's last message from the journal, so the two could not be compared.
+    Unverified {
+        /// The sequence in question.
+        sequence: u64,
+    },
+    /// A transaction or an instance failed; the lane tries again.
+    Retrying {
+        /// What failed.
+        cause: LaneError,
+        /// How long the lane waits first.
+        wait_ms: u64,
+    },
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Notice::Unwise(text) => write!(f, "warning: {text}"),
+            Notice::Resumed { next } => write!(f, "goes on at sequence {next}"),
+            Notice::TargetLost { from, to } => {
+                write!(f, "ALARM: the target lost committed messages [{from}, {to}); they are filled in again")
+            }
+            Notice::Unverified { sequence } => {
+                write!(
+                    f,
+                    "warning: the journal no longer holds sequence {sequence}, so the target's tail is not compared"
+                )
+            }
+            Notice::Retrying { cause, wait_ms } => write!(f, "{cause} (in {wait_ms} ms)"),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! A Kafka topic with one partition, through librdkafka. The record layout is in `docs/formats/lane.md`.
+//!
+//! Three facts about the client decide the shape of this file:
+//! - librdkafka speaks the old transaction protocol, in which a delayed request to end one transaction can end the
+//!   next. So an instance whose commit or abort has no known outcome is never used again: [`Sink::fence`] makes a new
+//!   one, and its `init_transactions` bars everything the old one may still have under way.
+//! - `commit_transaction` and `abort_transaction` wait in steps of 100 ms while anything is in flight. So the
+//!   deliveries are waited for first, in polls of 1 ms.
+//! - The end of a partition is mostly not a record: each transaction's marker and each aborted record takes an
+//!   offset. So the tail is searched backwards, in growing steps.
+
+mod topic;
+
+pub use topic::Target;
+
+use super::{Record, Sink, SinkError, Tail};
+use crate::{LaneId, Mark, Message};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::{Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// How long a dead gateway's open transaction can hold readers up, if nobody starts it again.
+const TRANSACTION: Duration = Duration::from_secs(10);
+/// A fence waits for the coordinator to end the former instance's transaction.
+const FENCE: Duration = Duration::from_secs(30);
+/// For requests that change nothing.
+const REQUEST: Duration = Duration::from_secs(10);
+/// First distance from the end at which the tail is searched for; eight times as far each time.
+const TAIL_STEP_OFFSETS: i64 = 64;
+/// The header that holds the epoch, u32 big-endian.
+const EPOCH_HEADER: &str = "e";
+/// The header that holds the publish time in nanoseconds, u64 big-endian.
+const TIME_HEADER: &str = "t";
+
+/// The sink; see the module.
+pub struct Kafka {
+    target: Target,
+    lane: LaneId,
+    /// Reads tail and progress; never a member of its group.
+    reader: BaseConsumer,
+    /// The instance since the last fence.
+    producer: Option<BaseProducer>,
+}
+
+impl Kafka {
+    /// The sink of `lane` into `target`. Connects in the background.
+    ///
+    /// # Errors
+    /// If the client library refuses the settings.
+    pub fn new(target: Target, lane: LaneId) -> Result<Kafka, SinkError> {
+        let reader = client(&target)
+            .set("group.id", lane.transactional_id())
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "error")
+            .create();
+        match reader {
+            Ok(reader) => Ok(Kafka { target, lane, reader, producer: None }),
+            Err(error) => {
+                Err(SinkError::Refused { target: format!("Kafka {}", target.bootstrap), reason: error.to_string() })
+            }
+        }
+    }
+
+    fn refused(&self, reason: impl Into<String>) -> SinkError {
+        SinkError::Refused { target: self.target(), reason: reason.into() }
+    }
+
+    fn unknown(&self, action: &'static str, reason: impl ToString) -> SinkError {
+        SinkError::Unknown { target: self.target(), action, reason: reason.to_string() }
+    }
+
+    fn producer(&self, action: &'static str) -> Result<&BaseProducer, SinkError> {
+        self.producer.as_ref().ok_or_else(|| self.unknown(action, "the instance was given up"))
+    }
+
+    /// What an error of the producer means for the lane.
+    fn failed(&self, action: &'static str, error: KafkaError) -> SinkError {
+        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error()).map(|(code, _)| code);
+        if is_fenced(fatal) || is_fenced(error.rdkafka_error_code()) {
+            return SinkError::Fenced { target: self.target(), action };
+        }
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            return self.refused("a message is larger than the client's message.max.bytes");
+        }
+        let abortable = match &error {
+            KafkaError::Transaction(cause) => cause.txn_requires_abort(),
+            // Produce is refused locally once the transaction has failed: what failed it, the abort clears.
+            KafkaError::MessageProduction(_) => true,
+            _ => false,
+        };
+        if abortable && fatal.is_none() {
+            SinkError::Abortable { target: self.target(), action, reason: error.to_string() }
+        } else {
+            self.unknown(action, error)
+        }
+    }
+
+    /// Waits until nothing is in flight, so that the call that follows does not wait in its own coarse steps.
+    fn drain(&self, action: &'static str) -> Result<&BaseProducer, SinkError> {
+        let producer = self.producer(action)?;
+        let deadline = Instant::now() + TRANSACTION;
+        while producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return Err(self.unknown(action, "deliveries are outstanding after 10 s"));
+            }
+            producer.poll(Duration::from_millis(1));
+        }
+        Ok(producer)
+    }
+
+    /// Ends the instance with the transaction if the outcome is not known: see the module.
+    fn end(&mut self, outcome: Result<(), SinkError>) -> Result<(), SinkError> {
+        if matches!(outcome, Err(SinkError::Unknown { .. } | SinkError::Fenced { .. })) {
+            self.producer = None;
+        }
+        outcome
+    }
+
+    fn partition(&self, offset: Offset) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.target.kafka_topic, 0, offset).expect("an offset the client knows");
+        list
+    }
+
+    /// The last data record at or above offset `from`.
+    fn last_record(&self, from: i64) -> Result<Option<Record>, SinkError> {
+        let unknown = |error| self.unknown("tail", error);
+        self.reader.assign(&self.partition(Offset::Offset(from))).map_err(unknown)?;
+        let deadline = Instant::now() + FENCE;
+        let mut last = None;
+        let end = loop {
+            match self.reader.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => last = Some(message.detach()),
+                Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
+                Some(Err(error)) => break Err(unknown(error)),
+                None if Instant::now() > deadline => break Err(self.unknown("tail", "no end of partition within 30 s")),
+                None => {}
+            }
+        };
+        self.reader.unassign().map_err(unknown)?;
+        end?;
+        last.map(|message| self.record(&message)).transpose()
+    }
+
+    fn record(&self, message: &impl rdkafka::Message) -> Result<Record, SinkError> {
+        parse(message).ok_or_else(|| {
+            let offset = message.offset();
+            self.refused(format!(
+                "the record at offset {offset} is not of this lane; take a topic that nobody else writes"
+            ))
+        })
+    }
+}
+
+impl Sink for Kafka {
+    fn target(&self) -> String {
+        format!("Kafka {}, topic {}", self.target.bootstrap, self.target.kafka_topic)
+    }
+
+    fn check(&mut self) -> Result<Vec<String>, SinkError> {
+        topic::check(&self.target, &self.reader).map_err(|reason| self.refused(reason))
+    }
+
+    fn fence(&mut self) -> Result<(), SinkError> {
+        self.producer = None;
+        let producer: BaseProducer = client(&self.target)
+            .set("transactional.id", self.lane.transactional_id())
+            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.messages", "500000")
+            .set("queue.buffering.max.kbytes", "262144")
+            // A commit that answers Ok covers each message: reports of success would only cost time.
+            .set("delivery.report.only.error", "true")
+            .create()
+            .map_err(|error| self.refused(error.to_string()))?;
+        producer.init_transactions(FENCE).map_err(|error| self.unknown("fence", error))?;
+        self.producer = Some(producer);
+        Ok(())
+    }
+
+    fn tail(&mut self) -> Result<Tail, SinkError> {
+        let topic = &self.target.kafka_topic;
+        // With read_committed the upper bound is the last stable offset; the fence has freed it of our own past.
+        let (low, high) =
+            self.reader.fetch_watermarks(topic, 0, REQUEST).map_err(|error| self.unknown("tail", error))?;
+        let (mut from, mut step) = (high, TAIL_STEP_OFFSETS);
+        while from > low {
+            from = low.max(high.saturating_sub(step));
+            step = step.saturating_mul(8);
+            if let Some(record) = self.last_record(from)? {
+                return Ok(Tail::Last(record));
+            }
+        }
+        Ok(if low == 0 { Tail::New } else { Tail::Removed })
+    }
+
+    fn progress(&mut self) -> Result<Option<Mark>, SinkError> {
+        let committed = self
+            .reader
+            .committed_offsets(self.partition(Offset::Invalid), REQUEST)
+            .map_err(|error| self.unknown("progress", error))?;
+        let elements = committed.elements();
+        match elements[0].offset() {
+            Offset::Offset(next) => parse_progress(next, elements[0].metadata()).map(Some).ok_or_else(|| {
+                let group = self.lane.transactional_id();
+                self.refused(format!("the offset of group {group} is not a lane's progress; delete the group"))
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), SinkError> {
+        self.producer("begin")?.begin_transaction().map_err(|error| self.failed("begin", error))
+    }
+
+    fn put(&mut self, message: &Message<'_>) -> Result<(), SinkError> {
+        let producer = self.producer("put")?;
+        let key = message.sequence.to_be_bytes();
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.target.kafka_topic)
+            .partition(0)
+            .key(&key)
+            .payload(message.bytes)
+            .timestamp((message.publish_time_ns / 1_000_000) as i64)
+            .headers(headers(message));
+        let deadline = Instant::now() + TRANSACTION;
+        loop {
+            match producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    producer.poll(Duration::from_millis(1));
+                    record = back;
+                }
+                Err((error, _)) => return Err(self.failed("put", error)),
+            }
+        }
+    }
+
+    fn put_progress(&mut self, mark: &Mark) -> Result<(), SinkError> {
+        let producer = self.producer("progress")?;
+        let next = i64::try_from(mark.sequence + 1).expect("sequences stay far below 2^63");
+        let list = self.partition(Offset::Offset(next));
+        list.find_partition(&self.target.kafka_topic, 0).expect("just added").set_metadata(progress_text(mark));
+        let group = self.reader.group_metadata().expect("the reader has a group");
+        let sent = producer.send_offsets_to_transaction(&list, &group, TRANSACTION);
+        sent.map_err(|error| self.failed("progress", error))
+    }
+
+    fn commit(&mut self) -> Result<(), SinkError> {
+        let outcome = self.drain("commit").and_then(|producer| {
+            producer.commit_transaction(TRANSACTION).map_err(|error| self.failed("commit", error))
+        });
+        self.end(outcome)
+    }
+
+    fn abort(&mut self) -> Result<(), SinkError> {
+        // What is queued is dropped; what is under way must come back first, or its numbers would be missing.
+        let outcome = self.producer("abort").and_then(|producer| {
+            producer.purge(PurgeConfig::default().queue());
+            let producer = self.drain("abort")?;
+            producer.abort_transaction(TRANSACTION).map_err(|error| self.failed("abort", error))
+        });
+        self.end(outcome)
+    }
+}
+
+fn client(target: &Target) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &target.bootstrap).set("client.id", "oyez-gateway");
+    config
+}
+
+fn is_fenced(code: Option<RDKafkaErrorCode>) -> bool {
+    matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced))
+}
+
+fn headers(message: &Message<'_>) -> OwnedHeaders {
+    let epoch = message.epoch.to_be_bytes();
+    let time_ns = message.publish_time_ns.to_be_bytes();
+    OwnedHeaders::new_with_capacity(2)
+        .insert(Header { key: EPOCH_HEADER, value: Some(&epoch) })
+        .insert(Header { key: TIME_HEADER, value: Some(&time_ns) })
+}
+
+/// A record of a lane; `None` if it lacks a part or a part has another length.
+fn parse(message: &impl rdkafka::Message) -> Option<Record> {
+    let headers = message.headers()?;
+    let header = |name| headers.iter().find(|header| header.key == name)?.value;
+    Some(Record {
+        epoch: u32::from_be_bytes(header(EPOCH_HEADER)?.try_into().ok()?),
+        sequence: u64::from_be_bytes(message.key()?.try_into().ok()?),
+        publish_time_ns: u64::from_be_bytes(header(TIME_HEADER)?.try_into().ok()?),
+        bytes: message.payload()?.to_vec(),
+    })
+}
+
+/// The metadata of the lane's group offset: epoch, then the digest in hexadecimal.
+fn progress_text(mark: &Mark) -> String {
+    let digest: String = mark.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{};{digest}", mark.epoch)
+}
+
+fn parse_progress(next: i64, text: &str) -> Option<Mark> {
+    let (epoch, hex) = text.split_once(';')?;
+    let sequence = u64::try_from(next).ok()?.checked_sub(1)?;
+    let mut digest = [0; 32];
+    if hex.len() != 2 * digest.len() {
+        return None;
+    }
+    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(Mark { epoch: epoch.parse().ok()?, sequence, digest })
+}

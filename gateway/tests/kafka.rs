@@ -1,0 +1,474 @@
+//! The lane against a real broker, named by `OYEZ_KAFKA_BOOTSTRAP`; each test makes a topic of its own. What arrived
+//! is read by a plain read_committed consumer that takes the records apart as `docs/formats/lane.md` says.
+
+mod support;
+
+use futures_executor::block_on;
+use oyez_gateway::sink::kafka::{Kafka, Target};
+use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
+use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, LaneId, Notice, Options};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{Driver, Fault, Faulty, Shared, Topic, assert_dense, mark, record, records, small};
+
+const REQUEST: Duration = Duration::from_secs(20);
+/// How a child process is told which lane to be: `topic;messages;messages_per_ms`.
+const CHILD: &str = "OYEZ_GATEWAY_TEST_CHILD";
+
+/// A topic for one test, on the broker that the environment names.
+struct Broker {
+    bootstrap: String,
+    topic: String,
+}
+
+impl Broker {
+    fn with(test: &str, partitions: i32, settings: &[(&str, &str)]) -> Option<Broker> {
+        let Ok(bootstrap) = std::env::var("OYEZ_KAFKA_BOOTSTRAP") else {
+            eprintln!("SKIPPED kafka: OYEZ_KAFKA_BOOTSTRAP is not set");
+            return None;
+        };
+        let started = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_micros();
+        let broker = Broker { bootstrap, topic: format!("oyez-test-{test}-{started}") };
+        // Retention goes by the records' time, which is the messages' publish time, which here is long ago.
+        let topic = NewTopic::new(&broker.topic, partitions, TopicReplication::Fixed(1));
+        let mut topic = topic.set("retention.ms", "-1");
+        for (name, value) in settings {
+            topic = topic.set(name, value);
+        }
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST));
+        let made = block_on(broker.admin().create_topics([&topic], &options)).expect("the broker answers");
+        made[0].as_ref().expect("the topic is new");
+        Some(broker)
+    }
+
+    fn new(test: &str) -> Option<Broker> {
+        Broker::with(test, 1, &[])
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().expect("an admin client")
+    }
+
+    fn id(&self) -> LaneId {
+        LaneId { cluster: "test".into(), topic: self.topic.clone(), format: "sbe".into() }
+    }
+
+    fn target(&self) -> Target {
+        let (bootstrap, kafka_topic) = (self.bootstrap.clone(), self.topic.clone());
+        Target { bootstrap, kafka_topic, allow_unreplicated: true }
+    }
+
+    fn sink(&self) -> Kafka {
+        Kafka::new(self.target(), self.id()).expect("a sink")
+    }
+
+    fn lane(&self, topic: Topic) -> Lane<Topic, Kafka> {
+        Lane::new(topic, self.sink(), small())
+    }
+
+    fn fill(&self, end: u64) {
+        let mut lane = Lane::new(Topic::durable(end), self.sink(), Options::default());
+        Driver::new().until_committed(&mut lane, end).expect("streams");
+    }
+
+    fn committed(&self) -> Vec<Record> {
+        self.read("read_committed")
+    }
+
+    fn read(&self, isolation_level: &str) -> Vec<Record> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", "oyez-test-reader")
+            .set("isolation.level", isolation_level)
+            .set("enable.partition.eof", "true")
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a consumer");
+        consumer.assign(&self.partition(Offset::Beginning)).expect("assigns");
+        let deadline = Instant::now() + REQUEST;
+        let mut records = Vec::new();
+        while Instant::now() < deadline {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => records.push(take_apart(&message)),
+                Some(Err(KafkaError::PartitionEOF(0))) => return records,
+                Some(Err(error)) => panic!("{error}"),
+                None => {}
+            }
+        }
+        panic!("no end of {} in time", self.topic);
+    }
+
+    /// The offset that a reader of this isolation level can read up to.
+    fn end(&self, isolation_level: &str) -> i64 {
+        let consumer: BaseConsumer =
+            self.client().set("isolation.level", isolation_level).create().expect("a consumer");
+        consumer.fetch_watermarks(&self.topic, 0, REQUEST).expect("answers").1
+    }
+
+    fn partition(&self, offset: Offset) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, 0, offset).expect("an offset");
+        list
+    }
+
+    /// Another process that runs this lane, until it has committed `messages`.
+    fn child(&self, messages: u64, messages_per_ms: u64) -> Child {
+        Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "child_lane", "--nocapture"])
+            .env(CHILD, format!("{};{messages};{messages_per_ms}", self.topic))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts")
+    }
+}
+
+fn take_apart(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().expect("has headers");
+    let names: Vec<&str> = headers.iter().map(|header| header.key).collect();
+    assert_eq!(names, ["e", "t"]);
+    let record = Record {
+        epoch: u32::from_be_bytes(headers.get(0).value.expect("has a value").try_into().expect("four bytes")),
+        sequence: u64::from_be_bytes(message.key().expect("has a key").try_into().expect("eight bytes")),
+        publish_time_ns: u64::from_be_bytes(
+            headers.get(1).value.expect("has a value").try_into().expect("eight bytes"),
+        ),
+        bytes: message.payload().expect("has a value").to_vec(),
+    };
+    let time_ms = (record.publish_time_ns / 1_000_000) as i64;
+    assert_eq!(message.timestamp(), rdkafka::Timestamp::CreateTime(time_ms));
+    record
+}
+
+fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("not within a minute: {what}");
+}
+
+#[test]
+fn streams_and_resumes() {
+    let Some(broker) = Broker::new("streams") else { return };
+    broker.fill(50);
+    assert_dense(&broker.committed(), 0, 50);
+    let mut lane = broker.lane(Topic::durable(320));
+    Driver::new().until_committed(&mut lane, 320).expect("resumes");
+    assert!(lane.take_notices().contains(&Notice::Resumed { next: 50 }));
+    assert_dense(&broker.committed(), 0, 320);
+}
+
+#[test]
+fn aborted_messages_are_invisible_and_repeated() {
+    let Some(broker) = Broker::new("abort") else { return };
+    let script = Shared::default();
+    script.borrow_mut().faults.extend([(17, Fault::Abortable), (64, Fault::Abortable)]);
+    let sink = Faulty::new(broker.sink(), &script);
+    let mut lane = Lane::new(Topic::durable(100), sink, Options::default());
+    let mut driver = Driver::new();
+    driver.until_committed(&mut lane, 100).expect("heals");
+    assert_eq!((lane.status().rewinds, lane.status().fences), (2, 1));
+    assert_dense(&broker.committed(), 0, 100);
+
+    // And on purpose, delivered before the abort, so that the partition really holds them.
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    sink.begin().expect("begins");
+    records(100, 110).iter().for_each(|record| sink.put(&record.message()).expect("puts"));
+    within("the open transaction is in the partition", || (broker.read("read_uncommitted").len() >= 110).then_some(()));
+    assert_dense(&broker.committed(), 0, 100);
+    sink.abort().expect("aborts");
+    assert_dense(&broker.committed(), 0, 100);
+    drop(sink);
+    broker.fill(120);
+    assert_dense(&broker.committed(), 0, 120);
+}
+
+#[test]
+fn unknown_outcomes_end_the_instance_and_are_looked_up() {
+    let Some(broker) = Broker::new("unknown") else { return };
+    let script = Shared::default();
+    script.borrow_mut().faults.extend([(106, Fault::UnknownUndone), (212, Fault::UnknownDone)]);
+    let sink = Faulty::new(broker.sink(), &script);
+    let mut lane = Lane::new(Topic::durable(100), sink, Options::default());
+    let mut driver = Driver::new();
+    while !script.borrow().faults.is_empty() {
+        driver.turn(&mut lane).expect("heals");
+    }
+    // The second commit took place, so only the fence can tell that nothing is left to do.
+    while lane.status().committed_sequence != Some(99) {
+        driver.turn(&mut lane).expect("heals");
+    }
+    assert_eq!(lane.status().fences, 3);
+    assert_dense(&broker.committed(), 0, 100);
+}
+
+#[test]
+fn second_instance_fences_the_first() {
+    let Some(broker) = Broker::new("fence") else { return };
+    let mut driver = Driver::new();
+    let mut old = Lane::new(Topic::durable(100), broker.sink(), Options::default());
+    for _ in 0..3 {
+        driver.turn(&mut old).expect("has an open transaction");
+    }
+    assert_eq!(old.status().committed_sequence, None);
+    let mut new = broker.lane(Topic::durable(200));
+    driver.until_committed(&mut new, 200).expect("takes over");
+    let error = driver.until_stopped(&mut old);
+    assert!(matches!(error, LaneError::Sink(SinkError::Fenced { .. })), "{error}");
+    assert!(error.to_string().contains("another gateway has taken this lane over"), "{error}");
+    assert_dense(&broker.committed(), 0, 200);
+}
+
+#[test]
+fn lane_killed_at_random_is_dense() {
+    let Some(broker) = Broker::new("kill") else { return };
+    let kills: u64 = std::env::var("OYEZ_KAFKA_KILLS").ok().map_or(8, |kills| kills.parse().expect("a number"));
+    let messages = 200_000;
+    let (mut seen, mut moved) = (0, 0);
+    for kill in 0..kills {
+        let mut child = broker.child(messages, 20);
+        // From before the fence to well into the stream, another moment each time.
+        std::thread::sleep(Duration::from_millis(100 + kill * 7919 % 2400));
+        child.kill().expect("kills");
+        child.wait().expect("is dead");
+        let committed = broker.committed().len();
+        moved += usize::from(committed > seen);
+        seen = committed;
+    }
+    assert!(moved > 0, "no child lived long enough to commit");
+    broker.fill(messages);
+    assert_dense(&broker.committed(), 0, messages);
+}
+
+#[test]
+fn stopped_process_that_wakes_up_finds_itself_fenced() {
+    let Some(broker) = Broker::new("frozen") else { return };
+    let frozen = broker.child(1_000_000, 5);
+    within("the child commits", || (broker.end("read_committed") > 100).then_some(()));
+    signal(&frozen, "STOP");
+    let end = broker.committed().len() as u64 + 5_000;
+    broker.fill(end);
+    signal(&frozen, "CONT");
+    let output = frozen.wait_with_output().expect("exits");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("another gateway has taken this lane over"), "{told}");
+    assert_dense(&broker.committed(), 0, end);
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Not a test: the other process of the two above.
+#[test]
+fn child_lane() {
+    let Ok(told) = std::env::var(CHILD) else { return };
+    let [topic, messages, messages_per_ms] = told.split(';').collect::<Vec<_>>().try_into().expect("three parts");
+    let bootstrap = std::env::var("OYEZ_KAFKA_BOOTSTRAP").expect("the parent has it");
+    let broker = Broker { bootstrap, topic: topic.into() };
+    let messages: u64 = messages.parse().expect("a number");
+    let messages_per_ms = messages_per_ms.parse().expect("a number");
+    let feed = Paced { topic: Topic { end: messages, ..Topic::default() }, messages_per_ms, grown: Instant::now() };
+    let mut lane = Lane::new(feed, broker.sink(), Options::default());
+    let outcome = lane.run(&mut |lane| lane.status().committed_sequence != Some(messages - 1));
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+/// A topic that grows with time.
+struct Paced {
+    topic: Topic,
+    messages_per_ms: u64,
+    grown: Instant,
+}
+
+impl Feed for Paced {
+    fn seek(&mut self, sequence: u64) -> Result<(), FeedError> {
+        // What the target holds was durable before.
+        self.topic.durable = self.topic.durable.max(sequence + 1).min(self.topic.end);
+        self.topic.seek(sequence)
+    }
+
+    fn poll(&mut self, items_max: usize, each: &mut dyn FnMut(FeedItem<'_>)) -> Result<usize, FeedError> {
+        let elapsed_ms = self.grown.elapsed().as_millis() as u64;
+        self.grown += Duration::from_millis(elapsed_ms);
+        self.topic.durable = (self.topic.durable + elapsed_ms * self.messages_per_ms).min(self.topic.end);
+        self.topic.poll(items_max, each)
+    }
+
+    fn durable_position(&mut self) -> u64 {
+        self.topic.durable_position()
+    }
+}
+
+#[test]
+fn gap_stops_and_nothing_past_it_is_visible() {
+    let Some(broker) = Broker::new("gap") else { return };
+    broker.fill(50);
+    let mut topic = Topic::durable(100);
+    topic.instead.insert(80, FeedItem::Gap { from: 80, to: 81 });
+    let mut lane = Lane::new(topic, broker.sink(), Options::default());
+    assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Gap { from: 80, to: 81 });
+    assert_dense(&broker.committed(), 0, 50);
+}
+
+#[test]
+fn kafka_ahead_of_the_bus_stops() {
+    let Some(broker) = Broker::new("ahead") else { return };
+    broker.fill(50);
+    let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(49)));
+    assert_eq!(error, LaneError::Ahead { committed: 49, end: None });
+    assert_dense(&broker.committed(), 0, 50);
+}
+
+#[test]
+fn another_stream_stops() {
+    let Some(broker) = Broker::new("other") else { return };
+    broker.fill(50);
+    let mut topic = Topic::durable(100);
+    topic.changed.insert(49, Record { bytes: b"another".to_vec(), ..record(49) });
+    let error = Driver::new().until_stopped(&mut broker.lane(topic));
+    assert_eq!(error, LaneError::OtherStream { sequence: 49, target_epoch: 1, bus_epoch: 1 });
+    assert_dense(&broker.committed(), 0, 50);
+}
+
+#[test]
+fn emptied_partition_resumes_by_progress() {
+    let Some(broker) = Broker::new("emptied") else { return };
+    broker.fill(50);
+    let emptied = broker.partition(Offset::End);
+    block_on(broker.admin().delete_records(&emptied, &AdminOptions::new())).expect("empties the partition");
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    assert_eq!((sink.tail(), sink.progress()), (Ok(Tail::Removed), Ok(Some(mark(49)))));
+    drop(sink);
+    broker.fill(120);
+    assert_dense(&broker.committed(), 50, 120);
+}
+
+#[test]
+fn deleted_progress_is_made_anew_from_the_tail() {
+    let Some(broker) = Broker::new("progress") else { return };
+    broker.fill(50);
+    let group = broker.id().transactional_id();
+    let deleted = block_on(broker.admin().delete_groups(&[&group], &AdminOptions::new())).expect("answers");
+    deleted[0].as_ref().expect("deletes the group");
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    assert_eq!((sink.tail(), sink.progress()), (Ok(Tail::Last(record(49))), Ok(None)));
+    drop(sink);
+    let mut lane = broker.lane(Topic::durable(50));
+    let mut driver = Driver::new();
+    while lane.status().transactions == 0 {
+        driver.turn(&mut lane).expect("goes on");
+    }
+    drop(lane);
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    assert_eq!(sink.progress(), Ok(Some(mark(49))));
+    assert_dense(&broker.committed(), 0, 50);
+}
+
+#[test]
+fn tail_is_found_behind_markers_and_aborted_records() {
+    let Some(broker) = Broker::new("tail") else { return };
+    broker.fill(3);
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    let end = || broker.end("read_uncommitted");
+    for _ in 0..50 {
+        let before = end();
+        sink.begin().expect("begins");
+        sink.put(&record(3).message()).expect("puts");
+        sink.put_progress(&mark(3)).expect("puts progress");
+        // Delivered before the abort, so that record and marker both take an offset.
+        within("the record is in the partition", || (end() > before).then_some(()));
+        sink.abort().expect("aborts");
+    }
+    assert!(end() > 100, "records and markers are there");
+    assert_eq!((sink.tail(), sink.progress()), (Ok(Tail::Last(record(2))), Ok(Some(mark(2)))));
+}
+
+#[test]
+fn commits_do_not_wait_in_coarse_steps() {
+    let Some(broker) = Broker::new("latency") else { return };
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    let mut commits_ms: Vec<u128> = (0..21)
+        .map(|transaction| {
+            sink.begin().expect("begins");
+            let messages = records(transaction * 100, transaction * 100 + 100);
+            messages.iter().for_each(|record| sink.put(&record.message()).expect("puts"));
+            let started = Instant::now();
+            sink.commit().expect("commits");
+            started.elapsed().as_millis()
+        })
+        .collect();
+    commits_ms.sort_unstable();
+    eprintln!("commit of 100 messages: p50 {} ms, max {} ms", commits_ms[10], commits_ms[20]);
+    assert!(commits_ms[0] < 60, "the client's own wait is 100 ms a commit: {commits_ms:?}");
+}
+
+fn refusal(target: Target, id: LaneId) -> String {
+    let error = Kafka::new(target, id).expect("a sink").check().expect_err("is refused");
+    assert!(matches!(error, SinkError::Refused { .. }));
+    error.to_string()
+}
+
+#[test]
+fn unfit_topics_are_refused_with_the_remedy() {
+    let Some(broker) = Broker::new("fit") else { return };
+    let warnings = broker.sink().check().expect("is allowed");
+    assert!(warnings[0].contains("1 replica(s)") && warnings[0].contains("for tests only"), "{warnings:?}");
+    let strict = refusal(Target { allow_unreplicated: false, ..broker.target() }, broker.id());
+    assert!(strict.contains("--allow-unreplicated"), "{strict}");
+    let missing = refusal(Target { kafka_topic: "oyez-test-missing".into(), ..broker.target() }, broker.id());
+    assert!(missing.contains("does not exist"), "{missing}");
+    let silent = refusal(Target { bootstrap: "127.0.0.1:1".into(), ..broker.target() }, broker.id());
+    assert!(silent.contains("is the broker running"), "{silent}");
+    let unfit = [
+        (2, ("cleanup.policy", "delete"), "the topic has 2 partitions"),
+        (1, ("cleanup.policy", "compact"), "cleanup.policy is \"compact\""),
+        (1, ("cleanup.policy", "compact,delete"), "cleanup.policy is \"compact,delete\""),
+        (1, ("message.timestamp.type", "LogAppendTime"), "message.timestamp.type is"),
+        (1, ("unclean.leader.election.enable", "true"), "unclean.leader.election.enable is"),
+        (1, ("max.message.bytes", "100000"), "max.message.bytes is below"),
+    ];
+    for (partitions, setting, reason) in unfit {
+        let broker = Broker::with("unfit", partitions, &[setting]).expect("is set");
+        let told = refusal(broker.target(), broker.id());
+        assert!(told.contains(reason), "{told}");
+    }
+}
+
+#[test]
+fn foreign_record_at_the_tail_is_refused() {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let Some(broker) = Broker::new("foreign") else { return };
+    broker.fill(5);
+    let producer: BaseProducer = broker.client().create().expect("a producer");
+    producer.send(BaseRecord::<str, str>::to(&broker.topic).payload("hello")).expect("sends");
+    producer.flush(REQUEST).expect("arrives");
+    let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(10)));
+    assert!(error.to_string().contains("is not of this lane"), "{error}");
+}

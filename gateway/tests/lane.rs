@@ -1,0 +1,253 @@
+//! The engine while it streams: transactions, rewinds, unknown outcomes, and what stops it.
+
+mod support;
+
+use oyez_gateway::sink::loopback::Loopback;
+use oyez_gateway::sink::{Record, SinkError};
+use oyez_gateway::{FeedError, FeedItem, Lane, LaneError, LaneState, Notice, Options};
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+use support::{Driver, Fault, Faulty, Shared, Topic, assert_dense, record};
+
+fn lane(path: &Path, topic: Topic, script: &Shared) -> Lane<Topic, Faulty<Loopback>> {
+    Lane::new(topic, Faulty::new(Loopback::open(path).expect("opens"), script), Options::default())
+}
+
+fn committed(path: &Path) -> Vec<Record> {
+    Loopback::read_committed(path).expect("opens").collect::<Result<_, _>>().expect("is whole")
+}
+
+/// Runs 100 messages past `faults`; returns the lane's rewinds and fences.
+fn stream_past(faults: &[(u64, Fault)]) -> (u64, u64) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let script = Shared::default();
+    script.borrow_mut().faults.extend(faults.iter().copied());
+    let mut lane = lane(&path, Topic::durable(100), &script);
+    Driver::new().until_committed(&mut lane, 100).expect("heals");
+    assert!(script.borrow().faults.is_empty(), "every fault was met");
+    assert_dense(&committed(&path), 0, 100);
+    (lane.status().rewinds, lane.status().fences)
+}
+
+// All in one transaction, whose calls are: 4 begin, 5 to 104 put, 105 put_progress, 106 commit.
+
+#[test]
+fn abortable_errors_are_aborted_and_repeated() {
+    for call in [5, 17, 104, 105, 106] {
+        assert_eq!(stream_past(&[(call, Fault::Abortable)]), (1, 1), "call {call}");
+    }
+}
+
+#[test]
+fn unknown_outcomes_lead_to_a_new_fence() {
+    for call in [5, 105, 106] {
+        assert_eq!(stream_past(&[(call, Fault::UnknownDone)]), (0, 2), "call {call}");
+        assert_eq!(stream_past(&[(call, Fault::UnknownUndone)]), (0, 2), "call {call}");
+    }
+}
+
+#[test]
+fn abort_of_unknown_outcome_leads_to_a_new_fence() {
+    assert_eq!(stream_past(&[(106, Fault::Abortable), (107, Fault::UnknownDone)]), (0, 2));
+}
+
+#[test]
+fn failures_in_a_row_are_waited_out() {
+    let faults: Vec<_> = (1..8).map(|call| (call, Fault::UnknownUndone)).collect();
+    assert_eq!(stream_past(&faults).1, 1);
+}
+
+#[test]
+fn fenced_instance_cannot_add_to_what_the_new_one_wrote() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let script = Shared::default();
+    let mut old = lane(&path, Topic::durable(100), &script);
+    let mut driver = Driver::new();
+    for _ in 0..3 {
+        driver.turn(&mut old).expect("has an open transaction");
+    }
+    let mut new = lane(&path, Topic::durable(100), &script);
+    driver.until_committed(&mut new, 100).expect("takes over");
+    let error = driver.until_stopped(&mut old);
+    assert!(matches!(error, LaneError::Sink(SinkError::Fenced { .. })), "{error}");
+    assert_eq!(old.do_work(u64::MAX), Err(error), "a stopped lane stays stopped");
+    assert_dense(&committed(&path), 0, 100);
+}
+
+#[test]
+fn gap_in_the_stream_stops_the_lane_and_commits_nothing_past_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let mut topic = Topic::durable(100);
+    topic.instead.insert(40, FeedItem::Gap { from: 40, to: 41 });
+    let mut lane = lane(&path, topic, &Shared::default());
+    assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Gap { from: 40, to: 41 });
+    assert_dense(&committed(&path), 0, 0);
+    assert_eq!(lane.status().state, LaneState::Stopped);
+    assert!(lane.status().error.expect("says why").contains("--origin 41"));
+}
+
+#[test]
+fn missing_message_without_a_gap_event_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let mut topic = Topic::durable(100);
+    topic.changed.insert(40, record(41));
+    let mut lane = lane(&path, topic, &Shared::default());
+    assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Gap { from: 40, to: 41 });
+}
+
+#[test]
+fn doubled_message_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let mut topic = Topic::durable(100);
+    topic.changed.insert(40, record(39));
+    let mut lane = lane(&path, topic, &Shared::default());
+    assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Ahead { committed: 39, end: Some(39) });
+}
+
+#[test]
+fn epoch_that_runs_backwards_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let mut topic = Topic::durable(200);
+    topic.changed.insert(150, Record { epoch: 1, ..record(150) });
+    let mut lane = lane(&path, topic, &Shared::default());
+    let error = Driver::new().until_stopped(&mut lane);
+    assert_eq!(error, LaneError::OtherStream { sequence: 150, target_epoch: 2, bus_epoch: 1 });
+}
+
+#[test]
+fn rollback_below_what_is_committed_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let mut topic = Topic::durable(100);
+    topic.instead.insert(60, FeedItem::Rewound { from: 60, to: 55 });
+    let mut lane = lane(&path, topic, &Shared::default());
+    assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Ahead { committed: 59, end: Some(55) });
+}
+
+#[test]
+fn nothing_above_durable_is_committed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let told = Rc::new(Cell::new(60));
+    // A feed that gives what the broker does not call durable.
+    let topic = Topic { told_durable: Some(told.clone()), ..Topic::durable(100) };
+    let mut held = lane(&path, topic.clone(), &Shared::default());
+    let mut driver = Driver::new();
+    for _ in 0..1000 {
+        driver.turn(&mut held).expect("waits");
+    }
+    assert_eq!(held.close(), Ok(()));
+    assert_dense(&committed(&path), 0, 0);
+    told.set(99);
+    let mut held = lane(&path, topic, &Shared::default());
+    for _ in 0..1000 {
+        driver.turn(&mut held).expect("waits");
+    }
+    assert_dense(&committed(&path), 0, 0);
+    told.set(100);
+    driver.until_committed(&mut held, 100).expect("goes on");
+    assert_dense(&committed(&path), 0, 100);
+}
+
+#[test]
+fn topic_that_cannot_be_read_now_is_tried_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let refused = vec![FeedError::Unavailable("the broker is away".into()); 3];
+    let mut lane = lane(&path, Topic { refused, ..Topic::durable(100) }, &Shared::default());
+    Driver::new().until_committed(&mut lane, 100).expect("goes on");
+    assert_dense(&committed(&path), 0, 100);
+}
+
+#[test]
+fn topic_that_cannot_be_read_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    for (error, stopped) in [
+        (FeedError::Failed("no such topic".into()), LaneError::Feed(FeedError::Failed("no such topic".into()))),
+        (FeedError::Ahead { end: 7 }, LaneError::Ahead { committed: 0, end: Some(7) }),
+    ] {
+        let mut lane = lane(&path, Topic { refused: vec![error], ..Topic::durable(100) }, &Shared::default());
+        assert_eq!(Driver::new().until_stopped(&mut lane), stopped);
+    }
+}
+
+/// Transactions that `messages` messages take under `options`, 256 messages and 20 ms a turn.
+fn transactions(messages: u64, options: Options) -> u64 {
+    let dir = tempfile::tempdir().expect("a folder");
+    let sink = Loopback::open(dir.path().join("target")).expect("opens");
+    let mut lane = Lane::new(Topic::durable(messages), sink, options);
+    Driver::new().until_committed(&mut lane, messages).expect("streams");
+    lane.status().transactions
+}
+
+#[test]
+fn transactions_close_by_time_bytes_and_count() {
+    let wide = Options { transaction_ms_max: 1_000_000, ..Options::default() };
+    let turns = 10;
+    let messages = 256 * turns;
+    assert_eq!(transactions(messages, Options { transaction_ms_max: 0, ..wide.clone() }), turns);
+    // Opened at one turn, 40 ms old two turns later: three turns each.
+    assert_eq!(transactions(messages, Options { transaction_ms_max: 40, ..wide.clone() }), turns.div_ceil(3));
+    assert_eq!(transactions(messages, Options { transaction_bytes_max: 1, ..wide.clone() }), turns);
+    assert_eq!(transactions(messages, Options { transaction_messages_max: 512, ..wide }), turns / 2);
+}
+
+#[test]
+fn close_commits_what_is_open() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let sink = Loopback::open(&path).expect("opens");
+    let mut lane = Lane::new(Topic::durable(10), sink, Options::default());
+    let mut turns = 0;
+    let clean = lane.run(&mut |lane| {
+        turns += 1;
+        assert!(turns < 100_000, "{:?}", lane.status());
+        lane.status().committed_sequence.is_some() || turns < 4
+    });
+    assert_eq!(clean, Ok(()));
+    assert_dense(&committed(&path), 0, 10);
+}
+
+#[test]
+fn idle_lane_renews_its_progress_once_an_hour() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let script = Shared::default();
+    let mut lane = lane(&path, Topic::durable(10), &script);
+    let mut driver = Driver::new();
+    driver.until_committed(&mut lane, 10).expect("streams");
+    let hour_ns = 3_600_000_000_000;
+    lane.do_work(hour_ns).expect("not yet");
+    assert_eq!(lane.status().transactions, 1);
+    lane.do_work(hour_ns + 1_000_000_000).expect("now");
+    assert_eq!(lane.status().transactions, 2);
+    let trace = script.borrow().trace.clone();
+    assert_eq!(trace[trace.len() - 3..], ["begin", "put_progress", "commit"]);
+    assert_dense(&committed(&path), 0, 10);
+}
+
+#[test]
+fn troubles_are_told_and_forgotten() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let script = Shared::default();
+    script.borrow_mut().faults.insert(106, Fault::UnknownUndone);
+    let mut lane = lane(&path, Topic::durable(100), &script);
+    let mut driver = Driver::new();
+    while lane.status().error.is_none() {
+        driver.turn(&mut lane).expect("goes on");
+    }
+    assert!(lane.status().error.expect("just seen").contains("commit has no known outcome"));
+    driver.until_committed(&mut lane, 100).expect("heals");
+    assert_eq!(lane.status().error, None);
+    assert!(lane.take_notices().iter().any(|notice| matches!(notice, Notice::Retrying { wait_ms: 50, .. })));
+    assert!(lane.status().target.contains("not Kafka"));
+}

@@ -25,7 +25,7 @@ use crate::layout::Geometry;
 use crate::slot::Slot;
 use crate::{JournalId, Partition, Recovery, Segment};
 use oyez_io::{Buffer, Completion, DISK_BLOCK, Io, Op};
-use oyez_ring::{BLOCK, ControlMut, EpochStart, Memory, Position, Reason, Tail};
+use oyez_ring::{ControlMut, EpochStart, Memory, Position, Reason, Tail};
 use places::Places;
 use scan::Scan;
 use std::collections::VecDeque;
@@ -134,7 +134,6 @@ pub struct Recorder {
     page: Option<Buffer>,
     open: Option<Buffer>,
     places: Places,
-    zeros: Buffer,
 }
 
 struct Ring {
@@ -231,7 +230,6 @@ impl Recorder {
             page: Some(Buffer::new(DISK_BLOCK)),
             open: Some(Buffer::new(DISK_BLOCK)),
             places: Places::default(),
-            zeros: Buffer::new(BLOCK as usize),
         }
     }
 
@@ -243,7 +241,7 @@ impl Recorder {
     /// Where the epoch before is not done.
     pub fn attach(&mut self, memory: Memory, control: ControlMut, start: &EpochStart, recorded: Tail) {
         assert!(matches!(self.state, RecorderState::Idle | RecorderState::EpochDone { .. }), "{:?}", self.state);
-        assert!(self.chunks.is_empty() && self.round.is_none(), "an epoch that is done has nothing on its way");
+        assert!(self.chunks.is_empty(), "an epoch that is done has no data on its way");
         let scan = Scan::new(memory, *start, self.id, recorded);
         self.issued = scan.block();
         self.sealed = false;
@@ -381,7 +379,8 @@ impl Recorder {
         let Some(round) = &mut self.round else { return };
         round.outstanding -= 1;
         if round.outstanding == 0 {
-            self.written = round.end;
+            // A note of the epoch before may still have been on its way when this one was attached.
+            self.written = self.written.max(round.end);
             self.round = None;
             self.tell();
         }

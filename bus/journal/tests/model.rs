@@ -100,8 +100,8 @@ impl Model<'_> {
     fn lose(self, end: impl FnOnce(Faulty), ring_lives: bool, power: bool) -> Self {
         let Model { dir, topic, io, seed } = self;
         let (written, durable) = (topic.control().written(), topic.control().durable());
-        let (ring, mut published, now_ns) = topic.outlived();
         end(io);
+        let (ring, mut published, now_ns) = topic.outlived();
         let least = if power { durable } else { written };
         let (mut topic, recovery) = Topic::open(dir, &options());
         let tail = recovery.tail;

@@ -107,7 +107,7 @@ fn behind_the_end_and_in_padding_there_is_nothing_but_zeros() {
         topic.idle(io);
         let end = topic.recorder.written().0 as usize;
         let bytes = std::fs::read(support::segment_path(dir.path(), 0)).unwrap();
-        assert!(end % 4096 != 0, "the test wants a partial disk block");
+        assert!(!end.is_multiple_of(4096), "the test wants a partial disk block");
         assert!(bytes[end..end.next_multiple_of(4096)].iter().all(|byte| *byte == 0), "behind the end");
         let mut padded = 0;
         for (number, block) in bytes[..end].chunks_exact(BLOCK as usize).enumerate() {
@@ -192,11 +192,12 @@ fn a_failed_flush_is_final() {
         let mut io = Faulty::new(fails_at);
         io.fail_flush_at = Some(fails_at);
         let mut topic = Topic::begin(dir.path(), &options());
-        let failed = |topic: &Topic| matches!(topic.recorder.state(), RecorderState::Failed { what: "flush", .. });
-        while !failed(&topic) {
+        for _ in 0..100 {
             topic.publish();
             topic.turn(&mut io);
         }
+        let failed = |topic: &Topic| matches!(topic.recorder.state(), RecorderState::Failed { what: "flush", .. });
+        topic.turn_until(&mut io, "failed", failed);
         let (durable, flushes) = (topic.control().durable(), io.flushes);
         while topic.publish() {}
         (0..500).for_each(|_| topic.turn(&mut io));
@@ -204,8 +205,8 @@ fn a_failed_flush_is_final() {
         assert_eq!(io.flushes, flushes, "and nobody tries again");
         // The lost bytes were not durable; what was is still there.
         topic.idle(&mut io);
-        let published = std::mem::take(&mut topic.published);
-        drop((topic, io));
+        let published = topic.outlived().1;
+        drop(io);
         let (_, recovery) = Topic::open(dir.path(), &options());
         assert!(recovery.tail.position >= durable, "{durable}: {recovery:?}");
         assert_eq!(recovery.corrupt, [], "{fails_at}: {durable}: {recovery:?}");

@@ -35,9 +35,9 @@ fn unconfirmed(messages: usize) -> Unconfirmed {
     }
     let end = topic.ring().writer.tail().position;
     topic.turn_until(&mut io, "written", |topic| topic.recorder.written() == end);
-    let (written, published) = (topic.recorder.written(), topic.outlived().1);
     io.kill();
-    assert!(written.0 < SEGMENT && durable.0 % 4096 != 0 && written.0 - durable.0 > 3 * BLOCK);
+    let (written, published) = (topic.recorder.written(), topic.outlived().1);
+    assert!(written.0 < SEGMENT && !durable.0.is_multiple_of(4096) && written.0 - durable.0 > 3 * BLOCK);
     Unconfirmed { dir, published, durable, written }
 }
 
@@ -125,6 +125,41 @@ fn a_tail_that_is_torn_within_any_sector_ends_before_it() {
         let what = format!("torn at {at}");
         changed(&file, at, |bytes| bytes[0] ^= 0x40, 1, || judge_cut(&case, Position(at), &what));
     }
+}
+
+/// Records with a faulty disk until the power goes, and judges what is left.
+fn cut(seed: u64, durable_first: u64, then: usize) {
+    let dir = folder();
+    let mut io = Faulty::new(seed);
+    io.eagerness = 100;
+    let mut topic = Topic::begin(dir.path(), &options());
+    while topic.ring().writer.tail().position.0 < durable_first {
+        topic.publish_many(&mut io, 20);
+    }
+    topic.all_durable(&mut io);
+    io.eagerness = [5, 20, 60][seed as usize % 3];
+    for _ in 0..then {
+        (0..1 + io.below(40)).for_each(|_| topic.turn(&mut io));
+        (0..io.below(60)).for_each(|_| _ = topic.publish());
+    }
+    let durable = topic.control().durable();
+    io.cut_power();
+    let published = topic.outlived().1;
+    let (_, recovery) = Topic::open(dir.path(), &options());
+    assert!(recovery.tail.position >= durable, "seed {seed}: {durable} was durable; {recovery:?}");
+    assert_eq!(recovery.corrupt, [], "seed {seed}");
+    assert_same(&read(dir.path()), &published[..recovery.tail.sequence.0 as usize], "what is left");
+    assert_eq!(Folder::open(dir.path()).unwrap().verify(&mut |_, _| ()).unwrap().corrupt, [], "seed {seed}");
+}
+
+#[test]
+fn a_power_cut_takes_nothing_that_was_durable() {
+    (0..24).for_each(|seed| cut(seed, 0, 30));
+}
+
+#[test]
+fn a_power_cut_at_a_roll_takes_nothing_that_was_durable() {
+    (0..12).for_each(|seed| cut(seed, SEGMENT - 2 * BLOCK, 60));
 }
 
 #[test]

@@ -8,6 +8,11 @@ use oyez_ring::{BLOCK, Position};
 use std::fs::File;
 use std::sync::Arc;
 
+/// What is left of a block behind its padding is written from here: memory that is never freed.
+#[repr(align(4096))]
+struct Zeros([u8; BLOCK as usize]);
+static ZEROS: Zeros = Zeros([0; BLOCK as usize]);
+
 const fn disk_block(position: Position) -> Position {
     Position(position.0 & !(DISK_BLOCK as u64 - 1))
 }
@@ -70,7 +75,7 @@ impl Recorder {
         }
         if zeros < to {
             let len_bytes = (to.0 - zeros.0) as usize;
-            write(zeros, Bytes::Memory { address: self.zeros.as_ptr().expose_provenance(), len_bytes });
+            write(zeros, Bytes::Memory { address: ZEROS.0.as_ptr().expose_provenance(), len_bytes });
         }
         outstanding
     }

@@ -1,6 +1,6 @@
 //! What a publisher knows of itself, in a mapped file that outlives its killing: one for each epoch it owned.
 //!
-//! Words: epoch, first sequence, time of the first commit, longest gap between commits, times back-pressured; then two
+//! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured; then two
 //! slots of (hash over the commits that returned, their count), written in turn, hash first. The higher count counts.
 
 use crate::content;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 const LEN_BYTES: usize = 4096;
 const EPOCH: usize = 0;
+const PID: usize = 40;
 const FIRST: usize = 8;
 const FIRST_TIME: usize = 16;
 const GAP: usize = 24;
@@ -29,6 +30,7 @@ pub(crate) struct Witness {
 #[derive(Clone, Debug)]
 pub(crate) struct Testimony {
     pub(crate) epoch: u32,
+    pub(crate) pid: u32,
     pub(crate) first: u64,
     pub(crate) first_time_ns: u64,
     pub(crate) count: u64,
@@ -44,6 +46,7 @@ impl Witness {
         file.set_len(LEN_BYTES as u64).unwrap();
         let page = RegionMut::map(&file, LEN_BYTES).unwrap();
         page.store(EPOCH, u64::from(epoch));
+        page.store(PID, u64::from(std::process::id()));
         Witness { page, count: 0, hash: 0, last: None, gap_ns: 0 }
     }
 
@@ -80,6 +83,7 @@ impl Testimony {
         let newest = SLOTS.into_iter().max_by_key(|slot| page.load(slot + 8))?;
         Some(Testimony {
             epoch: page.load(EPOCH) as u32,
+            pid: page.load(PID) as u32,
             first: page.load(FIRST),
             first_time_ns: page.load(FIRST_TIME),
             count: page.load(newest + 8),

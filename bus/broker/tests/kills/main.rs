@@ -1,0 +1,120 @@
+//! Killing at random under load, with one oracle: what each publisher knows of itself, in a mapped file that outlives
+//! it, against a subscriber and against the journal on disk. The counts are environment variables; `cargo xtask soak`
+//! sets the long ones.
+#![forbid(unsafe_code)]
+
+mod content;
+mod ledger;
+mod publisher;
+mod stage;
+mod witness;
+
+use ledger::Ledger;
+use stage::{Stage, Victim};
+use std::time::Duration;
+use witness::Testimony;
+
+fn count(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |count| count.parse().unwrap_or_else(|_| panic!("{name} is a count")))
+}
+
+/// The parts that a stage starts: this binary again, with one of these tests.
+#[test]
+fn the_keeper_process() {
+    stage::keeper_process();
+}
+
+#[test]
+fn the_broker_process() {
+    stage::broker_process();
+}
+
+#[test]
+fn the_publisher_process() {
+    stage::publisher_process();
+}
+
+#[test]
+fn a_killed_publisher_loses_nothing_and_the_next_goes_on() {
+    let kills = count("OYEZ_KILLS_PUBLISHER", 20);
+    let mut stage = Stage::new(64, 100_000, 2);
+    let mut pauses_ms = Vec::new();
+    for kill in 0..kills {
+        stage.let_run(5 + content::mix(kill as u64) % 20);
+        let owner = stage.owner();
+        let killed_ns = stage::wall_ns();
+        stage.kill_publisher(owner);
+        let next = stage.await_epoch_after(owner.epoch);
+        pauses_ms.push(next.first_time_ns.saturating_sub(killed_ns) as f64 / 1e6);
+    }
+    let verdict = stage.verdict();
+    eprintln!("publisher killed {kills} times, {} messages: next first commit {}", verdict.messages, spread(pauses_ms));
+}
+
+#[test]
+fn a_killed_broker_loses_nothing_and_publishers_go_on() {
+    let kills = count("OYEZ_KILLS_BROKER", 10);
+    let rate = count("OYEZ_KILLS_RATE", 100_000) as u64;
+    let mut stage = Stage::new(256, rate, 1);
+    let mut away_ms = Vec::new();
+    for kill in 0..kills {
+        stage.let_run(20 + content::mix(kill as u64) % 60);
+        away_ms.push(stage.kill(Victim::Broker).as_secs_f64() * 1e3);
+    }
+    let verdict = stage.verdict();
+    assert_eq!(verdict.epochs, 1, "a broker's death is no end of an epoch");
+    assert_eq!(verdict.back_pressured, 0, "the ring is deep enough for the absence");
+    eprintln!(
+        "broker killed {kills} times at {rate} messages/s, {} messages: away {}, longest gap between commits {:.1} ms, \
+         between deliveries {:.1} ms",
+        verdict.messages,
+        spread(away_ms),
+        verdict.commit_gap_ns as f64 / 1e6,
+        verdict.delivery_gap.as_secs_f64() * 1e3,
+    );
+}
+
+#[test]
+fn both_killed_at_once_lose_nothing_while_the_keeper_lives() {
+    let kills = count("OYEZ_KILLS_BOTH", 5);
+    let mut stage = Stage::new(64, 100_000, 2);
+    for kill in 0..kills {
+        stage.let_run(20 + content::mix(kill as u64) % 60);
+        let owner = stage.owner();
+        stage.kill(Victim::Both(owner));
+        stage.await_epoch_after(owner.epoch);
+    }
+    let verdict = stage.verdict();
+    eprintln!("publisher and broker killed {kills} times together, {} messages, nothing lost", verdict.messages);
+}
+
+fn spread(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+    format!("p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0))
+}
+
+/// What is left when everything has stopped.
+struct Verdict {
+    messages: u64,
+    epochs: usize,
+    back_pressured: u64,
+    commit_gap_ns: u64,
+    delivery_gap: Duration,
+}
+
+impl Verdict {
+    fn new(testimonies: &[Testimony], read: &Ledger, journal: &Ledger, delivery_gap: Duration) -> Verdict {
+        journal.hold_against(testimonies);
+        read.hold_against(testimonies);
+        assert_eq!((read.next(), read.digest()), (journal.next(), journal.digest()), "subscriber and journal differ");
+        let longest = |of: fn(&Testimony) -> u64| testimonies.iter().map(of).max().unwrap_or(0);
+        Verdict {
+            messages: journal.next(),
+            epochs: testimonies.len(),
+            back_pressured: testimonies.iter().map(|testimony| testimony.back_pressured).sum(),
+            commit_gap_ns: longest(|testimony| testimony.gap_ns),
+            delivery_gap,
+        }
+    }
+}

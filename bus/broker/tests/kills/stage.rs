@@ -1,0 +1,250 @@
+//! A broker with its keeper, publishers and a subscriber, all to be killed.
+
+use crate::ledger::Ledger;
+use crate::witness::Testimony;
+use crate::{Verdict, publisher};
+use oyez::{Bus, Connect, EventKind, Idle, Start};
+use oyez_broker::{Role, ServeOptions, serve};
+use oyez_journal::Folder;
+use oyez_ring::layout::EpochOpening;
+use oyez_ring::Kind;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+const TOPIC: &str = "killed";
+const CATALOG: &str = "OYEZ_TEST_CATALOG";
+const PUBLISHER: &str = "OYEZ_TEST_PUBLISHER";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn wall_ns() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    command
+}
+
+pub(crate) fn keeper_process() {
+    let Some(catalog) = std::env::var_os(CATALOG) else { return };
+    let arguments = ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec();
+    let code = serve(&ServeOptions { catalog: catalog.into(), role: Role::Keeper { arguments } });
+    std::process::exit(code.into());
+}
+
+pub(crate) fn broker_process() {
+    let Some(catalog) = std::env::var_os(CATALOG) else { return };
+    let code = serve(&ServeOptions { catalog: catalog.into(), role: Role::Broker });
+    std::process::exit(code.into());
+}
+
+pub(crate) fn publisher_process() {
+    let Ok(task) = std::env::var(PUBLISHER) else { return };
+    let (folder, rate) = task.split_once(' ').unwrap();
+    let folder = Path::new(folder);
+    publisher::run(&folder.join("bus.sock"), TOPIC, folder, rate.parse().unwrap());
+}
+
+/// Who dies.
+#[derive(Clone, Copy)]
+pub(crate) enum Victim {
+    Broker,
+    Both(Owner),
+}
+
+/// The publisher that owns the partition.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) epoch: u32,
+    pid: u32,
+}
+
+pub(crate) struct Stage {
+    folder: tempfile::TempDir,
+    keeper: Child,
+    ready: mpsc::Receiver<Instant>,
+    publishers: Vec<Child>,
+    messages_per_s: u64,
+    reader: Option<JoinHandle<(Ledger, Duration)>>,
+    read: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Stage {
+    pub(crate) fn new(ring_mib: u64, messages_per_s: u64, publishers: usize) -> Stage {
+        // On a real disk: tmpfs is refused for what is durable.
+        let folder = tempfile::Builder::new().prefix("kills").tempdir_in("/var/tmp").unwrap();
+        let catalog = folder.path().join("catalog.toml");
+        let text = format!(
+            "[broker]\nname = \"kills\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 64\n\
+             [[topics]]\nname = \"{TOPIC}\"\nring_mib = {ring_mib}\npublish = [\"self\"]\n"
+        );
+        std::fs::write(&catalog, text).unwrap();
+        let mut keeper = again("the_keeper_process").env(CATALOG, &catalog).stdout(Stdio::piped()).spawn().unwrap();
+        let (tell, ready) = mpsc::channel();
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(keeper.stdout.take().unwrap()));
+        std::thread::spawn(move || {
+            for _ in lines.map_while(Result::ok).filter(|line| line.contains("ready ")) {
+                let _ = tell.send(Instant::now());
+            }
+        });
+        ready.recv_timeout(PATIENCE).expect("the broker is ready");
+        let (read, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let reader = {
+            let (socket, read, stop) = (folder.path().join("bus.sock"), read.clone(), stop.clone());
+            Some(std::thread::spawn(move || subscribe(&socket, &read, &stop)))
+        };
+        let mut stage = Stage { folder, keeper, ready, publishers: Vec::new(), messages_per_s, reader, read, stop };
+        (0..publishers).for_each(|_| stage.start_publisher());
+        stage.await_epoch_after(0);
+        stage
+    }
+
+    fn start_publisher(&mut self) {
+        let task = format!("{} {}", self.folder.path().display(), self.messages_per_s);
+        let publisher = again("the_publisher_process").env(PUBLISHER, task).stdout(Stdio::null()).spawn().unwrap();
+        self.publishers.push(publisher);
+    }
+
+    /// Lets so many ms go by, and sees that messages flow.
+    pub(crate) fn let_run(&self, ms: u64) {
+        let (before, begun) = (self.read.load(Ordering::Relaxed), Instant::now());
+        std::thread::sleep(Duration::from_millis(ms));
+        while self.read.load(Ordering::Relaxed) == before {
+            assert!(begun.elapsed() < PATIENCE, "nothing flows");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        let newest = Testimony::newest(self.folder.path()).expect("somebody has published");
+        Owner { epoch: newest.epoch, pid: newest.pid }
+    }
+
+    /// Waits until an epoch above `epoch` has its first commit.
+    pub(crate) fn await_epoch_after(&self, epoch: u32) -> Testimony {
+        let begun = Instant::now();
+        loop {
+            let newest = Testimony::newest(self.folder.path());
+            if let Some(newest) = newest.filter(|newest| newest.epoch > epoch && newest.count > 0) {
+                return newest;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no commit in an epoch after {epoch}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Kills it and starts another in its place.
+    pub(crate) fn kill_publisher(&mut self, owner: Owner) {
+        let place = self.publishers.iter().position(|child| child.id() == owner.pid).expect("a publisher of ours");
+        let mut killed = self.publishers.swap_remove(place);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        self.start_publisher();
+    }
+
+    /// Kills; how long until the broker was ready again.
+    pub(crate) fn kill(&mut self, victim: Victim) -> Duration {
+        let broker = self.broker_pid();
+        let killed = Instant::now();
+        signal(broker, rustix::process::Signal::KILL);
+        if let Victim::Both(owner) = victim {
+            self.kill_publisher(owner);
+        }
+        self.ready.recv_timeout(PATIENCE).expect("the keeper starts the broker again") - killed
+    }
+
+    fn broker_pid(&self) -> u32 {
+        let tasks = format!("/proc/{}/task", self.keeper.id());
+        let children = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
+        let all: String = std::fs::read_dir(tasks).unwrap().map(|task| children(task.unwrap().path())).collect();
+        all.split_whitespace().next().expect("the keeper has a broker").parse().unwrap()
+    }
+
+    /// Ends everything, the publishers by kill, and holds all accounts against each other.
+    pub(crate) fn verdict(mut self) -> Verdict {
+        for publisher in &mut self.publishers {
+            publisher.kill().unwrap();
+            publisher.wait().unwrap();
+        }
+        let testimonies = Testimony::all(self.folder.path());
+        let told = testimonies.iter().map(|testimony| testimony.first + testimony.count).max().unwrap();
+        let begun = Instant::now();
+        while self.read.load(Ordering::Relaxed) < told {
+            assert!(begun.elapsed() < PATIENCE, "the subscriber has {} of {told}", self.read.load(Ordering::Relaxed));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // A last commit may not have returned: the clean stop ends the epoch behind it, and the subscriber sees that.
+        std::thread::sleep(Duration::from_millis(200));
+        self.stop.store(true, Ordering::Relaxed);
+        let (read, delivery_gap) = self.reader.take().unwrap().join().expect("the subscriber's own checks");
+        signal(self.keeper.id(), rustix::process::Signal::TERM);
+        assert_eq!(self.keeper.wait().unwrap().code(), Some(0), "a clean stop");
+        Verdict::new(&testimonies, &read, &journal(&self.folder.path().join("data")), delivery_gap)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for publisher in &mut self.publishers {
+            let _ = publisher.kill();
+            let _ = publisher.wait();
+        }
+        if self.keeper.try_wait().is_ok_and(|status| status.is_none()) {
+            signal(self.keeper.id(), rustix::process::Signal::TERM);
+            let _ = self.keeper.wait();
+        }
+    }
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Reads everything from the beginning until told to stop, the broker's deaths included.
+fn subscribe(socket: &Path, read: &AtomicU64, stop: &AtomicBool) -> (Ledger, Duration) {
+    let bus = Bus::connect(Connect::new(socket).name("oracle")).unwrap();
+    let mut subscriber = bus.subscriber().topic(TOPIC, Start::Earliest).open().unwrap();
+    let (mut ledger, mut idle) = (Ledger::default(), Idle::default());
+    let (mut last, mut gap) = (None::<Instant>, Duration::ZERO);
+    while !stop.load(Ordering::Relaxed) {
+        let given = subscriber.poll(1024, |event| match event.kind {
+            EventKind::Message(message) => {
+                ledger.add(message.epoch.0, message.sequence.0, message.time_ns, message.bytes);
+            }
+            EventKind::Gap { .. } | EventKind::Rewound { .. } => panic!("{event:?}"),
+            _ => {}
+        });
+        let given = given.unwrap_or_else(|error| panic!("{error}"));
+        if given > 0 {
+            let now = Instant::now();
+            gap = last.replace(now).map_or(gap, |last| gap.max(now - last));
+        }
+        read.store(ledger.next(), Ordering::Relaxed);
+        idle.rest(given);
+    }
+    (ledger, gap)
+}
+
+/// The same account from the segments on disk.
+fn journal(data: &Path) -> Ledger {
+    let folder = Folder::open(&data.join(TOPIC).join("0")).unwrap();
+    let end = folder.end().position;
+    let mut reader = folder.reader().unwrap();
+    let mut ledger = Ledger::default();
+    let mut epoch = 0;
+    while let Some(frame) = reader.poll(end).unwrap_or_else(|error| panic!("{error}")) {
+        match frame.kind {
+            Kind::Epoch => epoch = EpochOpening::decode(frame.payload).unwrap().epoch.0,
+            Kind::Message => ledger.add(epoch, frame.sequence.0, frame.time_ns, frame.payload),
+            _ => {}
+        }
+    }
+    ledger
+}

@@ -123,3 +123,64 @@ impl std::fmt::Display for Notice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_to_stop_names_thing_place_and_remedy() {
+        let texts = [
+            (
+                LaneError::Gap { from: 5, to: 9 },
+                "gap: the target goes on at sequence 5, but the bus goes on at 9; restore [5, 9) into the journal, or make \
+                 a new target and begin it with `--origin 9`",
+            ),
+            (
+                LaneError::OriginGone { origin: 0, earliest: 9 },
+                "the lane begins at sequence 0, but the journal begins at 9; say `--origin 9`",
+            ),
+            (
+                LaneError::Ahead { committed: 9, end: Some(5) },
+                "the target is ahead: it holds sequence 9, the bus ends below it (at 5); this is another topic's target, \
+                 or the journal lost durable messages: restore them from the target",
+            ),
+            (
+                LaneError::OtherStream { sequence: 9, target_epoch: 2, bus_epoch: 1 },
+                "another stream: at sequence 9 the target holds epoch 2, the bus another message of epoch 1; this journal \
+                 was made anew or this target belongs to another topic: take a new target",
+            ),
+            (
+                LaneError::TargetReplaced { committed: 9 },
+                "the target was made anew: sequence 9 was committed to it, and it never held anything; delete the lane's \
+                 progress (its consumer group) to fill it from the origin",
+            ),
+            (
+                LaneError::NoPast,
+                "the target is empty, but was not always, and the lane's progress is gone; say where it goes on: \
+                 `--origin N`",
+            ),
+            (FeedError::Failed("topic md: unknown".into()).into(), "topic md: unknown"),
+            (FeedError::Unavailable("broker away".into()).into(), "broker away; the lane tries again"),
+            (
+                SinkError::Fenced { target: "T".into(), action: "commit" }.into(),
+                "T: another gateway has taken this lane over (seen at commit); keep one of the two",
+            ),
+            (
+                SinkError::Unknown { target: "T".into(), action: "commit", reason: "timed out".into() }.into(),
+                "T: commit has no known outcome: timed out; the lane fences and reads the target's tail again",
+            ),
+            (
+                SinkError::Abortable { target: "T".into(), action: "put", reason: "expired".into() }.into(),
+                "T: put failed: expired; the lane aborts the transaction and repeats it",
+            ),
+            (
+                SinkError::Refused { target: "T".into(), reason: "is full; empty it".into() }.into(),
+                "T: is full; empty it",
+            ),
+        ];
+        for (error, text) in texts {
+            assert_eq!(LaneError::to_string(&error), text);
+        }
+    }
+}

@@ -319,3 +319,19 @@ fn parse_progress(next: i64, text: &str) -> Option<Mark> {
     }
     Some(Mark { epoch: epoch.parse().ok()?, sequence, digest })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_comes_back_as_it_went_and_nothing_else_passes_for_it() {
+        let mark = Mark { epoch: 7, sequence: 41, digest: std::array::from_fn(|at| at as u8 * 7) };
+        let text = progress_text(&mark);
+        assert_eq!(parse_progress(42, &text), Some(mark));
+        let shorter = &text[..text.len() - 2];
+        for (next, text) in [(0, text.as_str()), (-1, &text), (42, ""), (42, "7"), (42, shorter), (42, "x;00")] {
+            assert_eq!(parse_progress(next, text), None, "{next} {text}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod content;
+mod frozen;
 mod ledger;
 mod publisher;
 mod stage;
@@ -11,7 +12,7 @@ mod witness;
 
 use ledger::Ledger;
 use stage::{Stage, Victim};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use witness::Testimony;
 
 fn count(name: &str, default: usize) -> usize {
@@ -35,12 +36,19 @@ fn the_publisher_process() {
 }
 
 #[test]
+fn the_subscriber_process() {
+    frozen::process();
+}
+
+#[test]
 fn a_killed_publisher_loses_nothing_and_the_next_goes_on() {
     let kills = count("OYEZ_KILLS_PUBLISHER", 20);
+    // Longer than it takes to make a spare ring, or not: two different figures.
+    let rest_ms = count("OYEZ_KILLS_REST_MS", 5) as u64;
     let mut stage = Stage::new(64, 100_000, 2);
     let mut pauses_ms = Vec::new();
     for kill in 0..kills {
-        stage.let_run(5 + content::mix(kill as u64) % 20);
+        stage.let_run(rest_ms + content::mix(kill as u64) % 20);
         let owner = stage.owner();
         let killed_ns = stage::wall_ns();
         stage.kill_publisher(owner);
@@ -88,6 +96,38 @@ fn both_killed_at_once_lose_nothing_while_the_keeper_lives() {
     eprintln!("publisher and broker killed {kills} times together, {} messages, nothing lost", verdict.messages);
 }
 
+/// At full rate, the same run without and with a subscriber that is stopped in it: the publisher does not notice, and the
+/// subscriber loses nothing.
+#[test]
+fn a_stopped_subscriber_costs_nobody_anything_and_loses_nothing() {
+    let seconds = count("OYEZ_FROZEN_SECONDS", 3) as u64;
+    let rate = count("OYEZ_FROZEN_RATE", 200_000) as u64;
+    let [without, with] = [false, true].map(|freezes| {
+        let stage = Stage::new(64, rate, 1);
+        let begun = Instant::now();
+        let frozen = frozen::Frozen::new(stage.folder());
+        stage.let_run(seconds * 1000 / 6);
+        if freezes {
+            // Lapped for sure: at this rate the ring holds much less than the pause.
+            let pause = Duration::from_secs(seconds.div_ceil(6)).max(Duration::from_secs(64_000_000 / 40 / rate));
+            let back = frozen.freeze(pause);
+            eprintln!("stopped for {pause:?}, back on the ring {:.2} s after", back.as_secs_f64());
+        }
+        stage.let_run((seconds * 1000).saturating_sub(begun.elapsed().as_millis() as u64));
+        frozen.has_all_below(stage.read());
+        stage.verdict()
+    });
+    for (name, verdict) in [("without", &without), ("with", &with)] {
+        assert_eq!(verdict.back_pressured, 0, "{name}");
+        eprintln!(
+            "{rate} messages/s, {name} a stopped subscriber: {} messages, commit gaps p99 {} ns, longest {:.2} ms",
+            verdict.messages,
+            verdict.commit_p99_ns,
+            verdict.commit_gap_ns as f64 / 1e6
+        );
+    }
+}
+
 fn spread(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
@@ -100,6 +140,7 @@ struct Verdict {
     epochs: usize,
     back_pressured: u64,
     commit_gap_ns: u64,
+    commit_p99_ns: u64,
     delivery_gap: Duration,
 }
 
@@ -114,6 +155,7 @@ impl Verdict {
             epochs: testimonies.len(),
             back_pressured: testimonies.iter().map(|testimony| testimony.back_pressured).sum(),
             commit_gap_ns: longest(|testimony| testimony.gap_ns),
+            commit_p99_ns: longest(|testimony| testimony.gap_p99_ns),
             delivery_gap,
         }
     }

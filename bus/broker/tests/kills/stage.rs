@@ -6,8 +6,8 @@ use crate::{Verdict, publisher};
 use oyez::{Bus, Connect, EventKind, Idle, Start};
 use oyez_broker::{Role, ServeOptions, serve};
 use oyez_journal::Folder;
-use oyez_ring::layout::EpochOpening;
 use oyez_ring::Kind;
+use oyez_ring::layout::EpochOpening;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,16 +15,16 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-const TOPIC: &str = "killed";
+pub(crate) const TOPIC: &str = "killed";
 const CATALOG: &str = "OYEZ_TEST_CATALOG";
 const PUBLISHER: &str = "OYEZ_TEST_PUBLISHER";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn wall_ns() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
-fn again(test: &str) -> Command {
+pub(crate) fn again(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
     command
@@ -109,6 +109,15 @@ impl Stage {
         let task = format!("{} {}", self.folder.path().display(), self.messages_per_s);
         let publisher = again("the_publisher_process").env(PUBLISHER, task).stdout(Stdio::null()).spawn().unwrap();
         self.publishers.push(publisher);
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// How many messages the subscriber in this process has had.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Lets so many ms go by, and sees that messages flow.
@@ -202,7 +211,7 @@ impl Drop for Stage {
     }
 }
 
-fn signal(pid: u32, signal: rustix::process::Signal) {
+pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }

@@ -1,9 +1,10 @@
 //! What a publisher knows of itself, in a mapped file that outlives its killing: one for each epoch it owned.
 //!
-//! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured; then two
+//! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured, p99 of the gaps; then two
 //! slots of (hash over the commits that returned, their count), written in turn, hash first. The higher count counts.
 
 use crate::content;
+use hdrhistogram::Histogram;
 use oyez_mem::{Region, RegionMut};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ const FIRST: usize = 8;
 const FIRST_TIME: usize = 16;
 const GAP: usize = 24;
 const BACK_PRESSURED: usize = 32;
+const GAP_P99: usize = 48;
 const SLOTS: [usize; 2] = [64, 128];
 
 /// The writing half, in the publisher.
@@ -23,7 +25,7 @@ pub(crate) struct Witness {
     count: u64,
     hash: u64,
     last: Option<std::time::Instant>,
-    gap_ns: u64,
+    gaps_ns: Histogram<u64>,
 }
 
 /// What was found in one of them.
@@ -36,6 +38,7 @@ pub(crate) struct Testimony {
     pub(crate) count: u64,
     pub(crate) hash: u64,
     pub(crate) gap_ns: u64,
+    pub(crate) gap_p99_ns: u64,
     pub(crate) back_pressured: u64,
 }
 
@@ -47,7 +50,7 @@ impl Witness {
         let page = RegionMut::map(&file, LEN_BYTES).unwrap();
         page.store(EPOCH, u64::from(epoch));
         page.store(PID, u64::from(std::process::id()));
-        Witness { page, count: 0, hash: 0, last: None, gap_ns: 0 }
+        Witness { page, count: 0, hash: 0, last: None, gaps_ns: Histogram::new_with_max(60_000_000_000, 3).unwrap() }
     }
 
     /// The commit of `sequence` returned.
@@ -58,10 +61,10 @@ impl Witness {
         }
         let now = std::time::Instant::now();
         if let Some(last) = self.last.replace(now) {
-            let gap_ns = now.duration_since(last).as_nanos() as u64;
-            if gap_ns > self.gap_ns {
-                self.gap_ns = gap_ns;
-                self.page.store(GAP, gap_ns);
+            self.gaps_ns.saturating_record(now.duration_since(last).as_nanos() as u64);
+            if self.count.is_multiple_of(1 << 12) {
+                self.page.store(GAP, self.gaps_ns.max());
+                self.page.store(GAP_P99, self.gaps_ns.value_at_quantile(0.99));
             }
         }
         self.count += 1;
@@ -89,6 +92,7 @@ impl Testimony {
             count: page.load(newest + 8),
             hash: page.load(newest),
             gap_ns: page.load(GAP),
+            gap_p99_ns: page.load(GAP_P99),
             back_pressured: page.load(BACK_PRESSURED),
         })
     }
@@ -96,7 +100,8 @@ impl Testimony {
     /// All of them, by epoch.
     pub(crate) fn all(folder: &Path) -> Vec<Testimony> {
         let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("witness-"));
+        let named =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("witness-"));
         let mut all: Vec<_> = paths.filter(named).filter_map(|path| Testimony::read(&path)).collect();
         all.sort_by_key(|testimony| testimony.epoch);
         all

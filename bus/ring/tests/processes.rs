@@ -23,6 +23,16 @@ struct Shared {
     capacity_bytes: u64,
 }
 
+/// Ends with the test, however that ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Shared {
     fn new(capacity_bytes: u64) -> Shared {
         let len_bytes = Memory::len_bytes(capacity_bytes);
@@ -35,12 +45,12 @@ impl Shared {
     }
 
     /// This very test again, as the process that writes `messages` messages.
-    fn writer(&self, messages: u64) -> Child {
+    fn writer(&self, messages: u64) -> Process {
         let path = |file: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         let task = format!("{} {} {} {messages}", path(&self.data), path(&self.page), self.capacity_bytes);
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "the_writing_process", "--nocapture"]).env(WRITER, task);
-        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        Process(command.stdout(std::process::Stdio::null()).spawn().unwrap())
     }
 
     fn view(&self) -> Memory {
@@ -111,7 +121,7 @@ fn a_reader_lapped_all_the_time_by_another_process_gets_nothing_torn() {
             }
         }
     }
-    assert!(writer.wait().unwrap().success());
+    assert!(writer.0.wait().unwrap().success());
     eprintln!("delivered {delivered} of {messages}, lapped {laps} times");
 }
 
@@ -135,8 +145,8 @@ fn a_writer_killed_anywhere_leaves_whole_frames() {
                     check(frame);
                     next += 1;
                     if alive && next >= kill_after {
-                        writer.kill().unwrap();
-                        writer.wait().unwrap();
+                        writer.0.kill().unwrap();
+                        writer.0.wait().unwrap();
                         alive = false;
                     }
                 }

@@ -47,18 +47,15 @@ impl Region {
 
     /// Copies `out.len()` bytes from `offset` on, word by word, each load relaxed. Under a writer the copy may be
     /// torn between words: judge it before it is believed.
-    #[inline]
+    #[inline(always)]
     pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
-        self.check(offset, out.len());
-        let mut at = offset;
-        let mut words = out.chunks_exact_mut(WORD);
-        for bytes in &mut words {
-            bytes.copy_from_slice(&self.load(at).to_le_bytes());
-            at += WORD;
+        let words = self.words(offset, out.len().next_multiple_of(WORD));
+        let (whole, rest) = out.as_chunks_mut::<WORD>();
+        for (bytes, word) in whole.iter_mut().zip(words) {
+            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
         }
-        let rest = words.into_remainder();
-        if !rest.is_empty() {
-            rest.copy_from_slice(&self.load(at).to_le_bytes()[..rest.len()]);
+        if let Some(last) = words.get(whole.len()) {
+            rest.copy_from_slice(&last.load(Ordering::Relaxed).to_le_bytes()[..rest.len()]);
         }
     }
 
@@ -68,20 +65,27 @@ impl Region {
         assert!(offset <= self.len_bytes && len_bytes <= self.len_bytes - offset, "outside the region");
     }
 
+    /// The words of `[offset, offset + len_bytes)`: one check, however many they are.
     #[cfg(not(loom))]
     #[inline(always)]
     #[allow(unsafe_code, reason = "a room of its own for the one dereference")]
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        self.check(offset, WORD);
-        // SAFETY: `check` keeps the word inside the `len_bytes` that `words` keeps alive, aligned; all access is atomic.
-        unsafe { &*self.base.wrapping_byte_add(offset) }
+    fn words(&self, offset: usize, len_bytes: usize) -> &[AtomicU64] {
+        self.check(offset, len_bytes);
+        // SAFETY: `check` keeps the words inside the `len_bytes` that `self.words` keeps alive, aligned; all access is
+        // atomic.
+        unsafe { std::slice::from_raw_parts(self.base.wrapping_byte_add(offset), len_bytes / WORD) }
     }
 
     #[cfg(loom)]
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        self.check(offset, WORD);
+    fn words(&self, offset: usize, len_bytes: usize) -> &[AtomicU64] {
+        self.check(offset, len_bytes);
         let Words::Heap(words) = &*self.words;
-        &words[offset / WORD]
+        &words[offset / WORD..][..len_bytes / WORD]
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        &self.words(offset, WORD)[0]
     }
 }
 
@@ -116,38 +120,45 @@ impl RegionMut {
     }
 
     /// Copies `bytes` to `offset` on, each word a relaxed store; the last word is filled up with zero bytes.
-    #[inline]
+    #[inline(always)]
     pub fn copy_in(&self, offset: usize, bytes: &[u8]) {
-        self.0.check(offset, bytes.len().next_multiple_of(WORD));
+        let words = self.0.words(offset, bytes.len().next_multiple_of(WORD));
         #[cfg(not(any(loom, plain_words)))]
         let wide = self.copy_in_wide(offset, bytes);
         #[cfg(any(loom, plain_words))]
         let wide = 0;
-        let mut at = offset + wide;
-        let (words, rest) = bytes[wide..].as_chunks::<WORD>();
-        for word in words {
-            self.store(at, u64::from_le_bytes(*word));
-            at += WORD;
+        let words = &words[wide / WORD..];
+        let (whole, rest) = bytes[wide..].as_chunks::<WORD>();
+        for (word, bytes) in words.iter().zip(whole) {
+            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
-        if !rest.is_empty() {
-            let mut word = [0; WORD];
-            word[..rest.len()].copy_from_slice(rest);
-            self.store(at, u64::from_le_bytes(word));
+        if let Some(last) = words.get(whole.len()) {
+            last.store(last_word(bytes, rest), Ordering::Relaxed);
         }
     }
 
     /// Stores zero in every word of `[offset, offset + len_bytes)`, relaxed; `len_bytes` is a multiple of 8.
     #[inline]
     pub fn zero(&self, offset: usize, len_bytes: usize) {
-        self.0.check(offset, len_bytes);
         assert!(len_bytes.is_multiple_of(WORD), "only whole words are zeroed");
+        let words = self.0.words(offset, len_bytes);
         #[cfg(not(any(loom, plain_words)))]
         let wide = self.zero_wide(offset, len_bytes);
         #[cfg(any(loom, plain_words))]
         let wide = 0;
-        for at in (offset + wide..offset + len_bytes).step_by(WORD) {
-            self.store(at, 0);
+        for word in &words[wide / WORD..] {
+            word.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+/// The `rest` of `bytes` behind its last whole word, filled up with zero bytes. Taken with one load where the bytes
+/// before it allow: a few bytes gathered one by one and loaded as a word stall on the store buffer.
+#[inline(always)]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    match bytes.last_chunk::<WORD>() {
+        Some(last) => u64::from_le_bytes(*last) >> (8 * (WORD - rest.len())),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 

@@ -12,9 +12,13 @@ fn on_each(test: impl Fn(&mut dyn Io, &Path)) {
     for kind in [Kind::Uring, Kind::Syscalls] {
         match oyez_io::open(kind) {
             Ok((mut io, _)) => test(&mut *io, tempfile::tempdir().unwrap().path()),
-            Err(refusal) => eprintln!("SKIPPED {kind:?}: {refusal}"),
+            Err(refusal) => skipped(&format!("on {kind:?}: {refusal}")),
         }
     }
+}
+
+fn skipped(reason: &str) {
+    eprintln!("SKIPPED {}: {reason}", std::thread::current().name().unwrap_or("a test"));
 }
 
 /// Completions, once there are `count`.
@@ -109,7 +113,7 @@ fn a_full_queue_gives_the_operation_back_and_takes_it_later() {
 #[test]
 fn dropping_with_operations_under_way_waits_for_them() {
     for kind in [Kind::Uring, Kind::Syscalls] {
-        let Ok((mut io, _)) = oyez_io::open(kind) else { continue };
+        let Ok((mut io, _)) = oyez_io::open(kind) else { continue }; // said by the others
         let dir = tempfile::tempdir().unwrap();
         let file = segment(dir.path(), 64 * DISK_BLOCK as u64);
         for at in 0..64 {
@@ -189,7 +193,7 @@ fn a_direct_read_serves_any_range_and_zeros_past_the_end() {
 
 #[test]
 fn a_full_disk_is_an_error_that_leaves_nothing_behind() {
-    let Ok(shm) = tempfile::tempdir_in("/dev/shm") else { return eprintln!("SKIPPED full disk: no /dev/shm") };
+    let Ok(shm) = tempfile::tempdir_in("/dev/shm") else { return skipped("no /dev/shm") };
     assert!(!file::outlives_power(shm.path()).unwrap());
     let path = shm.path().join("file");
     // No tmpfs is an exbibyte.

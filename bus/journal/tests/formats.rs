@@ -45,7 +45,7 @@ fn dump(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_file_of_a_journal_is_as_it_always_was() {
+fn golden_every_file_of_a_journal_is_as_it_always_was() {
     let dir = small();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for name in ["journal", "epochs", "00000000000000000000.segment"] {
@@ -79,7 +79,7 @@ fn a_reader_written_from_the_description_alone_agrees_and_finds_any_flipped_byte
     topic.all_durable(&mut io);
     topic.idle(&mut io);
     drop(topic);
-    let Some(output) = python(dir.path()) else { return eprintln!("SKIPPED read_journal.py: no python3") };
+    let Some(output) = python(dir.path()) else { return support::skipped("no python3") };
     let verified = Folder::open(dir.path()).unwrap().verify(&mut |_, _| ()).unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(told.trim(), format!("messages 44010 first 0 last 44009 digest {}", hex(&verified.digest)));

@@ -8,8 +8,9 @@ use oyez_journal::{Partition, RecorderState};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Topic, assert_same, folder, options, read};
+use support::{Topic, assert_same, folder, options, read, skipped};
 
+const NEEDS: &str = "needs root, loop devices, ext4 and python3";
 /// `EXT4_IOC_SHUTDOWN`, with the flag that drops what the log has not written.
 const SHUT_DOWN: &str = "import fcntl,os,struct,sys\n\
     fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
@@ -76,7 +77,7 @@ fn count(variable: &str, otherwise: u64) -> u64 {
 #[test]
 fn an_epoch_is_on_disk_before_it_may_be_granted() {
     let Some(mut disk) = Disk::new() else {
-        return eprintln!("SKIPPED an_epoch_is_on_disk…: needs root, loop, ext4");
+        return skipped(NEEDS);
     };
     let dir = disk.root().join("partition");
     for granted in 1..=5 {
@@ -93,9 +94,15 @@ fn an_epoch_is_on_disk_before_it_may_be_granted() {
 fn nothing_durable_is_lost_when_the_power_goes() {
     for kind in [Kind::Uring, Kind::Syscalls] {
         let Some(mut disk) = Disk::new() else {
-            return eprintln!("SKIPPED nothing_durable…: needs root, loop, ext4");
+            return skipped(NEEDS);
         };
-        let Ok((mut io, _)) = oyez_io::open(kind) else { continue };
+        let mut io = match oyez_io::open(kind) {
+            Ok((io, _)) => io,
+            Err(refusal) => {
+                skipped(&format!("on {kind:?}: {refusal}"));
+                continue;
+            }
+        };
         let dir = disk.root().join("partition");
         let mut published = Vec::new();
         for cut in 0..count("OYEZ_POWER_CUTS", 6) {

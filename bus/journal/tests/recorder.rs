@@ -254,7 +254,7 @@ fn a_full_disk_is_an_error_with_a_remedy_and_recording_resumes_by_itself() {
     let mut mount = std::process::Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=10m", "tmpfs"]).arg(dir.path());
     if !mount.output().is_ok_and(|output| output.status.success()) {
-        return eprintln!("SKIPPED a_full_disk…: only root may mount a small disk");
+        return support::skipped("needs root, to mount a small disk");
     }
     let unmount = Unmount(dir.path().to_owned());
     let written = Options { durable: false, ..options() };

@@ -158,6 +158,30 @@ fn a_power_cut_takes_nothing_that_was_durable() {
 }
 
 #[test]
+fn slots_that_outlive_their_data_do_not_hide_what_was_durable() {
+    for rounds in 1..8 {
+        let dir = folder();
+        let mut io = Faulty::new(rounds);
+        let mut topic = Topic::begin(dir.path(), &options());
+        topic.publish_many(&mut io, 5);
+        topic.all_durable(&mut io);
+        io.holds = |op| matches!(op, Op::Flush { .. });
+        for _ in 0..rounds {
+            topic.publish_many(&mut io, 3);
+            let end = topic.ring().writer.tail().position;
+            topic.turn_until(&mut io, "written", |topic| topic.recorder.written() == end);
+        }
+        assert!(topic.recorder.written() < Position(BLOCK), "all in the open block");
+        let durable = topic.control().durable();
+        io.cut_power_keeping_from(SEGMENT);
+        let published = topic.outlived().1;
+        let (_, recovery) = Topic::open(dir.path(), &options());
+        assert_eq!((recovery.tail.position, recovery.corrupt), (durable, vec![]), "{rounds} rounds");
+        assert_same(&read(dir.path()), &published[..5], "what was durable");
+    }
+}
+
+#[test]
 fn a_power_cut_at_a_roll_takes_nothing_that_was_durable() {
     (0..12).for_each(|seed| cut(seed, SEGMENT - 2 * BLOCK, 60));
 }

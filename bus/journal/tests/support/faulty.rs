@@ -72,6 +72,19 @@ impl Faulty {
     /// was ever written to it, the one before all of them included.
     pub(crate) fn cut_power(mut self) {
         self.finish_some();
+        // A cut may lose everything, or only some of it.
+        let lost_of_hundred = [0, 30, 70, 100][self.below(4) as usize];
+        self.lose(|io, _, versions| (io.below(100) < lost_of_hundred).then(|| io.below(versions as u64) as usize));
+    }
+
+    /// The power fails at a bad moment: what stands at `offset` or above in its file is kept as it was written last, all
+    /// below as it was when it was flushed last.
+    pub(crate) fn cut_power_keeping_from(mut self, offset: u64) {
+        self.lose(|_, at, _| (at < offset).then_some(0));
+    }
+
+    /// Gives each sector that no flush covered the version that is chosen, if one is; 0 is the oldest.
+    fn lose(&mut self, mut choose: impl FnMut(&mut Faulty, u64, usize) -> Option<usize>) {
         let mut versions: BTreeMap<(usize, u64), Vec<Vec<u8>>> = BTreeMap::new();
         let mut files = BTreeMap::new();
         for write in &self.volatile {
@@ -81,11 +94,8 @@ impl Faulty {
                 versions.entry((key, write.offset + (at * SECTOR) as u64)).or_default().push(sector.to_vec());
             }
         }
-        // A cut may lose everything, or only some of it.
-        let lost_of_hundred = [0, 30, 70, 100][self.below(4) as usize];
         for ((key, offset), versions) in versions {
-            if self.below(100) < lost_of_hundred {
-                let chosen = self.below(versions.len() as u64) as usize;
+            if let Some(chosen) = choose(self, offset, versions.len()) {
                 put_sector(&files[&key], offset, &versions[chosen]);
             }
         }

@@ -45,8 +45,15 @@ pub(crate) fn options() -> Options {
     Options { segment_bytes: SEGMENT, ..Options::default() }
 }
 
+/// A folder on a real disk: where TMPDIR says, else beside what was built.
 pub(crate) fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+    let dir = std::env::var_os("TMPDIR").unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+    tempfile::tempdir_in(dir).unwrap()
+}
+
+/// Says that the running test, or a part of it, was left out.
+pub(crate) fn skipped(reason: &str) {
+    eprintln!("SKIPPED {}: {reason}", std::thread::current().name().unwrap_or("a test"));
 }
 
 /// Runs a test on each implementation of the I/O that can be had here.
@@ -54,7 +61,7 @@ pub(crate) fn on_each(test: impl Fn(&mut dyn Io)) {
     for kind in [Kind::Uring, Kind::Syscalls] {
         match oyez_io::open(kind) {
             Ok((mut io, _)) => test(&mut *io),
-            Err(refusal) => eprintln!("SKIPPED {kind:?}: {refusal}"),
+            Err(refusal) => skipped(&format!("on {kind:?}: {refusal}")),
         }
     }
 }

@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_is_mapped_where_huge_pages_fit() {
+        let len_bytes = (2 << 20) + 8192;
+        let memory = create("ring", len_bytes as u64).unwrap();
+        for region in [Region::map(&memory, len_bytes).unwrap(), RegionMut::map(&memory, len_bytes).unwrap().reader()] {
+            assert!(region.address(0).is_multiple_of(2 << 20));
+            assert_eq!(region.load(len_bytes - 8), 0);
+        }
+    }
+
+    #[test]
     fn what_is_not_whole_is_refused_by_name() {
         let memory = create("ring", 8192).unwrap();
         let read = reopen(&memory, Access::Read).unwrap();

@@ -187,14 +187,20 @@ impl std::fmt::Debug for RegionMut {
 #[allow(unsafe_code, reason = "maps memory, and hands whole ranges to the wide copies")]
 mod mapping {
     use super::{Region, RegionMut, Words};
-    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
     use std::io;
     use std::os::fd::AsFd;
     use std::sync::Arc;
 
+    /// A huge page. The kernel maps one whole only where address and file agree modulo its size, and sees to that by
+    /// itself only under a policy of huge pages for shared memory, which is seldom on.
+    const HUGE_BYTES: usize = 2 << 20;
+
     pub(super) struct Mapping {
+        /// The addresses taken: the mapping, and what its alignment leaves over.
+        range: *mut core::ffi::c_void,
+        range_bytes: usize,
         base: *mut core::ffi::c_void,
-        len_bytes: usize,
     }
 
     // SAFETY: the pointer is only an address; all access through it is atomic.
@@ -208,10 +214,16 @@ mod mapping {
 
     impl Mapping {
         fn new(file: impl AsFd, len_bytes: usize, access: ProtFlags) -> io::Result<Mapping> {
-            // SAFETY: a fresh range that the kernel chooses; the memory behind it is sealed against shrinking by
-            // whoever made it, and every access is an atomic word.
-            let base = unsafe { mmap(std::ptr::null_mut(), len_bytes, access, MapFlags::SHARED, file, 0) }?;
-            let mapping = Mapping { base, len_bytes };
+            let spare_bytes = if len_bytes < HUGE_BYTES { 0 } else { HUGE_BYTES };
+            let range_bytes = len_bytes + spare_bytes;
+            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+            // SAFETY: a fresh range that the kernel chooses, which nobody can access yet.
+            let range = unsafe { mmap_anonymous(std::ptr::null_mut(), range_bytes, ProtFlags::empty(), flags) }?;
+            let base = range.map_addr(|address| address.next_multiple_of(spare_bytes.max(1)));
+            let mapping = Mapping { range, range_bytes, base };
+            // SAFETY: replaces part of the range above, which is nobody else's; the memory behind it is sealed against
+            // shrinking by whoever made it, and every access is an atomic word.
+            unsafe { mmap(base, len_bytes, access, MapFlags::SHARED | MapFlags::FIXED, file, 0) }?;
             // A child that is forked must not hold the ring: it would keep its epoch from ever ending.
             // SAFETY: the range was mapped above and holds no Rust object.
             unsafe { madvise(base, len_bytes, Advice::LinuxDontFork) }?;
@@ -222,12 +234,12 @@ mod mapping {
     impl Drop for Mapping {
         fn drop(&mut self) {
             // SAFETY: the range was mapped in `new`; the last `Region` over it is gone.
-            let _ = unsafe { munmap(self.base, self.len_bytes) };
+            let _ = unsafe { munmap(self.range, self.range_bytes) };
         }
     }
 
-    fn region(mapping: Mapping) -> Region {
-        Region { base: mapping.base.cast(), len_bytes: mapping.len_bytes, words: Arc::new(Words::Mapped(mapping)) }
+    fn region(mapping: Mapping, len_bytes: usize) -> Region {
+        Region { base: mapping.base.cast(), len_bytes, words: Arc::new(Words::Mapped(mapping)) }
     }
 
     impl Region {
@@ -236,7 +248,7 @@ mod mapping {
         /// # Errors
         /// What `mmap` answers: no memory, no right.
         pub fn map(file: impl AsFd, len_bytes: usize) -> io::Result<Region> {
-            Ok(region(Mapping::new(file, len_bytes, ProtFlags::READ)?))
+            Ok(region(Mapping::new(file, len_bytes, ProtFlags::READ)?, len_bytes))
         }
 
         /// The address of `offset`, for the kernel alone: a file is written from it.
@@ -252,7 +264,8 @@ mod mapping {
         /// # Errors
         /// What `mmap` answers: no memory, no right (a sealed memory is not mapped for writing again).
         pub fn map(file: impl AsFd, len_bytes: usize) -> io::Result<RegionMut> {
-            Ok(RegionMut(region(Mapping::new(file, len_bytes, ProtFlags::READ | ProtFlags::WRITE)?)))
+            let mapping = Mapping::new(file, len_bytes, ProtFlags::READ | ProtFlags::WRITE)?;
+            Ok(RegionMut(region(mapping, len_bytes)))
         }
 
         /// Copies the longest part worth it with wide stores; how many bytes that was. The caller checked the range.

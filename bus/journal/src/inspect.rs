@@ -9,7 +9,7 @@ use crate::layout::Geometry;
 use crate::slot::{Slot, seed};
 use crate::{Corrupt, Damage, Epochs, JournalError, JournalId, segment};
 use oyez_io::{Buffer, DISK_BLOCK, file};
-use oyez_ring::{BLOCK, Position, Tail};
+use oyez_ring::{BLOCK, Position, Sequence, Tail};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -47,17 +47,24 @@ impl<'e> Inspector<'e> {
     /// Judges the end of the journal; `None` where it has no epoch yet.
     pub(crate) fn run(mut self) -> Result<Option<Inspection>, JournalError> {
         let Some(start) = self.epochs.last() else { return Ok(None) };
-        let tail = Tail { position: start.position, sequence: start.sequence, time_ns: start.time_ns };
+        let tail = Tail { position: Position(0), sequence: Sequence(0), time_ns: start.time_ns };
         let durable = Position(0);
         let mut found = Inspection { tail, last: None, durable, torn: None, corrupt: Vec::new() };
         if let Some((last_block, end, durable)) = self.newest()? {
             found.durable = durable;
             self.walk(&mut found, Position(durable.0.saturating_sub(1)).block()..=last_block, end)?;
         }
-        if let Some(last) = found.last.filter(|last| last.end > start.position) {
+        if let Some(last) = found.last {
             found.tail.position = last.end;
             found.tail.sequence = last.next_sequence;
             found.tail.time_ns = last.last_time_ns.max(start.time_ns);
+            // An epoch that is whole ends where the next begins. One that is not does not: what is missing may still be
+            // in a ring that outlived its broker; where none did, it is lost, and the next epoch begins before it.
+            let next = self.epochs.after(last.epoch).filter(|next| last.end >= next.previous_end);
+            if let Some(next) = next {
+                found.tail.position = next.position;
+                found.tail.sequence = next.sequence;
+            }
         }
         Ok(Some(found))
     }

@@ -1,76 +1,25 @@
-//! The lane against a real broker, named by `OYEZ_KAFKA_BOOTSTRAP`; each test makes a topic of its own. What arrived
+//! The lane against a real Kafka, named by `OYEZ_KAFKA_BOOTSTRAP`; each test makes a topic of its own. What arrived
 //! is read by a plain read_committed consumer that takes the records apart as `docs/formats/lane.md` says.
 
+#[path = "support/kafka_topic.rs"]
+mod kafka_topic;
 mod support;
 
 use futures_executor::block_on;
+use kafka_topic::{KafkaTopic, REQUEST, within};
 use oyez_gateway::sink::kafka::{Kafka, Target};
 use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
 use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, LaneId, Notice, Options};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::Offset;
+use rdkafka::admin::AdminOptions;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Driver, Fault, Faulty, Shared, Topic, assert_dense, mark, record, records, small};
 
-const REQUEST: Duration = Duration::from_secs(20);
 /// How a child process is told which lane to be: `topic;messages;messages_per_ms`.
 const CHILD: &str = "OYEZ_GATEWAY_TEST_CHILD";
 
-/// A topic for one test, on the broker that the environment names.
-struct Broker {
-    bootstrap: String,
-    topic: String,
-}
-
-impl Broker {
-    fn with(test: &str, partitions: i32, settings: &[(&str, &str)]) -> Option<Broker> {
-        let Ok(bootstrap) = std::env::var("OYEZ_KAFKA_BOOTSTRAP") else {
-            eprintln!("SKIPPED kafka: OYEZ_KAFKA_BOOTSTRAP is not set");
-            return None;
-        };
-        let started = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_micros();
-        let broker = Broker { bootstrap, topic: format!("oyez-test-{test}-{started}") };
-        // Retention goes by the records' time, which is the messages' publish time, which here is long ago.
-        let topic = NewTopic::new(&broker.topic, partitions, TopicReplication::Fixed(1));
-        let mut topic = topic.set("retention.ms", "-1");
-        for (name, value) in settings {
-            topic = topic.set(name, value);
-        }
-        let options = AdminOptions::new().operation_timeout(Some(REQUEST));
-        let made = block_on(broker.admin().create_topics([&topic], &options)).expect("the broker answers");
-        made[0].as_ref().expect("the topic is new");
-        Some(broker)
-    }
-
-    fn new(test: &str) -> Option<Broker> {
-        Broker::with(test, 1, &[])
-    }
-
-    fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap);
-        config
-    }
-
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        self.client().create().expect("an admin client")
-    }
-
-    fn id(&self) -> LaneId {
-        LaneId { cluster: "test".into(), topic: self.topic.clone(), format: "sbe".into() }
-    }
-
-    fn target(&self) -> Target {
-        let (bootstrap, kafka_topic) = (self.bootstrap.clone(), self.topic.clone());
-        Target { bootstrap, kafka_topic, allow_unreplicated: true }
-    }
-
+impl KafkaTopic {
     fn sink(&self) -> Kafka {
         Kafka::new(self.target(), self.id()).expect("a sink")
     }
@@ -82,46 +31,6 @@ impl Broker {
     fn fill(&self, end: u64) {
         let mut lane = Lane::new(Topic::durable(end), self.sink(), Options::default());
         Driver::new().until_committed(&mut lane, end).expect("streams");
-    }
-
-    fn committed(&self) -> Vec<Record> {
-        self.read("read_committed")
-    }
-
-    fn read(&self, isolation_level: &str) -> Vec<Record> {
-        let consumer: BaseConsumer = self
-            .client()
-            .set("group.id", "oyez-test-reader")
-            .set("isolation.level", isolation_level)
-            .set("enable.partition.eof", "true")
-            .set("enable.auto.commit", "false")
-            .create()
-            .expect("a consumer");
-        consumer.assign(&self.partition(Offset::Beginning)).expect("assigns");
-        let deadline = Instant::now() + REQUEST;
-        let mut records = Vec::new();
-        while Instant::now() < deadline {
-            match consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => records.push(take_apart(&message)),
-                Some(Err(KafkaError::PartitionEOF(0))) => return records,
-                Some(Err(error)) => panic!("{error}"),
-                None => {}
-            }
-        }
-        panic!("no end of {} in time", self.topic);
-    }
-
-    /// The offset that a reader of this isolation level can read up to.
-    fn end(&self, isolation_level: &str) -> i64 {
-        let consumer: BaseConsumer =
-            self.client().set("isolation.level", isolation_level).create().expect("a consumer");
-        consumer.fetch_watermarks(&self.topic, 0, REQUEST).expect("answers").1
-    }
-
-    fn partition(&self, offset: Offset) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, 0, offset).expect("an offset");
-        list
     }
 
     /// Another process that runs this lane, until it has committed `messages`.
@@ -136,37 +45,9 @@ impl Broker {
     }
 }
 
-fn take_apart(message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().expect("has headers");
-    let names: Vec<&str> = headers.iter().map(|header| header.key).collect();
-    assert_eq!(names, ["e", "t"]);
-    let record = Record {
-        epoch: u32::from_be_bytes(headers.get(0).value.expect("has a value").try_into().expect("four bytes")),
-        sequence: u64::from_be_bytes(message.key().expect("has a key").try_into().expect("eight bytes")),
-        publish_time_ns: u64::from_be_bytes(
-            headers.get(1).value.expect("has a value").try_into().expect("eight bytes"),
-        ),
-        bytes: message.payload().expect("has a value").to_vec(),
-    };
-    let time_ms = (record.publish_time_ns / 1_000_000) as i64;
-    assert_eq!(message.timestamp(), rdkafka::Timestamp::CreateTime(time_ms));
-    record
-}
-
-fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("not within a minute: {what}");
-}
-
 #[test]
 fn streams_and_resumes() {
-    let Some(broker) = Broker::new("streams") else { return };
+    let Some(broker) = KafkaTopic::new("streams") else { return };
     broker.fill(50);
     assert_dense(&broker.committed(), 0, 50);
     let mut lane = broker.lane(Topic::durable(320));
@@ -177,7 +58,7 @@ fn streams_and_resumes() {
 
 #[test]
 fn aborted_messages_are_invisible_and_repeated() {
-    let Some(broker) = Broker::new("abort") else { return };
+    let Some(broker) = KafkaTopic::new("abort") else { return };
     let script = Shared::default();
     script.borrow_mut().faults.extend([(17, Fault::Abortable), (64, Fault::Abortable)]);
     let sink = Faulty::new(broker.sink(), &script);
@@ -203,7 +84,7 @@ fn aborted_messages_are_invisible_and_repeated() {
 
 #[test]
 fn unknown_outcomes_end_the_instance_and_are_looked_up() {
-    let Some(broker) = Broker::new("unknown") else { return };
+    let Some(broker) = KafkaTopic::new("unknown") else { return };
     let script = Shared::default();
     script.borrow_mut().faults.extend([(106, Fault::UnknownUndone), (212, Fault::UnknownDone)]);
     let sink = Faulty::new(broker.sink(), &script);
@@ -222,7 +103,7 @@ fn unknown_outcomes_end_the_instance_and_are_looked_up() {
 
 #[test]
 fn second_instance_fences_the_first() {
-    let Some(broker) = Broker::new("fence") else { return };
+    let Some(broker) = KafkaTopic::new("fence") else { return };
     let mut driver = Driver::new();
     let mut old = Lane::new(Topic::durable(100), broker.sink(), Options::default());
     for _ in 0..3 {
@@ -238,29 +119,8 @@ fn second_instance_fences_the_first() {
 }
 
 #[test]
-fn lane_killed_at_random_is_dense() {
-    let Some(broker) = Broker::new("kill") else { return };
-    let kills: u64 = std::env::var("OYEZ_KAFKA_KILLS").ok().map_or(8, |kills| kills.parse().expect("a number"));
-    let messages = kills * 20_000;
-    let (mut seen, mut moved) = (0, 0);
-    for kill in 0..kills {
-        let mut child = broker.child(messages, 20);
-        // From before the fence to well into the stream, another moment each time.
-        std::thread::sleep(Duration::from_millis(100 + kill * 7919 % 2400));
-        child.kill().expect("kills");
-        child.wait().expect("is dead");
-        let end = broker.end("read_committed");
-        moved += u64::from(end > seen);
-        seen = end;
-    }
-    assert!(moved > kills / 4, "only {moved} of {kills} lived long enough to commit");
-    broker.fill(messages);
-    assert_dense(&broker.committed(), 0, messages);
-}
-
-#[test]
 fn stopped_process_that_wakes_up_finds_itself_fenced() {
-    let Some(broker) = Broker::new("frozen") else { return };
+    let Some(broker) = KafkaTopic::new("frozen") else { return };
     let frozen = broker.child(1_000_000, 5);
     within("the child commits", || (broker.end("read_committed") > 100).then_some(()));
     signal(&frozen, "STOP");
@@ -278,13 +138,13 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// Not a test: the other process of the two above.
+/// Not a test: the other process of the one above.
 #[test]
 fn child_lane() {
     let Ok(told) = std::env::var(CHILD) else { return };
     let [topic, messages, messages_per_ms] = told.split(';').collect::<Vec<_>>().try_into().expect("three parts");
     let bootstrap = std::env::var("OYEZ_KAFKA_BOOTSTRAP").expect("the parent has it");
-    let broker = Broker { bootstrap, topic: topic.into() };
+    let broker = KafkaTopic { bootstrap, topic: topic.into() };
     let messages: u64 = messages.parse().expect("a number");
     let messages_per_ms = messages_per_ms.parse().expect("a number");
     let feed = Paced { topic: Topic { end: messages, ..Topic::default() }, messages_per_ms, grown: Instant::now() };
@@ -323,7 +183,7 @@ impl Feed for Paced {
 
 #[test]
 fn gap_stops_and_nothing_past_it_is_visible() {
-    let Some(broker) = Broker::new("gap") else { return };
+    let Some(broker) = KafkaTopic::new("gap") else { return };
     broker.fill(50);
     let mut topic = Topic::durable(100);
     topic.instead.insert(80, FeedItem::Gap { from: 80, to: 81 });
@@ -334,7 +194,7 @@ fn gap_stops_and_nothing_past_it_is_visible() {
 
 #[test]
 fn kafka_ahead_of_the_bus_stops() {
-    let Some(broker) = Broker::new("ahead") else { return };
+    let Some(broker) = KafkaTopic::new("ahead") else { return };
     broker.fill(50);
     let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(49)));
     assert_eq!(error, LaneError::Ahead { committed: 49, end: None });
@@ -343,7 +203,7 @@ fn kafka_ahead_of_the_bus_stops() {
 
 #[test]
 fn another_stream_stops() {
-    let Some(broker) = Broker::new("other") else { return };
+    let Some(broker) = KafkaTopic::new("other") else { return };
     broker.fill(50);
     let mut topic = Topic::durable(100);
     topic.changed.insert(49, Record { bytes: b"another".to_vec(), ..record(49) });
@@ -354,7 +214,7 @@ fn another_stream_stops() {
 
 #[test]
 fn emptied_partition_resumes_by_progress() {
-    let Some(broker) = Broker::new("emptied") else { return };
+    let Some(broker) = KafkaTopic::new("emptied") else { return };
     broker.fill(50);
     let emptied = broker.partition(Offset::End);
     block_on(broker.admin().delete_records(&emptied, &AdminOptions::new())).expect("empties the partition");
@@ -368,7 +228,7 @@ fn emptied_partition_resumes_by_progress() {
 
 #[test]
 fn deleted_progress_is_made_anew_from_the_tail() {
-    let Some(broker) = Broker::new("progress") else { return };
+    let Some(broker) = KafkaTopic::new("progress") else { return };
     broker.fill(50);
     let group = broker.id().transactional_id();
     let deleted = block_on(broker.admin().delete_groups(&[&group], &AdminOptions::new())).expect("answers");
@@ -391,7 +251,7 @@ fn deleted_progress_is_made_anew_from_the_tail() {
 
 #[test]
 fn tail_is_found_behind_markers_and_aborted_records() {
-    let Some(broker) = Broker::new("tail") else { return };
+    let Some(broker) = KafkaTopic::new("tail") else { return };
     broker.fill(3);
     let mut sink = broker.sink();
     sink.fence().expect("fences");
@@ -411,7 +271,7 @@ fn tail_is_found_behind_markers_and_aborted_records() {
 
 #[test]
 fn commits_do_not_wait_in_coarse_steps() {
-    let Some(broker) = Broker::new("latency") else { return };
+    let Some(broker) = KafkaTopic::new("latency") else { return };
     let mut sink = broker.sink();
     sink.fence().expect("fences");
     let mut commits_ms: Vec<u128> = (0..21)
@@ -437,7 +297,7 @@ fn refusal(target: Target, id: LaneId) -> String {
 
 #[test]
 fn unfit_topics_are_refused_with_the_remedy() {
-    let Some(broker) = Broker::new("fit") else { return };
+    let Some(broker) = KafkaTopic::new("fit") else { return };
     let warnings = broker.sink().check().expect("is allowed");
     assert!(warnings[0].contains("1 replica(s)") && warnings[0].contains("for tests only"), "{warnings:?}");
     let strict = refusal(Target { allow_unreplicated: false, ..broker.target() }, broker.id());
@@ -455,7 +315,7 @@ fn unfit_topics_are_refused_with_the_remedy() {
         (1, ("max.message.bytes", "100000"), "max.message.bytes is below"),
     ];
     for (partitions, setting, reason) in unfit {
-        let broker = Broker::with("unfit", partitions, &[setting]).expect("is set");
+        let broker = KafkaTopic::with("unfit", partitions, &[setting]).expect("is set");
         let told = refusal(broker.target(), broker.id());
         assert!(told.contains(reason), "{told}");
     }
@@ -464,7 +324,7 @@ fn unfit_topics_are_refused_with_the_remedy() {
 #[test]
 fn foreign_record_at_the_tail_is_refused() {
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-    let Some(broker) = Broker::new("foreign") else { return };
+    let Some(broker) = KafkaTopic::new("foreign") else { return };
     broker.fill(5);
     let producer: BaseProducer = broker.client().create().expect("a producer");
     producer.send(BaseRecord::<str, str>::to(&broker.topic).payload("hello")).expect("sends");

@@ -17,7 +17,22 @@ pub(crate) struct Soak {
 pub(crate) const SOAKS: &[Soak] = &[
     Soak { name: "ring-torn", test: "-p oyez-ring torn", env: &[("OYEZ_TORTURE_MESSAGES", "1000000000")] },
     Soak { name: "ring-kills", test: "-p oyez-ring --test processes killed", env: &[("OYEZ_KILLS_WRITER", "10000")] },
-    Soak { name: "gateway-kills", test: "-p oyez-gateway --test kafka killed", env: &[("OYEZ_KAFKA_KILLS", "50")] },
+    Soak {
+        name: "publisher-kills",
+        test: "-p oyez-broker --test kills a_killed_publisher",
+        env: &[("OYEZ_KILLS_PUBLISHER", "1000")],
+    },
+    Soak {
+        name: "broker-kills",
+        test: "-p oyez-broker --test kills a_killed_broker",
+        env: &[("OYEZ_KILLS_BROKER", "200"), ("OYEZ_KILLS_RATE", "1000000")],
+    },
+    Soak { name: "both-kills", test: "-p oyez-broker --test kills both_killed", env: &[("OYEZ_KILLS_BOTH", "50")] },
+    Soak {
+        name: "gateway-kills",
+        test: "-p oyez-gateway --test bus a_killed_gateway",
+        env: &[("OYEZ_KILLS_GATEWAY", "50")],
+    },
 ];
 
 /// A day: a soak is bounded by its counts, this only ends one that hangs.

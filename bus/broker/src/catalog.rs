@@ -24,8 +24,8 @@ const GIB: u64 = 1 << 30;
 const RINGS_PER_PARTITION: u64 = 2;
 /// Segments that a recorded partition has at least: one filling, one made ahead, one to read from.
 const SEGMENTS_PER_PARTITION: u64 = 3;
-/// Longest path that fits into a Unix socket's address.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Longest path: a Unix socket's address takes 107 bytes, and the keeper's socket beside it is named 15 bytes longer.
+const SOCKET_PATH_BYTES_MAX: usize = 92;
 
 /// What a core does when it has nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

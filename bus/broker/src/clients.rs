@@ -67,7 +67,8 @@ impl Clients {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(&self.listener, flags) {
                 Ok(socket) => self.admit(socket),
-                Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => self.refuse_one(),
+                // The kernel says so before it looks whether anybody waits.
+                Err(Errno::MFILE | Errno::NFILE) if self.refuse_one() => {}
                 Err(_) => return,
             }
         }
@@ -90,13 +91,15 @@ impl Clients {
         self.next.0 += 1;
     }
 
-    /// With the last descriptor gone, the spare one lets somebody be told so.
-    fn refuse_one(&mut self) {
-        if let Ok(socket) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
+    /// With the last descriptor gone, the spare one lets somebody be told so. False: nobody waits.
+    fn refuse_one(&mut self) -> bool {
+        self.spare = None;
+        let refused = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC).map(|socket| {
             log("out of descriptors: a client was refused; raise the limit (LimitNOFILE=) and restart");
             refuse(&Connection::new(socket), FailureCode::NoDescriptor, "this connection");
-        }
+        });
         self.spare = File::open("/dev/null").ok();
+        refused.is_ok()
     }
 
     /// One message of a client, if it has sent one. `Err` tells that the connection is over, and how.

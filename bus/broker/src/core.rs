@@ -20,6 +20,8 @@ use crate::owner::RecorderHandle;
 const STALL: Duration = Duration::from_micros(50);
 /// Longest sleep while I/O is under way: its completion opens the gate.
 const SLEEP_IN_FLIGHT_MAX: Duration = Duration::from_micros(50);
+/// How long recorders may take, once idle, to note on disk how far they are durable.
+const NOTE_MAX: Duration = Duration::from_millis(250);
 /// Idle turns that spin, and idle turns up to which the thread yields, before it sleeps.
 const SPINS: u32 = 64;
 const YIELDS: u32 = 128;
@@ -74,7 +76,7 @@ impl Core {
         let (commands, queue) = unbounded();
         let stalls = Arc::new(AtomicU64::new(0));
         let slots = recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
-        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping: false };
+        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping: None };
         let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
         Ok(Core { commands, thread, stalls })
     }
@@ -102,7 +104,9 @@ impl Core {
 struct Slot {
     partition: PartitionIndex,
     recorder: Recorder,
-    wanted: Option<Position>,
+    /// What to record next, with its end if that is known: begun when nothing of the last epoch is under way.
+    next: Option<(Attach, Option<Position>)>,
+    wanting: bool,
     attached: Option<Epoch>,
     told: Told,
 }
@@ -124,7 +128,7 @@ struct Duty {
     commands: Receiver<Command>,
     events: Events,
     stalls: Arc<AtomicU64>,
-    stopping: bool,
+    stopping: Option<Instant>,
 }
 
 impl Duty {
@@ -133,7 +137,7 @@ impl Duty {
             log(format_args!("core {}: cannot be pinned there; name a CPU this process may use in `cores`", pace.cpu));
         }
         let mut idle_turns = 0;
-        while !self.stopping || self.in_flight() > 0 {
+        while self.stopping.is_none_or(|until| self.in_flight() > 0 || Instant::now() < until) {
             let began = Instant::now();
             let work = self.obey() + self.complete() + self.record() + self.report();
             if began.elapsed() > STALL {
@@ -149,10 +153,13 @@ impl Duty {
         while let Ok(command) = self.commands.try_recv() {
             count += 1;
             match command {
-                Command::Attach(attach) => self.slots[attach.slot].attach(*attach),
-                Command::End { slot, end } => self.slots[slot].recorder.end_epoch(end),
+                Command::Attach(attach) => {
+                    let slot = attach.slot;
+                    self.slots[slot].next = Some((*attach, None));
+                }
+                Command::End { slot, end } => self.slots[slot].end(end),
                 Command::Give { slot, segment } => self.slots[slot].give(segment),
-                Command::Stop => self.stopping = true,
+                Command::Stop => self.stopping = Some(Instant::now() + NOTE_MAX),
             }
         }
         count
@@ -179,7 +186,7 @@ impl Duty {
     fn record(&mut self) -> usize {
         let now_ns = self.io.now_ns();
         let io = &mut *self.io;
-        self.slots.iter_mut().map(|slot| slot.recorder.do_work(io, now_ns)).sum()
+        self.slots.iter_mut().map(|slot| slot.attach_next() + slot.recorder.do_work(io, now_ns)).sum()
     }
 
     fn report(&mut self) -> usize {
@@ -209,17 +216,32 @@ impl Duty {
 
 impl Slot {
     fn new(partition: PartitionIndex, recorder: Recorder) -> Slot {
-        Slot { partition, recorder, wanted: None, attached: None, told: Told::Nothing }
+        Slot { partition, recorder, next: None, wanting: false, attached: None, told: Told::Nothing }
     }
 
-    fn attach(&mut self, attach: Attach) {
-        self.attached = Some(attach.start.epoch);
+    fn attach_next(&mut self) -> usize {
+        if self.recorder.in_flight() > 0 {
+            return 0;
+        }
+        let Some((Attach { memory, control, start, at, .. }, end)) = self.next.take() else { return 0 };
+        self.recorder.attach(memory, control, &start, at);
+        self.attached = Some(start.epoch);
         self.told = Told::Nothing;
-        self.recorder.attach(attach.memory, attach.control, &attach.start, attach.at);
+        if let Some(end) = end {
+            self.recorder.end_epoch(end);
+        }
+        1
+    }
+
+    fn end(&mut self, end: Position) {
+        match &mut self.next {
+            Some((_, known)) => *known = Some(end),
+            None => self.recorder.end_epoch(end),
+        }
     }
 
     fn give(&mut self, segment: Segment) {
-        self.wanted = None;
+        self.wanting = false;
         self.recorder.give(segment);
     }
 
@@ -232,12 +254,12 @@ impl Slot {
         {
             self.attached = None;
         }
-        let wanted = self.recorder.wants_segment();
-        if let Some(position) = wanted
-            && self.wanted != wanted
+        // One at a time: until it is given the recorder names the same one by other positions.
+        if !self.wanting
+            && let Some(position) = self.recorder.wants_segment()
             && tell(Event::Wants(self.partition, position))
         {
-            self.wanted = wanted;
+            self.wanting = true;
         }
         let (state, event): (Told, fn(&Slot) -> Option<Event>) = match self.recorder.state() {
             RecorderState::Broken { .. } => (Told::Broken, Slot::broken),

@@ -1,0 +1,110 @@
+//! The broker killed: rings outlive it, owners and readers go on, the next broker takes up where it stood.
+
+use oyez_protocol::{FailureCode, Message};
+use oyez_ring::{Epoch, State};
+
+use crate::house::House;
+use crate::peer::until;
+
+#[test]
+fn a_broker_killed_is_replaced_and_its_owner_goes_on() {
+    let mut house = House::new();
+    let mut owned = house.peer("owner").own("md");
+    let mut reader = house.peer("reader");
+    reader.subscribe("md");
+    let before = reader.open_epoch("md", 1);
+    for round in 1..=5_u64 {
+        house.kill_broker();
+        // Out of the broker's sight, on the memory it had handed out.
+        owned.publish_all(100);
+        owned.reclaim(&house.socket);
+        owned.publish_all(100);
+        assert_eq!(before.messages().len() as u64, round * 200);
+        let mut reader = house.peer("reader");
+        reader.subscribe("md");
+        let now = reader.open_epoch("md", 1);
+        assert_eq!(now.messages(), before.messages());
+        let tail = owned.writer.tail().position;
+        until("the recorder to catch up", || (now.control.durable() == tail).then_some(()));
+    }
+    assert_eq!(house.keeper.count("the broker died (killed by signal 9)"), 5);
+    owned.release();
+    assert_eq!(house.keeper.stop().code(), Some(0));
+    let journal = oyez_journal::Folder::open(&house.data.path().join("data/md/0")).expect("a journal");
+    assert_eq!(journal.verify(&mut |_, _| ()).expect("verified").messages, 1_000);
+}
+
+#[test]
+fn broker_and_owner_killed_together_lose_nothing_published() {
+    let house = House::new();
+    for round in 0..3 {
+        let mut owner = house.child("own", &["md", "1000"]);
+        owner.line(&["published"]);
+        let pid = house.peer("killer").broker_pid;
+        crate::house::signal(pid, rustix::process::Signal::KILL);
+        owner.kill();
+        let mut owned = house.peer("next").own("md");
+        assert_eq!((owned.epoch, owned.publish().0), (Epoch(2 * round + 2), u64::from(round) * 1_001 + 1_000));
+        owned.release();
+    }
+}
+
+#[test]
+fn an_unrecorded_ring_is_adopted_too() {
+    let house = House::new();
+    let mut owned = house.peer("owner").own("scratch");
+    // More than the ring holds: nothing gates it.
+    owned.publish_all(60_000);
+    house.kill_broker();
+    owned.reclaim(&house.socket);
+    owned.publish();
+    let next = owned.release().own("scratch");
+    assert_eq!((next.epoch, next.writer.tail().sequence.0), (Epoch(2), 60_001));
+}
+
+#[test]
+fn an_owner_that_died_with_its_broker_is_not_waited_for_and_a_foreign_reclaim_is_refused() {
+    let house = House::new();
+    let owned = house.peer("owner").own("md");
+    house.kill_broker();
+    let reclaim = |epoch| Message::Reclaim { partition: 0, epoch: Epoch(epoch), topic: "md".into() };
+    assert_eq!(house.peer("liar").refusal(reclaim(2)).0, FailureCode::EpochEnded);
+    drop(owned);
+    until("the end", || (house.peer("asker").state("md").0 == "idle").then_some(()));
+    assert_eq!(house.peer("late").refusal(reclaim(1)).0, FailureCode::EpochEnded);
+}
+
+#[test]
+fn an_epoch_ended_just_before_the_kill_stays_ended() {
+    let house = House::new();
+    let mut owned = house.peer("owner").own("md");
+    owned.publish_all(50);
+    let end = owned.writer.tail().position;
+    owned.release();
+    house.kill_broker();
+    let mut reader = house.peer("reader");
+    reader.subscribe("md");
+    let opened = reader.open_epoch("md", 1);
+    until("its end", || (opened.control.end() == Some(end)).then_some(()));
+    assert_eq!(opened.control.state(), State::Ended);
+    assert_eq!(house.peer("next").own("md").writer.tail().sequence.0, 50);
+}
+
+#[test]
+fn two_epochs_not_yet_recorded_are_both_taken_up() {
+    let mut house = House::new();
+    let mut messages = 0;
+    for _ in 0..3 {
+        let mut owned = house.peer("owner").own("md");
+        owned.publish_all(5_000);
+        messages += 5_000;
+        drop(owned);
+        let next = house.peer("owner").own("md");
+        house.kill_broker();
+        drop(next);
+    }
+    until("the end", || (house.peer("asker").state("md").0 == "idle").then_some(()));
+    assert_eq!(house.keeper.stop().code(), Some(0), "{:#?}", house.keeper.lines());
+    let journal = oyez_journal::Folder::open(&house.data.path().join("data/md/0")).expect("a journal");
+    assert_eq!(journal.verify(&mut |_, _| ()).expect("verified").messages, messages);
+}

@@ -1,0 +1,12 @@
+//! The broker as it runs: real processes, killed at bad moments, and what must hold then.
+
+#![forbid(unsafe_code)]
+
+mod house;
+mod peer;
+
+mod adoption;
+mod clients;
+mod owners;
+mod readers;
+mod start;

@@ -111,7 +111,7 @@ impl Link {
         let link = Arc::clone(self);
         let facts = Facts { earliest, ..Facts::default() };
         let known = Partition::new(facts, Some(Box::new(move || link.wake.wake())));
-        self.command(Command::Read(Reading::new(topic, partition, journal, segment_bytes, &known)));
+        self.command(Command::Read(Reading::new(topic, partition, journal, &known)));
         let is_recorded = Durability::from(durability) > Durability::Published && segment_bytes > 0;
         Ok((info, Attached::new(known, is_recorded.then_some((JournalId(journal), segment_bytes)))))
     }

@@ -2,7 +2,7 @@
 //!
 //! Let [a, b) be what a ring holds. A cursor at p >= a reads the ring of p's epoch, else the journal, which already
 //! holds p: the gate of a recorded ring never lets a come above what is written. There is no hand-over, only a choice,
-//! made anew at each block; a ring is entered at a block's start, and what was had of it is skipped.
+//! made anew at each block; ring and journal are entered at a block's start, and what was had of it is skipped.
 //!
 //! What keeps every sequence coming exactly once, in order, or an event with exact bounds:
 //! - the next sequence wanted is the cursor's own; a frame below it is skipped, one above it is preceded by a `Gap`;
@@ -22,6 +22,7 @@ mod want;
 pub use source::{Answer, Held, Journal, JournalPoll, Ring, Seek, Source};
 
 use crate::{Durability, EventKind, GapCause, Message};
+use oyez_mem::sync::fence_acquire;
 use oyez_ring::{BLOCK, Epoch, EpochStart, Frame, Invalid, Kind, Poll, Position, Reader, Reason, Sequence};
 use want::{Verdict, Want};
 
@@ -85,6 +86,8 @@ pub struct Cursor<S> {
     epoch_start: Position,
     /// Where the epoch ends, as far as is known: nothing at or above it is taken.
     end: Position,
+    /// The number of the message after its last, once it was read to its end.
+    end_sequence: Option<Sequence>,
     held: Held,
     /// Everything below has come as far as `durability` asks.
     bound: Position,
@@ -123,6 +126,7 @@ impl<S: Source> Cursor<S> {
             epoch: Epoch(0),
             epoch_start: Position(0),
             end: Position(0),
+            end_sequence: None,
             held: Held::Unknown,
             bound: Position(0),
             position: Position(0),
@@ -213,7 +217,11 @@ impl<S: Source> Cursor<S> {
             Held::Closed { end, .. } => Some(*end),
             Held::Unknown => None,
         };
-        self.end = end.unwrap_or(NOWHERE).min(self.end);
+        if let Some(end) = end {
+            // The frames below it were committed before it was told, and are looked for after it was read.
+            fence_acquire();
+            self.end = self.end.min(end);
+        }
     }
 
     /// Whether what stands at `position` has not come far enough yet.
@@ -242,10 +250,12 @@ impl<S: Source> Cursor<S> {
             let Place::Ring(reader) = &self.place else { return Ok(Turn::Again) };
             let position = reader.position();
             if position >= self.end {
+                // Above the end what was counted is worth nothing.
+                self.end_sequence = reader.sequence().filter(|_| position == self.end);
                 return Ok(self.leave(position));
             }
             if self.beyond_bound(position) {
-                return Ok(Turn::Rest);
+                return Ok(self.ring_is_at_bound(each));
             }
             let Place::Ring(reader) = &mut self.place else { return Ok(Turn::Again) };
             match reader.poll() {
@@ -254,10 +264,11 @@ impl<S: Source> Cursor<S> {
                     if stands >= self.end || stands >= self.bound {
                         return Ok(self.leave(stands));
                     }
-                    match self.want.give(&frame, self.epoch, true, each)? {
+                    match self.want.give(&frame, self.epoch, true, each) {
                         Verdict::Skipped => {}
                         Verdict::Given => given += 1,
                         Verdict::EventFirst => return Ok(self.leave(stands)),
+                        Verdict::Refused => return self.refuse(stands),
                     }
                 }
                 Ok(Poll::Empty) => return self.ring_is_empty(each),
@@ -268,6 +279,15 @@ impl<S: Source> Cursor<S> {
         Ok(Turn::Again)
     }
 
+    /// What more is published has not come as far as is asked.
+    #[cold]
+    fn ring_is_at_bound(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Turn {
+        let Place::Ring(reader) = &self.place else { return Turn::Again };
+        let Some(event) = self.want.at_bound(reader.sequence()) else { return Turn::Rest };
+        each(event);
+        Turn::Again
+    }
+
     /// Forgets its place; the next turn chooses anew from `position` on.
     fn leave(&mut self, position: Position) -> Turn {
         self.position = position;
@@ -275,10 +295,17 @@ impl<S: Source> Cursor<S> {
         Turn::Again
     }
 
+    /// A frame that this build cannot give: it is found again with each poll.
+    #[cold]
+    fn refuse(&mut self, position: Position) -> Result<Turn, CursorError> {
+        self.leave(position);
+        Err(CursorError::Fragment { position })
+    }
+
     fn ring_is_empty(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
         let Place::Ring(reader) = &self.place else { return Ok(Turn::Again) };
         let (position, sequence) = (reader.position(), reader.sequence());
-        if let Some(event) = self.want.at_tail(sequence)? {
+        if let Some(event) = self.want.at_tail(sequence, false)? {
             each(event);
             return Ok(Turn::Again);
         }
@@ -328,14 +355,13 @@ impl<S: Source> Cursor<S> {
             let Some(journal) = self.source.journal() else { return Ok(self.leave(position)) };
             match journal.poll(recorded).map_err(|source| CursorError::Journal { position, source })? {
                 JournalPoll::Frame(frame) => {
+                    let stands = frame.position;
                     self.position = frame.end;
-                    match self.want.give(&frame, self.epoch, false, each)? {
+                    match self.want.give(&frame, self.epoch, false, each) {
                         Verdict::Skipped => {}
                         Verdict::Given => given += 1,
-                        Verdict::EventFirst => {
-                            let stands = frame.position;
-                            return Ok(self.leave(stands));
-                        }
+                        Verdict::EventFirst => return Ok(self.leave(stands)),
+                        Verdict::Refused => return self.refuse(stands),
                     }
                 }
                 JournalPoll::Empty => {
@@ -365,8 +391,14 @@ impl<S: Source> Cursor<S> {
     /// All that is recorded was read: the epoch is over, or the ring has the rest, or it has yet to come.
     fn journal_is_empty(&mut self) -> Turn {
         let position = self.position;
-        let over = position >= self.end || !self.beyond_bound(position) && self.ring_serves(|_| 0);
-        if over { self.leave(position) } else { Turn::Rest }
+        if position >= self.end {
+            return self.leave(position);
+        }
+        if !self.ring_serves(|_| 0) {
+            return Turn::Rest;
+        }
+        self.enter_ring(position.block());
+        Turn::Again
     }
 
     /// The one rule, with some room before the cursor would be lapped again.
@@ -390,7 +422,7 @@ impl<S: Source> Cursor<S> {
         if self.ring_serves(margin_bytes) {
             self.enter_ring(block);
         } else if let Some(journal) = self.source.journal() {
-            journal.enter(self.epoch, self.position);
+            journal.enter(self.epoch, block);
             self.place = Place::Journal { block };
         } else {
             self.skip_lost();
@@ -425,7 +457,8 @@ impl<S: Source> Cursor<S> {
     /// The epoch is read to its end: on to the next one that was not taken back.
     #[cold]
     fn cross(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
-        let Some(next) = successor(self.source.epochs(), self.epoch) else { return self.at_rest(each) };
+        let next = successor(self.source.epochs(), self.epoch).filter(|next| self.leads_to(next));
+        let Some(next) = next else { return self.at_rest(each) };
         if let Some(event) = self.want.at_start(next.sequence) {
             each(event);
             return Ok(Turn::Again);
@@ -435,12 +468,19 @@ impl<S: Source> Cursor<S> {
         Ok(Turn::Again)
     }
 
+    /// Whether the epoch's end is the one that `next` went on from. After a loss it may lie before that: then `next` is
+    /// gone too, though no later epoch says so yet.
+    fn leads_to(&self, next: &EpochStart) -> bool {
+        !matches!(self.held, Held::Closed { end, .. } if end < next.previous_end)
+    }
+
     fn begin(&mut self, start: EpochStart) {
         self.epoch = start.epoch;
         self.epoch_start = start.position;
         self.position = start.position;
         self.place = Place::Undecided;
         self.spoilt = false;
+        self.end_sequence = None;
         self.attend();
     }
 
@@ -448,9 +488,9 @@ impl<S: Source> Cursor<S> {
     fn at_rest(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
         let sequence = match &self.held {
             Held::Closed { sequence, .. } => Some(*sequence),
-            _ => self.want.next,
+            _ => self.end_sequence.or(self.want.next),
         };
-        let Some(event) = self.want.at_tail(sequence)? else { return Ok(Turn::Rest) };
+        let Some(event) = self.want.at_tail(sequence, true)? else { return Ok(Turn::Rest) };
         each(event);
         Ok(Turn::Again)
     }

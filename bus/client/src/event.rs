@@ -99,7 +99,7 @@ pub enum EventKind<'a> {
     /// Reads live, from the ring; or all there is of a topic that has no owner now. Comes once after every start and
     /// once after every `Lapped`.
     CaughtUp {
-        /// The message that comes next.
+        /// The message that comes next; after a start at a time that is still to come, not before this one.
         sequence: Sequence,
     },
     /// Messages `from <= n < to` are not to be had.

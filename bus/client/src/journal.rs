@@ -5,6 +5,8 @@ use crate::cursor::{Answer, Journal, JournalFailure, JournalPoll, Seek};
 use crate::partition::Partition;
 use oyez_journal::{Epochs, JournalId, JournalReader, ReadError, SegmentFile, Segments};
 use oyez_ring::{Epoch, EpochStart, Position};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -13,15 +15,17 @@ pub(crate) struct Recorded {
     reader: JournalReader<Handed>,
 }
 
-/// Segments as the broker hands them out.
+/// Segments as the broker hands them out. What it answered holds for one poll, or one seek, and is asked for anew after
+/// that: a file that no longer verifies may have begun another life.
 struct Handed {
     partition: Arc<Partition>,
     segment_bytes: u64,
+    answers: BTreeMap<Position, Option<File>>,
 }
 
 impl Recorded {
     pub(crate) fn new(id: JournalId, segment_bytes: u64, partition: Arc<Partition>) -> Recorded {
-        let segments = Handed { partition, segment_bytes };
+        let segments = Handed { partition, segment_bytes, answers: BTreeMap::new() };
         Recorded { reader: JournalReader::new(id, Epochs::default(), segments) }
     }
 
@@ -63,6 +67,9 @@ impl Journal for Recorded {
                 self.reader.seek_time(time_ns, limit).map(|()| self.reader.position()).map_err(Refusal::from)
             }
         };
+        if !matches!(found, Err(Refusal::Pending)) {
+            self.reader.segments().answers.clear();
+        }
         match found {
             Ok(position) => Ok(Answer::Ready(Some(position.block()))),
             Err(Refusal::Pending) => Ok(Answer::Pending),
@@ -71,12 +78,15 @@ impl Journal for Recorded {
         }
     }
 
-    fn enter(&mut self, _: Epoch, position: Position) {
-        self.reader.seek(position);
+    fn enter(&mut self, _: Epoch, block: Position) {
+        self.reader.seek(block);
     }
 
     #[inline]
     fn poll(&mut self, limit: Position) -> Result<JournalPoll<'_>, JournalFailure> {
+        if !self.reader.segments().answers.is_empty() {
+            self.reader.segments().answers.clear();
+        }
         match self.reader.poll(limit) {
             Ok(Some(frame)) => Ok(JournalPoll::Frame(frame)),
             Ok(None) => Ok(JournalPoll::Empty),
@@ -95,8 +105,13 @@ impl Journal for Recorded {
 
 impl Segments for Handed {
     fn segment(&mut self, position: Position) -> io::Result<Option<SegmentFile>> {
-        let base = Position(position.0 / self.segment_bytes * self.segment_bytes);
-        self.partition.take_segment(base)
+        let segment_bytes = self.segment_bytes;
+        let base = Position(position.0 / segment_bytes * segment_bytes);
+        if !self.answers.contains_key(&base) {
+            self.answers.insert(base, self.partition.take_segment(base)?);
+        }
+        let Some(Some(file)) = self.answers.get(&base) else { return Ok(None) };
+        Ok(Some(SegmentFile { base, segment_bytes, file: file.try_clone()? }))
     }
 
     fn earliest(&mut self) -> io::Result<Position> {

@@ -3,9 +3,10 @@
 
 use crate::cursor::{Held, Source};
 use crate::journal::Recorded;
-use oyez_journal::{JournalId, SegmentFile};
+use oyez_journal::JournalId;
 use oyez_ring::{Epoch, EpochStart, Position};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,7 @@ pub(crate) struct Facts {
     pub(crate) epochs: Vec<EpochStart>,
     pub(crate) held: BTreeMap<Epoch, Held>,
     /// The answer to the segment asked for last: its base, and the file, if there is one.
-    pub(crate) segment: Option<(Position, io::Result<Option<SegmentFile>>)>,
+    pub(crate) segment: Option<(Position, io::Result<Option<File>>)>,
     /// The lowest position that the journal had when it was asked.
     pub(crate) earliest: Position,
     /// Why nothing more will be known.
@@ -71,7 +72,7 @@ impl Partition {
     }
 
     /// The segment that begins at `base`, where it is at hand; else it is asked for, and this would block.
-    pub(crate) fn take_segment(&self, base: Position) -> io::Result<Option<SegmentFile>> {
+    pub(crate) fn take_segment(&self, base: Position) -> io::Result<Option<File>> {
         match self.lock().segment.take() {
             Some((answered, file)) if answered == base => return file,
             _ => {}
@@ -167,12 +168,12 @@ impl Source for Attached {
         let facts = self.partition.lock();
         if self.epochs.len() != facts.epochs.len() {
             self.epochs.clone_from(&facts.epochs);
+            if let Some(journal) = &mut self.journal {
+                journal.set_epochs(&self.epochs);
+            }
         }
         self.unreadable.clone_from(&facts.unreadable);
         self.is_complete = facts.is_complete;
-        if let Some(journal) = &mut self.journal {
-            journal.set_epochs(&self.epochs);
-        }
     }
 
     fn epochs(&self) -> &[EpochStart] {
@@ -180,7 +181,7 @@ impl Source for Attached {
     }
 
     fn held(&mut self, epoch: Epoch) -> Held {
-        let known = self.partition.lock().held.get(&epoch).cloned();
+        let known = known_of(&self.partition.lock(), epoch);
         match known {
             Some(held) => self.held = (epoch, held),
             None if self.held.0 == epoch && !matches!(self.held.1, Held::Unknown) => {}
@@ -196,5 +197,17 @@ impl Source for Attached {
 
     fn journal(&mut self) -> Option<&mut Recorded> {
         self.journal.as_mut()
+    }
+}
+
+/// What is held of an epoch. After a loss the newest epoch may have ended below its own start: then everything ends there.
+fn known_of(facts: &Facts, epoch: Epoch) -> Option<Held> {
+    let known = facts.held.get(&epoch)?;
+    let newest = facts.epochs.last().and_then(|newest| facts.held.get(&newest.epoch));
+    match (known, newest) {
+        (Held::Closed { end, .. }, Some(last @ Held::Closed { end: last_end, .. })) if last_end < end => {
+            Some(last.clone())
+        }
+        _ => Some(known.clone()),
     }
 }

@@ -4,7 +4,6 @@ use super::attendant::passes;
 use super::owned::map_ring;
 use crate::cursor::{Held, Ring};
 use crate::partition::Partition;
-use oyez_journal::SegmentFile;
 use oyez_protocol::message::EPOCHS_MAX;
 use oyez_protocol::{FailureCode, Message, Received};
 use oyez_ring::{Epoch, EpochStart, Position};
@@ -22,7 +21,6 @@ pub(super) struct Reading {
     partition: u16,
     /// The journal's number: another journal would be another partition.
     journal: u64,
-    segment_bytes: u64,
     known: Weak<Partition>,
     /// The newest epoch known.
     newest: Epoch,
@@ -50,18 +48,11 @@ pub(super) enum Step {
 
 impl Reading {
     /// Of a partition that this connection has subscribed to.
-    pub(super) fn new(
-        topic: &str,
-        partition: u16,
-        journal: u64,
-        segment_bytes: u64,
-        known: &Arc<Partition>,
-    ) -> Reading {
+    pub(super) fn new(topic: &str, partition: u16, journal: u64, known: &Arc<Partition>) -> Reading {
         let mut reading = Reading {
             topic: topic.to_owned(),
             partition,
             journal,
-            segment_bytes,
             known: Arc::downgrade(known),
             newest: Epoch(0),
             starts: Vec::new(),
@@ -126,8 +117,7 @@ impl Reading {
             }
             (Step::Segment(base), Message::SegmentOpened { .. }) => {
                 let file = descriptors.into_iter().next().map(File::from);
-                let segment = file.map(|file| SegmentFile { base, segment_bytes: self.segment_bytes, file });
-                known.learn(|facts| facts.segment = Some((base, Ok(segment))));
+                known.learn(|facts| facts.segment = Some((base, Ok(file))));
             }
             (Step::Segment(base), Message::Failure { code: FailureCode::NotInJournal, .. }) => {
                 let (partition, topic) = (self.partition, self.topic.clone());
@@ -148,7 +138,10 @@ impl Reading {
 
     fn subscribed_again(&mut self, known: &Partition, journal: u64, earliest: Position) {
         if journal == self.journal {
-            known.learn(|facts| facts.earliest = earliest);
+            known.learn(|facts| {
+                facts.earliest = earliest;
+                facts.held.clear();
+            });
             self.want_list();
         } else {
             let former = self.journal;
@@ -190,7 +183,11 @@ impl Reading {
                 facts.epochs.push(start);
             }
             let read = facts.asked.epoch;
-            facts.held.retain(|epoch, _| *epoch == newest || Some(*epoch) == read);
+            let is_kept = |epoch: &Epoch, held: &Held| match held {
+                Held::Ring(_) => *epoch == newest || Some(*epoch) == read,
+                _ => true,
+            };
+            facts.held.retain(|epoch, held| is_kept(epoch, held));
             facts.held.insert(start.epoch, held);
         });
         if is_new {

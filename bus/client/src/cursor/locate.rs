@@ -1,8 +1,12 @@
 //! Finding the start: epoch, position and the message wanted first.
 
+use super::want::Asked;
 use super::{Answer, Cursor, CursorError, Held, Journal, Place, Ring, Seek, Source, margin_bytes, standing};
 use crate::{GapCause, Start};
-use oyez_ring::{Epoch, EpochStart, Poll, Reader, Sequence};
+use oyez_ring::{BLOCK, Epoch, EpochStart, Poll, Position, Reader, Sequence};
+
+/// How often a search of a ring is begun anew after the writer has lapped it.
+const ATTEMPTS: usize = 8;
 
 impl<S: Source> Cursor<S> {
     /// Goes to where `start` says; `false` where that has to be asked for first: call again.
@@ -12,35 +16,37 @@ impl<S: Source> Cursor<S> {
     pub fn seek(&mut self, start: Start) -> Result<bool, CursorError> {
         self.take_over();
         let Some(newest) = self.source.epochs().last().copied() else { return self.seek_nothing(start) };
-        self.begin(newest);
-        if let Held::Unknown = self.held {
-            return Ok(false);
-        }
         match start {
             Start::Live => Ok(self.seek_live(newest)),
-            Start::Earliest => self.seek_oldest(Seek::Earliest),
+            Start::Earliest => self.seek_within(Seek::Earliest, |_, _| false),
             Start::Time(time_ns) => {
                 self.want.not_before_ns = time_ns;
-                self.seek_oldest(Seek::Time(time_ns))
+                self.seek_within(Seek::Time(time_ns), |_, before_ns| before_ns < time_ns)
             }
-            Start::Sequence(sequence) => self.seek_sequence(sequence),
-            Start::Resume { epoch, sequence } => match self.is_rewound(epoch, sequence)? {
-                true => Ok(self.seek_end_of(epoch, sequence)),
-                false => self.seek_sequence(sequence),
-            },
+            Start::Sequence(sequence) => {
+                self.ask(sequence, Asked::Sequence);
+                self.seek_sequence(sequence)
+            }
+            Start::Resume { epoch, sequence } => {
+                self.ask(sequence, Asked::Resume);
+                match self.is_rewound(epoch, sequence)? {
+                    true => Ok(self.seek_end_of(epoch)),
+                    false => self.seek_sequence(sequence),
+                }
+            }
         }
     }
 
     /// Nobody has published yet.
     fn seek_nothing(&mut self, start: Start) -> Result<bool, CursorError> {
         match start {
-            Start::Sequence(sequence) => self.want.next = Some(sequence),
+            Start::Sequence(sequence) => self.ask(sequence, Asked::Sequence),
             Start::Resume { epoch, sequence } => {
                 self.is_rewound(epoch, sequence)?;
-                self.want.next = Some(sequence);
+                self.ask(sequence, Asked::Resume);
             }
             Start::Time(time_ns) => self.want.not_before_ns = time_ns,
-            Start::Live | Start::Earliest => {}
+            Start::Live | Start::Earliest => self.want.next = Some(Sequence(0)),
         }
         Ok(true)
     }
@@ -55,34 +61,39 @@ impl<S: Source> Cursor<S> {
         Ok(epochs.iter().any(|start| start.epoch > epoch && start.sequence < sequence))
     }
 
+    fn ask(&mut self, sequence: Sequence, asked: Asked) {
+        (self.want.next, self.want.asked) = (Some(sequence), asked);
+    }
+
     /// To where the epoch is crossed to the next one that stands, which brings the `Rewound`.
-    fn seek_end_of(&mut self, epoch: Epoch, sequence: Sequence) -> bool {
+    fn seek_end_of(&mut self, epoch: Epoch) -> bool {
         self.epoch = epoch;
         self.attend();
         self.position = self.end;
-        self.want.next = Some(sequence);
         true
     }
 
-    fn seek_sequence(&mut self, sequence: Sequence) -> Result<bool, CursorError> {
+    fn seek_sequence(&mut self, wanted: Sequence) -> Result<bool, CursorError> {
+        self.seek_within(Seek::Sequence(wanted), |sequence, _| sequence <= wanted)
+    }
+
+    /// To the block that the journal finds, in the newest standing epoch that `may_hold` what is sought, or the oldest of
+    /// all: it may where it begins with such a sequence, after such a time. How much is recorded is only asked of that
+    /// epoch: a newer one's page does not speak for it.
+    fn seek_within(&mut self, seek: Seek, may_hold: impl Fn(Sequence, u64) -> bool) -> Result<bool, CursorError> {
         let epochs = self.source.epochs();
-        let holder = standing(epochs).find(|start| start.sequence <= sequence).or(standing(epochs).last());
+        let holder = standing(epochs).find(|start| may_hold(start.sequence, start.time_ns)).or(standing(epochs).last());
         let Some(holder) = holder.copied() else { return Ok(false) };
-        self.want.next = Some(sequence);
-        self.seek_block(Seek::Sequence(sequence), holder)
-    }
-
-    fn seek_oldest(&mut self, seek: Seek) -> Result<bool, CursorError> {
-        let Some(first) = standing(self.source.epochs()).last().copied() else { return Ok(false) };
-        self.seek_block(seek, first)
-    }
-
-    /// To the block that the journal finds, but not below `holder`, the epoch it must be in or after.
-    fn seek_block(&mut self, seek: Seek, holder: EpochStart) -> Result<bool, CursorError> {
+        self.begin(holder);
         let (position, recorded) = (self.position, self.recorded().min(self.end));
-        let Some(journal) = self.source.journal() else { return Ok(self.oldest_in_ring(holder)) };
+        let is_unknown = matches!(self.held, Held::Unknown);
+        let Some(journal) = self.source.journal() else { return Ok(self.seek_in_rings(holder, may_hold)) };
+        if is_unknown {
+            return Ok(false);
+        }
         let found = journal.seek(seek, recorded).map_err(|source| CursorError::Journal { position, source })?;
         let Answer::Ready(block) = found else { return Ok(false) };
+        self.want.cause = GapCause::Retention;
         let block = block.map_or(holder.position, |block| block.max(holder.position));
         let epoch = standing(self.source.epochs()).find(|start| start.position <= block).copied();
         self.begin(epoch.unwrap_or(holder));
@@ -91,19 +102,20 @@ impl<S: Source> Cursor<S> {
     }
 
     /// Nothing is recorded: to the oldest that a ring has, of `from` or a later epoch.
-    fn oldest_in_ring(&mut self, from: EpochStart) -> bool {
-        let candidates: Vec<_> =
-            standing(self.source.epochs()).take_while(|start| start.epoch >= from.epoch).copied().collect();
+    fn seek_in_rings(&mut self, from: EpochStart, may_hold: impl Fn(Sequence, u64) -> bool) -> bool {
+        let epochs = standing(self.source.epochs()).take_while(|start| start.epoch >= from.epoch);
+        let candidates: Vec<_> = epochs.copied().collect();
         for start in candidates.into_iter().rev() {
             self.begin(start);
             match &self.held {
                 Held::Unknown => return false,
                 Held::Closed { .. } => self.position = self.end,
                 Held::Ring(ring) => {
-                    let (oldest, _) = ring.memory.window(start.position);
-                    let lost = oldest > start.position;
-                    self.position = oldest.plus(if lost { margin_bytes(ring.memory.capacity_bytes()) } else { 0 });
-                    self.want.cause = if lost { GapCause::Lapped } else { GapCause::Lost };
+                    let (block, sequence) = block_of(ring, start, &may_hold);
+                    self.position = block;
+                    // Known from here on, so that being lapped before the first poll is told as well.
+                    self.want.next = self.want.next.or(sequence);
+                    self.want.cause = if block > start.position { GapCause::Lapped } else { GapCause::Lost };
                     return true;
                 }
             }
@@ -113,6 +125,7 @@ impl<S: Source> Cursor<S> {
 
     /// To the tail of the newest epoch.
     fn seek_live(&mut self, newest: EpochStart) -> bool {
+        self.begin(newest);
         match self.held.clone() {
             Held::Unknown => false,
             Held::Closed { end, sequence } => {
@@ -144,5 +157,37 @@ fn tail_of(ring: &Ring, start: EpochStart) -> Reader {
                 Ok(Poll::Frame(_) | Poll::Empty) | Err(_) => return reader,
             }
         }
+    }
+}
+
+/// The last block of a ring that `may_hold` what is sought, or the oldest but for a margin; and the sequence it begins
+/// with, unless the writer laps the search again and again.
+fn block_of(ring: &Ring, start: EpochStart, may_hold: impl Fn(Sequence, u64) -> bool) -> (Position, Option<Sequence>) {
+    let mut least = start.position;
+    for _ in 0..ATTEMPTS {
+        let (oldest, mark) = ring.memory.window(start.position);
+        let margin = if oldest > start.position { margin_bytes(ring.memory.capacity_bytes()) } else { 0 };
+        least = oldest.plus(margin);
+        let (mut low, mut high) = (least.0 / BLOCK, mark.0 / BLOCK);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            match opening(ring, start.epoch, Position(middle * BLOCK)) {
+                Some((sequence, time_ns)) if may_hold(sequence, time_ns) => low = middle,
+                _ => high = middle,
+            }
+        }
+        let block = Position(low * BLOCK);
+        if let Some((sequence, _)) = opening(ring, start.epoch, block) {
+            return (block, Some(sequence));
+        }
+    }
+    (least, None)
+}
+
+/// The sequence that a block begins with, and the last publish time before it.
+fn opening(ring: &Ring, epoch: Epoch, block: Position) -> Option<(Sequence, u64)> {
+    match Reader::at(ring.memory.clone(), epoch, block).poll_any() {
+        Ok(Poll::Frame(frame)) => Some((frame.sequence, frame.time_ns)),
+        _ => None,
     }
 }

@@ -80,8 +80,8 @@ pub trait Journal {
     /// The journal cannot be read.
     fn seek(&mut self, to: Seek, limit: Position) -> Result<Answer<Option<Position>>, JournalFailure>;
 
-    /// Reads on from this position of this epoch, where a frame begins.
-    fn enter(&mut self, epoch: Epoch, position: Position);
+    /// Reads on from the start of this block of this epoch.
+    fn enter(&mut self, epoch: Epoch, block: Position);
 
     /// The next frame that is neither a block's opening nor padding and ends at or below `limit`, up to which the
     /// journal is known to go.

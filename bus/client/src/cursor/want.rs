@@ -13,6 +13,16 @@ pub(super) struct Want {
     pub(super) behind: bool,
     /// Why messages would be missing, if some turn out to be.
     pub(super) cause: GapCause,
+    /// Whether `next` is only what the start asked for: nothing has shown yet that it can be had.
+    pub(super) asked: Asked,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    No,
+    Sequence,
+    /// By somebody who had the message before it.
+    Resume,
 }
 
 pub(super) enum Verdict {
@@ -20,11 +30,13 @@ pub(super) enum Verdict {
     Given,
     /// An event was given in the frame's stead: come back to the frame.
     EventFirst,
+    /// This build cannot read it.
+    Refused,
 }
 
 impl Default for Want {
     fn default() -> Want {
-        Want { next: None, not_before_ns: 0, behind: true, cause: GapCause::Lost }
+        Want { next: None, not_before_ns: 0, behind: true, cause: GapCause::Lost, asked: Asked::No }
     }
 }
 
@@ -37,60 +49,86 @@ impl Want {
         epoch: Epoch,
         live: bool,
         each: &mut impl FnMut(EventKind<'_>),
-    ) -> Result<Verdict, CursorError> {
-        if frame.kind != Kind::Message {
-            return no_message(frame);
+    ) -> Verdict {
+        match frame.kind {
+            Kind::Message => {}
+            Kind::Fragment => return Verdict::Refused,
+            // Control frames stand at the head of an epoch; what they say of it, its start has told already.
+            _ => return Verdict::Skipped,
         }
         let sequence = frame.sequence;
-        if self.next != Some(sequence) || self.behind || frame.time_ns < self.not_before_ns {
-            if self.next.is_some_and(|next| sequence < next) {
-                return Ok(Verdict::Skipped);
-            }
-            if let Some(event) = self.gap_before(sequence) {
-                each(event);
-                return Ok(Verdict::EventFirst);
-            }
-            if frame.time_ns < self.not_before_ns {
-                self.next = Some(Sequence(sequence.0 + 1));
-                return Ok(Verdict::Skipped);
-            }
-            self.not_before_ns = 0;
-            self.next = Some(sequence);
-            if self.behind && live {
-                self.behind = false;
-                each(EventKind::CaughtUp { sequence });
-                return Ok(Verdict::EventFirst);
-            }
+        if (self.next != Some(sequence) || self.behind || frame.time_ns < self.not_before_ns)
+            && let Some(verdict) = self.not_yet(sequence, frame.time_ns, live, each)
+        {
+            return verdict;
         }
         self.next = Some(Sequence(sequence.0 + 1));
         each(EventKind::Message(message(frame, epoch)));
-        Ok(Verdict::Given)
+        Verdict::Given
     }
 
-    /// Nothing more is there, and `sequence`, where it is known, comes next.
-    pub(super) fn at_tail(&mut self, sequence: Option<Sequence>) -> Result<Option<EventKind<'static>>, CursorError> {
+    /// What is to be done instead of giving the message of that sequence, if anything.
+    fn not_yet(
+        &mut self,
+        sequence: Sequence,
+        time_ns: u64,
+        live: bool,
+        each: &mut impl FnMut(EventKind<'_>),
+    ) -> Option<Verdict> {
+        if self.next.is_some_and(|next| sequence < next) {
+            return Some(Verdict::Skipped);
+        }
+        if let Some(event) = self.gap_before(sequence) {
+            each(event);
+            return Some(Verdict::EventFirst);
+        }
+        (self.asked, self.cause) = (Asked::No, GapCause::Lost);
+        if time_ns < self.not_before_ns {
+            self.next = Some(Sequence(sequence.0 + 1));
+            return Some(Verdict::Skipped);
+        }
+        self.not_before_ns = 0;
+        self.next = Some(sequence);
+        if !live {
+            return None;
+        }
+        each(self.caught_up(sequence)?);
+        Some(Verdict::EventFirst)
+    }
+
+    /// Nothing more is there, and `sequence`, where it is known, comes next; for certain where the epoch is over.
+    pub(super) fn at_tail(
+        &mut self,
+        sequence: Option<Sequence>,
+        is_over: bool,
+    ) -> Result<Option<EventKind<'static>>, CursorError> {
         let Some(sequence) = sequence else { return Ok(None) };
         if let Some(wanted) = self.next.filter(|next| *next > sequence) {
-            return Err(CursorError::Ahead { wanted, next: sequence });
+            return match (self.asked, is_over) {
+                (Asked::Sequence, _) | (Asked::Resume, false) => Err(CursorError::Ahead { wanted, next: sequence }),
+                (_, true) => Ok(self.rewound_to(sequence)),
+                (Asked::No, false) => Ok(None),
+            };
         }
         if let Some(event) = self.gap_before(sequence) {
             return Ok(Some(event));
         }
-        self.next = Some(sequence);
-        if !self.behind || self.not_before_ns != 0 {
-            return Ok(None);
-        }
-        self.behind = false;
-        Ok(Some(EventKind::CaughtUp { sequence }))
+        (self.next, self.asked) = (Some(sequence), Asked::No);
+        Ok(self.caught_up(sequence))
+    }
+
+    /// Nothing more has come as far as is asked; `sequence` comes next, but for what was asked and is still to come.
+    pub(super) fn at_bound(&mut self, sequence: Option<Sequence>) -> Option<EventKind<'static>> {
+        self.next = self.next.or(sequence);
+        self.caught_up(sequence.filter(|_| self.next == sequence)?)
     }
 
     /// An epoch begins with `sequence`.
     pub(super) fn at_start(&mut self, sequence: Sequence) -> Option<EventKind<'static>> {
-        let event = self.gap_before(sequence);
-        if let Some(from) = self.next.filter(|next| *next > sequence) {
-            self.next = Some(sequence);
-            return Some(EventKind::Rewound { from, to: sequence });
+        if self.asked == Asked::Sequence && self.next > Some(sequence) {
+            return None;
         }
+        let event = self.gap_before(sequence).or_else(|| self.rewound_to(sequence));
         self.next = Some(sequence);
         event
     }
@@ -102,18 +140,19 @@ impl Want {
         Some(EventKind::Lapped { sequence })
     }
 
+    fn caught_up(&mut self, sequence: Sequence) -> Option<EventKind<'static>> {
+        std::mem::take(&mut self.behind).then_some(EventKind::CaughtUp { sequence })
+    }
+
     fn gap_before(&mut self, to: Sequence) -> Option<EventKind<'static>> {
         let from = self.next.filter(|next| *next < to)?;
-        self.next = Some(to);
+        (self.next, self.asked) = (Some(to), Asked::No);
         Some(EventKind::Gap { from, to, cause: std::mem::replace(&mut self.cause, GapCause::Lost) })
     }
-}
 
-/// Control frames stand at the head of an epoch, and what they say of it the epoch's start has told already.
-#[cold]
-fn no_message(frame: &Frame<'_>) -> Result<Verdict, CursorError> {
-    match frame.kind {
-        Kind::Fragment => Err(CursorError::Fragment { position: frame.position }),
-        _ => Ok(Verdict::Skipped),
+    fn rewound_to(&mut self, to: Sequence) -> Option<EventKind<'static>> {
+        let from = self.next.filter(|next| *next > to)?;
+        (self.next, self.asked) = (Some(to), Asked::No);
+        Some(EventKind::Rewound { from, to })
     }
 }

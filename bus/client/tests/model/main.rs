@@ -1,0 +1,231 @@
+//! The cursor against a plain list: random publishing, recording, flushing, lapping, changes of owner, losses, retention
+//! and damage, with readers that are slow, stopped, or told of things late. Every sequence comes exactly once and in
+//! order, or an event says with exact bounds what became of it; nothing comes before it is as durable as was asked.
+//!
+//! The rings are real ones; the journal, the broker and its news are simulated (`world.rs`); `oracle.rs` judges.
+
+mod oracle;
+mod world;
+
+use oracle::Oracle;
+use oyez::cursor::{Cursor, CursorError};
+use oyez::{Durability, Start};
+use proptest::prelude::*;
+use world::{View, World};
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        messages: usize,
+        len_bytes: usize,
+    },
+    Record {
+        frames: usize,
+    },
+    Flush,
+    /// The owner goes, and another comes.
+    ChangeOwner,
+    /// The owner goes, and nobody comes yet.
+    EndEpoch,
+    /// The rings of ended epochs that are recorded whole are let go.
+    CloseRings,
+    /// Broker and keeper die, the ring is lost with them; the owner publishes on for a while until it hears of it.
+    LoseRing {
+        recorded: usize,
+        in_vain: usize,
+    },
+    /// The machine loses power: only what was flushed, and some of what was written, is left. Readers start anew.
+    PowerCut {
+        written: usize,
+    },
+    Retain {
+        blocks: u64,
+    },
+    Damage {
+        block: usize,
+    },
+    /// A reader's connection learns what has happened so far.
+    Tell {
+        reader: usize,
+    },
+    /// The next answers of a reader's journal are late.
+    Delay {
+        reader: usize,
+        polls: u32,
+    },
+    Poll {
+        reader: usize,
+        limit: usize,
+    },
+    /// A reader is given up and another starts.
+    Restart {
+        reader: usize,
+        start: Begin,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    Live,
+    Earliest,
+    /// A part of what there is, in 1/64.
+    Sequence(u64),
+    Resume,
+    Time(u64),
+}
+
+const READERS: usize = 3;
+
+fn begins() -> impl Strategy<Value = Begin> {
+    prop_oneof![
+        Just(Begin::Live),
+        Just(Begin::Earliest),
+        (0..=64_u64).prop_map(Begin::Sequence),
+        Just(Begin::Resume),
+        (0..=64_u64).prop_map(Begin::Time),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let reader = || 0..READERS;
+    prop_oneof![
+        6 => (1..80_usize, prop_oneof![3 => 3000..4096_usize, 1 => 8..200_usize])
+            .prop_map(|(messages, len_bytes)| Step::Publish { messages, len_bytes }),
+        6 => (1..100_usize).prop_map(|frames| Step::Record { frames }),
+        3 => Just(Step::Flush),
+        2 => Just(Step::ChangeOwner),
+        1 => Just(Step::EndEpoch),
+        1 => Just(Step::CloseRings),
+        1 => (0..8_usize, 0..6_usize).prop_map(|(recorded, in_vain)| Step::LoseRing { recorded, in_vain }),
+        1 => (0..8_usize).prop_map(|written| Step::PowerCut { written }),
+        1 => (1..6_u64).prop_map(|blocks| Step::Retain { blocks }),
+        1 => (0..16_usize).prop_map(|block| Step::Damage { block }),
+        6 => reader().prop_map(|reader| Step::Tell { reader }),
+        1 => (reader(), 1..4_u32).prop_map(|(reader, polls)| Step::Delay { reader, polls }),
+        10 => (reader(), 1..80_usize).prop_map(|(reader, limit)| Step::Poll { reader, limit }),
+        4 => (reader(), 1..3_usize).prop_map(|(reader, limit)| Step::Poll { reader, limit }),
+        1 => (reader(), begins()).prop_map(|(reader, start)| Step::Restart { reader, start }),
+    ]
+}
+
+/// A cursor and its judge.
+struct Reader {
+    cursor: Cursor<View>,
+    view: View,
+    oracle: Oracle,
+}
+
+impl Reader {
+    fn start(world: &World, durability: Durability, begin: Begin, before: Option<&Oracle>) -> Reader {
+        let start = match (begin, before.and_then(Oracle::resume)) {
+            (Begin::Live, _) => Start::Live,
+            (Begin::Earliest, _) => Start::Earliest,
+            (Begin::Sequence(part), _) => Start::Sequence(world.sequence_at(part)),
+            (Begin::Time(part), _) => Start::Time(world.time_at(part)),
+            (Begin::Resume, Some((epoch, sequence))) => Start::Resume { epoch, sequence },
+            (Begin::Resume, None) => Start::Earliest,
+        };
+        let view = View::new(world);
+        view.tell();
+        let mut cursor = Cursor::new(view.clone(), durability);
+        while !cursor.seek(start).expect("what was published can be sought") {
+            view.tell();
+        }
+        let mut oracle = Oracle::new(world, durability, start, before);
+        oracle.begins_with(cursor.next_sequence());
+        Reader { cursor, view, oracle }
+    }
+
+    fn poll(&mut self, limit: usize) -> usize {
+        let Reader { cursor, oracle, .. } = self;
+        let mut given = 0;
+        let polled = cursor.poll(limit, |event| {
+            given += 1;
+            oracle.judge(event);
+        });
+        let polled = match polled {
+            // It started with a message that was lost before it came to it.
+            Err(CursorError::Ahead { wanted, .. }) if oracle.is_ahead(wanted) => return 0,
+            polled => polled.expect("nothing is wrong that a reader could not read around"),
+        };
+        assert_eq!(polled, given, "the count of events");
+        assert!(polled <= limit, "{polled} events for a limit of {limit}");
+        assert_eq!(cursor.next_sequence(), self.oracle.next().or(cursor.next_sequence()), "the next sequence");
+        polled
+    }
+
+    /// Everything that there is comes, once all is recorded, flushed and told.
+    fn finish(&mut self) {
+        self.view.delay(0);
+        self.view.tell();
+        for _ in 0..100_000 {
+            if self.poll(64) == 0 {
+                self.view.tell();
+                if self.poll(64) == 0 {
+                    return self.oracle.finish();
+                }
+            }
+        }
+        panic!("the reader gives events without end");
+    }
+}
+
+fn run(recorded: bool, durability: Durability, steps: &[Step]) {
+    let world = World::new(recorded);
+    let mut readers: Vec<Reader> =
+        (0..READERS).map(|_| Reader::start(&world, durability, Begin::Earliest, None)).collect();
+    for step in steps {
+        match *step {
+            Step::Publish { messages, len_bytes } => world.publish(messages, len_bytes),
+            Step::Record { frames } => world.record(frames),
+            Step::Flush => world.flush(),
+            Step::ChangeOwner => world.change_owner(),
+            Step::EndEpoch => world.end_epoch(),
+            Step::CloseRings => world.close_rings(),
+            Step::LoseRing { recorded, in_vain } => world.lose_ring(recorded, in_vain),
+            Step::PowerCut { written } => {
+                if world.power_cut(written) {
+                    for reader in &mut readers {
+                        *reader = Reader::start(&world, durability, Begin::Resume, Some(&reader.oracle));
+                    }
+                }
+            }
+            Step::Retain { blocks } => world.retain(blocks),
+            Step::Damage { block } => world.damage(block),
+            Step::Tell { reader } => readers[reader].view.tell(),
+            Step::Delay { reader, polls } => readers[reader].view.delay(polls),
+            Step::Poll { reader, limit } => drop(readers[reader].poll(limit)),
+            Step::Restart { reader, start } => {
+                let old = &readers[reader].oracle;
+                readers[reader] = Reader::start(&world, durability, start, Some(old));
+            }
+        }
+    }
+    world.settle();
+    readers.iter_mut().for_each(Reader::finish);
+}
+
+/// `PROPTEST_CASES` decides how many; `cargo xtask soak` asks for more.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_recorded_topic_loses_nothing(steps in prop::collection::vec(steps(), 1..150)) {
+        run(true, Durability::Published, &steps);
+    }
+
+    #[test]
+    fn a_reader_of_what_is_durable_is_never_ahead_of_it(steps in prop::collection::vec(steps(), 1..150)) {
+        run(true, Durability::Durable, &steps);
+    }
+
+    #[test]
+    fn an_unrecorded_topic_tells_every_loss(steps in prop::collection::vec(steps(), 1..150)) {
+        run(false, Durability::Published, &steps);
+    }
+}

@@ -1,0 +1,582 @@
+//! One partition with its broker, recorder and disk, simulated around real rings.
+
+use oyez::cursor::{Answer, Held, Journal, JournalFailure, JournalPoll, Ring, Seek, Source};
+use oyez::{BLOCK, Epoch, GapCause, Position, Sequence};
+use oyez_ring::{
+    Control, ControlMut, EpochStart, Frame, Kind, Memory, Offer, Poll, Reader, RegionMut, State, Tail, Writer,
+    write_head,
+};
+use std::cell::{RefCell, RefMut};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Eight blocks: some 150 long messages go round once, and one block is the margin of those who come back to the ring.
+const CAPACITY: u64 = 8 * BLOCK;
+
+/// A message that was published: what every reader's judge compares with.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub bytes: Vec<u8>,
+    pub time_ns: u64,
+    pub position: Position,
+    pub end: Position,
+}
+
+/// A frame on disk.
+#[derive(Clone)]
+struct Kept {
+    end: Position,
+    kind: Kind,
+    sequence: Sequence,
+    time_ns: u64,
+    payload: Vec<u8>,
+}
+
+/// An epoch's ring, and the recorder's place in it.
+struct Living {
+    start: EpochStart,
+    memory: Memory,
+    control: ControlMut,
+    /// None once the owner is gone.
+    writer: Option<Writer>,
+    recorder: Reader,
+    /// Where the epoch ended, and the sequence after it.
+    end: Option<(Position, Sequence)>,
+}
+
+pub struct Partition {
+    recorded: bool,
+    now_ns: u64,
+    pub epochs: Vec<EpochStart>,
+    living: BTreeMap<Epoch, Living>,
+    /// Epochs without a ring: their end, and the sequence after it.
+    closed: BTreeMap<Epoch, (Position, Sequence)>,
+    disk: BTreeMap<Position, Kept>,
+    /// Everything below is written, or flushed, of any epoch.
+    written: Position,
+    durable: Position,
+    /// How often something was lost that had been published.
+    pub losses: usize,
+    pub earliest: Position,
+    damaged: BTreeSet<Position>,
+    /// Every message that was ever published, also in vain.
+    pub ever: BTreeMap<(Epoch, Sequence), Told>,
+    /// What stands now: the epoch that each sequence belongs to.
+    pub standing: BTreeMap<Sequence, Epoch>,
+    /// Sequences of the standing epochs that no reader may be able to get any more.
+    pub lost: BTreeMap<(Epoch, Sequence), GapCause>,
+}
+
+/// Shared by all that happens in one run.
+#[derive(Clone)]
+pub struct World(Rc<RefCell<Partition>>);
+
+impl World {
+    pub fn new(recorded: bool) -> World {
+        World(Rc::new(RefCell::new(Partition {
+            recorded,
+            now_ns: 1_000,
+            epochs: Vec::new(),
+            living: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            written: Position(0),
+            durable: Position(0),
+            losses: 0,
+            earliest: Position(0),
+            damaged: BTreeSet::new(),
+            ever: BTreeMap::new(),
+            standing: BTreeMap::new(),
+            lost: BTreeMap::new(),
+        })))
+    }
+
+    pub fn state(&self) -> RefMut<'_, Partition> {
+        self.0.borrow_mut()
+    }
+
+    pub fn publish(&self, messages: usize, len_bytes: usize) {
+        let state = &mut *self.state();
+        if state.newest_ends() {
+            state.begin();
+        }
+        state.publish(messages, len_bytes);
+    }
+
+    pub fn record(&self, frames: usize) {
+        self.state().record(frames);
+    }
+
+    pub fn flush(&self) {
+        self.state().flush();
+    }
+
+    pub fn change_owner(&self) {
+        self.end_epoch();
+        self.state().begin();
+    }
+
+    pub fn end_epoch(&self) {
+        self.state().end();
+    }
+
+    pub fn close_rings(&self) {
+        self.state().close_rings();
+    }
+
+    /// All rings are lost; what the recorder has taken beyond what its words tell counts, too. Who wrote the newest one
+    /// goes on for a while, in vain.
+    pub fn lose_ring(&self, recorded: usize, in_vain: usize) {
+        let state = &mut *self.state();
+        // Without a journal the broker would go on at a reserve, which is another path than this one.
+        if !state.recorded || state.living.is_empty() {
+            return;
+        }
+        state.record_quietly(recorded);
+        let newest = state.living.pop_last().map(|(_, living)| living);
+        state.recover(newest.as_ref());
+        newest.into_iter().for_each(|zombie| state.publish_in_vain(zombie, in_vain));
+    }
+
+    /// Whole frames between what is durable and what was written come through, or not. Readers die with the machine;
+    /// whether anything was there to be lost.
+    pub fn power_cut(&self, written: usize) -> bool {
+        let state = &mut *self.state();
+        if !state.recorded || state.epochs.is_empty() {
+            return false;
+        }
+        let durable = state.durable;
+        let kept: Vec<Position> = state.disk.range(durable..).map(|(_, kept)| kept.end).take(written).collect();
+        let end = kept.last().copied().unwrap_or(durable);
+        state.disk.retain(|position, _| *position < end);
+        state.recover(None);
+        true
+    }
+
+    /// Everything below some block is cleaned away.
+    pub fn retain(&self, blocks: u64) {
+        let state = &mut *self.state();
+        if !state.recorded {
+            return;
+        }
+        let durable = state.durable.block();
+        let earliest = Position(state.earliest.0 + blocks * BLOCK).min(durable);
+        state.earliest = earliest.max(state.earliest);
+        state.living.values().for_each(|living| living.control.set_earliest(state.earliest));
+        state.lose_below(state.earliest);
+    }
+
+    /// A block that is durable as a whole no longer verifies.
+    pub fn damage(&self, block: usize) {
+        self.state().damage(block);
+    }
+
+    /// All is recorded and flushed, so that nothing is left to wait for.
+    pub fn settle(&self) {
+        let state = &mut *self.state();
+        state.record(usize::MAX);
+        state.flush();
+    }
+
+    pub fn sequence_at(&self, part: u64) -> Sequence {
+        Sequence(self.tail_sequence().0 * part / 64)
+    }
+
+    pub fn time_at(&self, part: u64) -> u64 {
+        1_000 + (self.state().now_ns - 1_000) * part / 64
+    }
+
+    pub fn tail_sequence(&self) -> Sequence {
+        self.state().standing.last_key_value().map_or(Sequence(0), |(sequence, _)| Sequence(sequence.0 + 1))
+    }
+
+    pub fn newest(&self) -> Epoch {
+        self.state().epochs.last().map_or(Epoch(0), |start| start.epoch)
+    }
+
+    pub fn durable(&self) -> Position {
+        self.state().durable
+    }
+}
+
+impl Partition {
+    pub fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// Whether the writer has gone over the message, or soon will: within the eighth of the ring that is given up.
+    pub fn is_overwritten(&self, epoch: Epoch, sequence: Sequence) -> bool {
+        self.living.get(&epoch).is_none_or(|living| {
+            let (oldest, _) = living.memory.window(living.start.position);
+            oldest > living.start.position && self.ever[&(epoch, sequence)].position < oldest.plus(CAPACITY / 8)
+        })
+    }
+
+    fn newest_ends(&self) -> bool {
+        let newest = self.epochs.last().and_then(|start| self.living.get(&start.epoch));
+        newest.is_none_or(|living| living.end.is_some())
+    }
+
+    /// Where the partition goes on.
+    fn tail(&self) -> (Position, Sequence) {
+        let Some(epoch) = self.epochs.last().map(|start| start.epoch) else { return (Position(0), Sequence(0)) };
+        match self.living.get(&epoch) {
+            Some(living) => living.end.expect("an epoch ends before the next begins"),
+            None => self.closed[&epoch],
+        }
+    }
+
+    fn begin(&mut self) {
+        assert!(self.newest_ends());
+        let (previous_end, sequence) = self.tail();
+        let epoch = Epoch(self.epochs.last().map_or(0, |start| start.epoch.0) + 1);
+        let (position, time_ns) = (previous_end.next_block(), self.now_ns);
+        let start = EpochStart { epoch, position, sequence, time_ns, previous_end };
+        let data = RegionMut::heap(Memory::len_bytes(CAPACITY) as usize);
+        let tail: Tail = write_head(&data, CAPACITY, &start, self.now_ns);
+        let gate = if self.recorded { position.plus(CAPACITY) } else { Position(u64::MAX) };
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, gate);
+        control.set_earliest(self.earliest);
+        let memory = Memory::new(data.reader(), CAPACITY);
+        let recorder = Reader::at(memory.clone(), epoch, position);
+        let writer = Some(Writer::new(data, CAPACITY, control.reader(), epoch, tail));
+        self.epochs.push(start);
+        self.living.insert(epoch, Living { start, memory, control, writer, recorder, end: None });
+    }
+
+    fn publish(&mut self, messages: usize, len_bytes: usize) {
+        let Some(mut living) = self.living.pop_last().map(|(_, living)| living) else { return };
+        for _ in 0..messages {
+            if !self.publish_one(&mut living, len_bytes) {
+                break;
+            }
+            let sequence = living.writer.as_ref().expect("it lives").tail().sequence.0 - 1;
+            self.standing.insert(Sequence(sequence), living.start.epoch);
+        }
+        self.living.insert(living.start.epoch, living);
+    }
+
+    fn publish_one(&mut self, living: &mut Living, len_bytes: usize) -> bool {
+        let writer = living.writer.as_mut().expect("an owner publishes");
+        self.now_ns += 1;
+        let (epoch, sequence) = (living.start.epoch, writer.tail().sequence);
+        let mut bytes = vec![(sequence.0 * 7 + u64::from(epoch.0)) as u8; len_bytes];
+        bytes[..8].copy_from_slice(&(sequence.0 << 16 | u64::from(epoch.0)).to_le_bytes());
+        match writer.offer(&bytes, self.now_ns).expect("its length is right") {
+            Offer::BackPressured => false,
+            Offer::Published(published) => {
+                let end = published.position;
+                let position = Position(end.0 - 16 - (bytes.len() as u64).next_multiple_of(8));
+                self.ever.insert((epoch, sequence), Told { bytes, time_ns: published.time_ns, position, end });
+                true
+            }
+        }
+    }
+
+    fn publish_in_vain(&mut self, mut zombie: Living, messages: usize) {
+        for _ in 0..messages {
+            if zombie.writer.is_none() || !self.publish_one(&mut zombie, 500) {
+                return;
+            }
+        }
+    }
+
+    /// The owner's memory is free: the frames are scanned, the end is written.
+    fn end(&mut self) {
+        let Some(epoch) = self.epochs.last().map(|start| start.epoch) else { return };
+        let Some(living) = self.living.get_mut(&epoch) else { return };
+        if let Some(writer) = living.writer.take() {
+            let Tail { position, sequence, .. } = writer.tail();
+            living.end = Some((position, sequence));
+            living.control.set_end(position);
+            living.control.set_state(State::Ended);
+        }
+    }
+
+    fn record(&mut self, frames: usize) {
+        self.record_quietly(frames);
+        for living in self.living.values() {
+            let at = self.written.max(living.start.position).min(living.end.map_or(Position(u64::MAX), |end| end.0));
+            if self.recorded {
+                living.control.set_written(at);
+                living.control.set_gate(at.block().max(living.start.position).plus(CAPACITY));
+            }
+        }
+    }
+
+    /// To disk, without telling.
+    fn record_quietly(&mut self, frames: usize) {
+        if !self.recorded {
+            return;
+        }
+        let mut left = frames;
+        for living in self.living.values_mut() {
+            while left > 0 {
+                match living.recorder.poll_any().expect("an honest writer") {
+                    Poll::Empty => break,
+                    Poll::Lapped => panic!("the gate let the writer lap the recorder"),
+                    Poll::Frame(frame) => {
+                        let Frame { position, end, kind, sequence, time_ns, payload, .. } = frame;
+                        self.disk.insert(position, Kept { end, kind, sequence, time_ns, payload: payload.to_vec() });
+                        self.written = end;
+                        left -= 1;
+                    }
+                }
+            }
+            // The next epoch is recorded only once this one is whole.
+            if living.end.is_none_or(|(end, _)| living.recorder.position() < end) {
+                return;
+            }
+            self.written = self.written.max(living.end.map_or(Position(0), |(end, _)| end));
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.recorded {
+            self.durable = self.written;
+            for living in self.living.values() {
+                let end = living.end.map_or(Position(u64::MAX), |end| end.0);
+                living.control.set_durable(self.durable.max(living.start.position).min(end));
+            }
+        }
+    }
+
+    fn close_rings(&mut self) {
+        let newest = self.epochs.last().map(|start| start.epoch);
+        let (durable, recorded) = (self.durable, self.recorded);
+        let is_over = |living: &Living| living.end.filter(|(end, _)| !recorded || *end <= durable);
+        let over: Vec<(Epoch, (Position, Sequence))> =
+            self.living.values().filter_map(|living| Some((living.start.epoch, is_over(living)?))).collect();
+        for (epoch, end) in over {
+            self.living.remove(&epoch);
+            self.closed.insert(epoch, end);
+            if !recorded || newest.is_none() {
+                self.lose_epoch(epoch);
+            }
+        }
+    }
+
+    /// Nothing of an unrecorded epoch is left without its ring.
+    fn lose_epoch(&mut self, epoch: Epoch) {
+        for (sequence, _) in self.standing.iter().filter(|(_, holder)| **holder == epoch) {
+            self.lost.insert((epoch, *sequence), GapCause::Lost);
+        }
+    }
+
+    fn lose_below(&mut self, earliest: Position) {
+        for (sequence, epoch) in &self.standing {
+            if self.ever[&(*epoch, *sequence)].position < earliest {
+                self.lost.insert((*epoch, *sequence), GapCause::Retention);
+            }
+        }
+    }
+
+    fn damage(&mut self, nth: usize) {
+        let durable = self.durable.block();
+        let blocks: Vec<Position> =
+            self.disk.range(self.earliest..durable).map(|(position, _)| position.block()).collect();
+        let Some(block) = blocks.get(nth * blocks.len() / 16).copied() else { return };
+        self.damaged.insert(block);
+        for (sequence, epoch) in &self.standing {
+            if self.ever[&(*epoch, *sequence)].position.block() == block {
+                self.lost.entry((*epoch, *sequence)).or_insert(GapCause::Corrupt);
+            }
+        }
+    }
+
+    /// The partition goes on where the disk ends.
+    fn recover(&mut self, newest: Option<&Living>) {
+        self.losses += 1;
+        let ended = std::mem::take(&mut self.living).into_values();
+        let ended = ended.filter_map(|living| Some((living.start.epoch, living.end?)));
+        self.closed.extend(ended);
+        self.closed.extend(newest.and_then(|living| Some((living.start.epoch, living.end?))));
+        let tail = match self.disk.last_key_value() {
+            None => (Position(0), Sequence(0)),
+            Some((_, last)) => (last.end, Sequence(last.sequence.0 + u64::from(last.kind == Kind::Message))),
+        };
+        for start in self.epochs.iter().rev() {
+            let is_closed_before = self.closed.get(&start.epoch).is_some_and(|(end, _)| *end <= tail.0);
+            if is_closed_before {
+                break;
+            }
+            self.closed.insert(start.epoch, tail);
+            if start.position < tail.0 {
+                break;
+            }
+        }
+        self.take_back(tail.1);
+        (self.written, self.durable) = (tail.0, tail.0);
+    }
+
+    fn take_back(&mut self, sequence: Sequence) {
+        drop(self.standing.split_off(&sequence));
+    }
+}
+
+/// What one reader's connection has been told.
+#[derive(Clone)]
+pub struct View(Rc<RefCell<ViewState>>, SimulatedJournal, Vec<EpochStart>);
+
+struct ViewState {
+    world: World,
+    generation: u64,
+    epochs: Vec<EpochStart>,
+    held: BTreeMap<Epoch, Held>,
+    asked: Option<Epoch>,
+    delay_polls: u32,
+}
+
+impl View {
+    pub fn new(world: &World) -> View {
+        let state = ViewState {
+            world: world.clone(),
+            generation: 0,
+            epochs: Vec::new(),
+            held: BTreeMap::new(),
+            asked: None,
+            delay_polls: 0,
+        };
+        let state = Rc::new(RefCell::new(state));
+        let journal =
+            SimulatedJournal { view: Rc::clone(&state), epoch: Epoch(0), position: Position(0), payload: vec![] };
+        View(state, journal, Vec::new())
+    }
+
+    /// News: the epochs, and what is held of the newest and of the one that is read.
+    pub fn tell(&self) {
+        let view = &mut *self.0.borrow_mut();
+        let world = view.world.clone();
+        let world = world.state();
+        view.generation += 1;
+        view.epochs.clone_from(&world.epochs);
+        let newest = world.epochs.last().map(|start| start.epoch);
+        let closed = view.held.iter().filter(|(_, held)| matches!(held, Held::Closed { .. })).map(|(epoch, _)| *epoch);
+        let known: Vec<Epoch> = closed.chain(newest).chain(view.asked).collect();
+        view.held = known.into_iter().filter_map(|epoch| Some((epoch, held(&world, epoch)?))).collect();
+    }
+
+    pub fn delay(&self, polls: u32) {
+        self.0.borrow_mut().delay_polls = polls;
+    }
+}
+
+fn held(world: &Partition, epoch: Epoch) -> Option<Held> {
+    if let Some(living) = world.living.get(&epoch) {
+        return Some(Held::Ring(Ring { memory: living.memory.clone(), control: living.control.reader() }));
+    }
+    world.closed.get(&epoch).map(|(end, sequence)| Held::Closed { end: *end, sequence: *sequence })
+}
+
+impl Source for View {
+    type Journal = SimulatedJournal;
+
+    fn generation(&self) -> u64 {
+        self.0.borrow().generation
+    }
+
+    fn refresh(&mut self) {
+        self.2.clone_from(&self.0.borrow().epochs);
+    }
+
+    fn epochs(&self) -> &[EpochStart] {
+        &self.2
+    }
+
+    fn held(&mut self, epoch: Epoch) -> Held {
+        let view = &mut *self.0.borrow_mut();
+        view.asked = Some(epoch);
+        view.held.get(&epoch).cloned().unwrap_or(Held::Unknown)
+    }
+
+    fn journal(&mut self) -> Option<&mut SimulatedJournal> {
+        let recorded = self.0.borrow().world.state().recorded;
+        recorded.then_some(&mut self.1)
+    }
+}
+
+/// The disk, as one reader reads it.
+#[derive(Clone)]
+pub struct SimulatedJournal {
+    view: Rc<RefCell<ViewState>>,
+    epoch: Epoch,
+    position: Position,
+    payload: Vec<u8>,
+}
+
+impl SimulatedJournal {
+    fn is_late(&self) -> bool {
+        let view = &mut *self.view.borrow_mut();
+        let is_late = view.delay_polls > 0;
+        view.delay_polls = view.delay_polls.saturating_sub(1);
+        is_late
+    }
+
+    fn world(&self) -> World {
+        self.view.borrow().world.clone()
+    }
+}
+
+impl Journal for SimulatedJournal {
+    fn seek(&mut self, to: Seek, limit: Position) -> Result<Answer<Option<Position>>, JournalFailure> {
+        if self.is_late() {
+            return Ok(Answer::Pending);
+        }
+        let world = self.world();
+        let world = world.state();
+        let mut frames = world.disk.range(world.earliest..).filter(|(_, kept)| kept.end <= limit);
+        let found = match to {
+            Seek::Earliest => return Ok(Answer::Ready(Some(world.earliest))),
+            Seek::Sequence(sequence) => {
+                frames.find(|(_, kept)| kept.kind == Kind::Message && kept.sequence >= sequence)
+            }
+            Seek::Time(time_ns) => frames.find(|(_, kept)| kept.kind == Kind::Message && kept.time_ns >= time_ns),
+        };
+        Ok(Answer::Ready(Some(found.map_or(limit.block(), |(position, _)| position.block()))))
+    }
+
+    fn enter(&mut self, epoch: Epoch, block: Position) {
+        assert_eq!(block.in_block(), 0, "a journal is entered at a block");
+        (self.epoch, self.position) = (epoch, block);
+    }
+
+    fn poll(&mut self, limit: Position) -> Result<JournalPoll<'_>, JournalFailure> {
+        if self.is_late() {
+            return Ok(JournalPoll::Pending);
+        }
+        let world = self.world();
+        let world = world.state();
+        loop {
+            if self.position >= limit {
+                return Ok(JournalPoll::Empty);
+            }
+            let (block, earliest) = (self.position.block(), world.earliest);
+            if block < earliest {
+                return Ok(JournalPoll::Missing { resume: earliest, cause: GapCause::Retention });
+            }
+            let end =
+                world.epochs.iter().filter(|start| start.epoch > self.epoch).map(|start| start.previous_end).min();
+            if world.damaged.contains(&block) {
+                let resume = end.unwrap_or(Position(u64::MAX)).min(block.plus(BLOCK));
+                return Ok(JournalPoll::Missing { resume, cause: GapCause::Corrupt });
+            }
+            let Some((position, kept)) = world.disk.get_key_value(&self.position) else {
+                panic!("the cursor was promised that position {} is recorded: limit {limit}", self.position)
+            };
+            if kept.end > limit {
+                return Ok(JournalPoll::Empty);
+            }
+            self.position = kept.end;
+            if !matches!(kept.kind, Kind::Block | Kind::Padding) {
+                self.payload.clone_from(&kept.payload);
+                let Kept { end, kind, sequence, time_ns, .. } = *kept;
+                let (position, payload) = (*position, &self.payload[..]);
+                return Ok(JournalPoll::Frame(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }));
+            }
+        }
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+}

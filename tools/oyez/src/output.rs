@@ -47,6 +47,11 @@ impl Output {
         writeln!(self.out, "{text}").map_err(|error| Unprinted(error).into())
     }
 
+    /// Text without a line's end.
+    pub(crate) fn raw(&mut self, text: impl Display) -> Result<(), Failure> {
+        write!(self.out, "{text}").map_err(|error| Unprinted(error).into())
+    }
+
     /// One value as one line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(serde_json::to_string(value)?)

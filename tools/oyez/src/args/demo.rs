@@ -72,4 +72,7 @@ pub(crate) struct EchoArgs {
     /// The shared memory of the limit's ping-pong.
     #[arg(long)]
     pub(crate) memory: PathBuf,
+    /// Where it spins.
+    #[arg(long)]
+    pub(crate) processor: usize,
 }

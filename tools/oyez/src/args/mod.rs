@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use demo::{DemoArgs, Part};
+pub(crate) use demo::{DemoArgs, EchoArgs, LaneArgs, Part, PublisherArgs, SubscriberArgs};
 pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
 pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
 pub(crate) use start::From;

@@ -34,8 +34,8 @@ pub(crate) struct Source {
     /// How messages follow each other in the file
     #[arg(long, value_enum, default_value_t = Encoding::Hex, conflicts_with = "sample")]
     pub(crate) encoding: Encoding,
-    /// Make up a plausible trading session, always the same for the same seed
-    #[arg(long, value_name = "SEED", requires = "messages")]
+    /// Make up a plausible trading session, always the same for the same seed, without end unless --messages says so
+    #[arg(long, value_name = "SEED")]
     pub(crate) sample: Option<u64>,
 }
 

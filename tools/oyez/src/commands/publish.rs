@@ -1,7 +1,7 @@
 //! `oyez publish`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read as _};
+use std::io::{BufRead, BufReader, ErrorKind};
 
 use oyez::{Bus, TopicInfo};
 use oyez_sbe::Schema;

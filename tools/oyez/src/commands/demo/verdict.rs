@@ -1,0 +1,175 @@
+//! The verdict: what everybody holds, compared.
+
+use std::fmt::{Display, Formatter};
+use std::path::Path;
+
+use indicatif::{HumanCount, HumanDuration};
+use oyez::{Digest, Sequence};
+use oyez_gateway::sink::loopback::Loopback;
+use oyez_journal::{Folder, hex};
+use serde::Serialize;
+
+use super::ledger::{self, Account, Ledger};
+use super::report::Heard;
+use super::stage::Stage;
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// Who holds what. All digests must be the same.
+#[derive(Debug, Serialize)]
+pub(super) struct Verdict {
+    pub(super) published: u64,
+    /// Messages that somebody lacks: the most that one of them does.
+    pub(super) lost: u64,
+    pub(super) digest: String,
+    pub(super) subscribers: Vec<Heard>,
+    pub(super) journal: JournalHolds,
+    pub(super) lane: LaneHolds,
+    #[serde(skip)]
+    pub(super) unnoted: u64,
+}
+
+/// Read from the segments on disk; no broker or client was asked.
+#[derive(Debug, Serialize)]
+pub(super) struct JournalHolds {
+    pub(super) messages: u64,
+    pub(super) digest: String,
+    /// All of it, by the journal's own index.
+    pub(super) durable: bool,
+}
+
+/// Read from the target.
+#[derive(Debug, Serialize)]
+pub(super) struct LaneHolds {
+    pub(super) target: String,
+    pub(super) messages: u64,
+    pub(super) digest: String,
+}
+
+impl Verdict {
+    /// Reads journal and lane back, and adds up what the publishers noted.
+    pub(super) fn find(
+        stage: &Stage,
+        ledgers: &[Ledger],
+        end: u64,
+        subscribers: Vec<Heard>,
+        target: String,
+    ) -> Result<Verdict, Failure> {
+        let Account { messages: published, digest, unnoted } = published(&stage.journal(), ledgers, Sequence(end))?;
+        let journal = JournalHolds::read(&stage.journal())?;
+        let lane = LaneHolds::read(&stage.target(), target)?;
+        let held = subscribers.iter().map(|heard| heard.received).chain([journal.messages, lane.messages]);
+        let lost = published - held.min().unwrap_or(0).min(published);
+        Ok(Verdict { published, lost, digest: hex(&digest), subscribers, journal, lane, unnoted })
+    }
+
+    /// Whether everybody holds the same, and it is safe.
+    pub(super) fn agrees(&self) -> bool {
+        let counts = self.subscribers.iter().map(|heard| heard.received);
+        let digests = self.subscribers.iter().map(|heard| &heard.digest);
+        self.lost == 0
+            && self.journal.durable
+            && counts.chain([self.journal.messages, self.lane.messages]).all(|count| count == self.published)
+            && digests.chain([&self.journal.digest, &self.lane.digest]).all(|digest| *digest == self.digest)
+    }
+}
+
+/// What the publishers published, by their ledgers. Of a message that one had no time to note, the time is the
+/// journal's, if it holds the bytes that were due.
+fn published(journal: &Path, ledgers: &[Ledger], end: Sequence) -> Result<Account, Failure> {
+    let folder = Folder::open(journal)?;
+    ledger::account(ledgers, end, |sequence, message| {
+        let limit = folder.end().position;
+        let mut reader = folder.reader()?;
+        reader.seek_sequence(sequence, limit)?;
+        match reader.poll(limit)? {
+            Some(frame) if frame.sequence == sequence && frame.payload == message => Ok(frame.time_ns),
+            _ => {
+                Err(format!("message {sequence} is not the one its publisher was about to note; please report it")
+                    .into())
+            }
+        }
+    })
+}
+
+impl JournalHolds {
+    fn read(journal: &Path) -> Result<JournalHolds, Failure> {
+        let folder = Folder::open(journal)?;
+        let mut progress = Progress::new("reading the journal back", "bytes");
+        let found = folder.verify(&mut |done, all| progress.set(done, all))?;
+        let durable = found.corrupt.is_empty() && found.torn.is_none() && folder.durable() >= folder.end().position;
+        Ok(JournalHolds { messages: found.messages, digest: hex(&found.digest), durable })
+    }
+}
+
+impl LaneHolds {
+    fn read(path: &Path, target: String) -> Result<LaneHolds, Failure> {
+        let (mut digest, mut messages) = (Digest::new(), 0);
+        let mut progress = Progress::new("reading the lane's target back", "messages");
+        for record in Loopback::read_committed(path)? {
+            let record = record?;
+            digest.add(Sequence(record.sequence), record.publish_time_ns, &record.bytes);
+            messages += 1;
+            if messages % (1 << 16) == 0 {
+                progress.set(messages, 0);
+            }
+        }
+        Ok(LaneHolds { target, messages, digest: hex(&digest.value()) })
+    }
+}
+
+/// Digests at full length are for programs.
+fn short(digest: &str) -> &str {
+    &digest[..digest.len().min(16)]
+}
+
+impl Display for Verdict {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let mut line = |who: &str, messages: u64, digest: &str, more: &str| {
+            writeln!(
+                out,
+                "   {who:<13} {:>12} messages   digest {}…   {more}",
+                HumanCount(messages).to_string(),
+                short(digest)
+            )
+        };
+        line("publisher", self.published, &self.digest, "")?;
+        for (number, heard) in (1..).zip(&self.subscribers) {
+            let more = match heard.lapped {
+                0 => String::new(),
+                1 => "lapped once, and caught up from the journal".to_owned(),
+                times => format!("lapped {times} times, and caught up from the journal"),
+            };
+            line(&format!("subscriber {number}"), heard.received, &heard.digest, &more)?;
+        }
+        line(
+            "journal",
+            self.journal.messages,
+            &self.journal.digest,
+            if self.journal.durable { "all durable" } else { "NOT all durable" },
+        )?;
+        line("lane", self.lane.messages, &self.lane.digest, &self.lane.target)?;
+        match (self.agrees(), self.unnoted) {
+            (true, 0) => write!(out, "   lost {}: everybody holds the same, in the same order.", self.lost),
+            (true, _) => write!(
+                out,
+                "   lost {}: everybody holds the same, in the same order. One message had left its publisher when that was killed, \
+                 before it could note it: it is there, too.",
+                self.lost
+            ),
+            (false, _) => {
+                write!(out, "   lost {}: THEY DO NOT HOLD THE SAME. This must not be; please report it.", self.lost)
+            }
+        }
+    }
+}
+
+/// A latency as people read it.
+pub(super) fn time(ns: u64) -> String {
+    match ns {
+        0..10_000 => format!("{ns} ns"),
+        10_000..10_000_000 => format!("{} µs", ns / 1_000),
+        10_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
+        _ => HumanDuration(std::time::Duration::from_nanos(ns)).to_string(),
+    }
+}

@@ -164,7 +164,8 @@ mod tests {
             (FeedError::Unavailable("broker away".into()).into(), "broker away; the lane tries again"),
             (
                 SinkError::Fenced { target: "T".into(), action: "commit" }.into(),
-                "T: another gateway has taken this lane over (seen at commit); keep one of the two",
+                "T: another gateway has taken this lane over (seen at commit), or this one stood still too long; keep one of \
+                 the two, or start this one again",
             ),
             (
                 SinkError::Unknown { target: "T".into(), action: "commit", reason: "timed out".into() }.into(),

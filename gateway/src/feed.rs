@@ -18,7 +18,7 @@ pub struct Message<'a> {
 /// What a feed gives, in the order of the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedItem<'a> {
-    /// The next message, and the position of its frame.
+    /// The next message, and the position where its frame ends: once durable has come there, the message is durable.
     Message(Message<'a>, u64),
     /// The sequences from `from` up to, but without, `to` are not in the journal.
     Gap {

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const TURN_ITEMS_MAX: usize = 256;
 /// A bus that does not show the target's last message for this long does not have it.
 const VERIFY_MS_MAX: u64 = 5_000;
+/// A transaction waits this long for what is in it to be durable; Kafka itself would end it after 10 s.
+const HOLD_MS_MAX: u64 = 5_000;
 /// Progress is committed anew this often while the topic is idle: Kafka forgets the offsets of an idle group.
 const PROGRESS_MS: u64 = 3_600_000;
 /// First and longest wait after a failure; each failure in a row doubles it.
@@ -283,10 +285,15 @@ impl<F: Feed, S: Sink> Lane<F, S> {
 
     fn stream(&mut self, now_ns: u64) -> Result<usize, LaneError> {
         let taken = if self.writer.is_due(now_ns) { 0 } else { self.read(now_ns)? };
-        // Asking how far the bus is may cost a round trip, so only a commit asks. It waits for as long as it must.
-        if self.writer.is_due(now_ns) && self.writer.is_durable(self.feed.durable_position()) {
-            self.writer.commit()?;
-            self.settle(now_ns);
+        // Asking how far the bus is may cost a round trip, so only a commit asks.
+        if self.writer.is_due(now_ns) {
+            let durable_position = self.feed.durable_position();
+            if self.writer.is_durable(durable_position) {
+                self.writer.commit()?;
+                self.settle(now_ns);
+            } else if self.writer.age_ns(now_ns) >= HOLD_MS_MAX * 1_000_000 {
+                return Err(not_durable(durable_position).into());
+            }
         } else if self.writer.open.is_none() && now_ns >= self.progress_due_ns {
             self.writer.commit_progress()?;
             self.settle(now_ns);
@@ -316,6 +323,8 @@ impl<F: Feed, S: Sink> Lane<F, S> {
 
     fn recover(&mut self, error: LaneError, now_ns: u64) -> Result<usize, LaneError> {
         match &error {
+            // Before a fence is through there is no instance that could abort.
+            LaneError::Sink(SinkError::Abortable { .. }) if self.state == LaneState::Fencing => {}
             LaneError::Sink(SinkError::Abortable { .. }) => match self.rewind() {
                 Ok(()) => {}
                 Err(LaneError::Sink(SinkError::Abortable { .. } | SinkError::Unknown { .. })) => {
@@ -356,4 +365,10 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         self.error = Some(error.clone());
         Err(error)
     }
+}
+
+fn not_durable(durable_position: u64) -> FeedError {
+    let held =
+        format!("what comes after position {durable_position} is not known to be durable after {HOLD_MS_MAX} ms");
+    FeedError::Unavailable(format!("{held}: is the broker running, and does its disk keep up?"))
 }

@@ -9,8 +9,8 @@ pub(crate) struct Transaction {
     opened_ns: u64,
     messages: u64,
     bytes: usize,
-    /// Position of the last frame put.
-    position: u64,
+    /// Where the last frame put ends.
+    end_position: u64,
 }
 
 /// The writing half of a lane; its invariant: `next` is one above the last message put, or else committed.
@@ -65,13 +65,13 @@ impl<S: Sink> Writer<S> {
 
     pub(crate) fn take(&mut self, item: FeedItem<'_>, now_ns: u64, notices: &mut Vec<Notice>) -> Result<(), LaneError> {
         match item {
-            FeedItem::Message(message, position) => match self.verify.take() {
+            FeedItem::Message(message, end_position) => match self.verify.take() {
                 Some(mark) if message.sequence <= mark.sequence => compare(&message, &mark),
                 Some(mark) => {
                     notices.push(Notice::Unverified { sequence: mark.sequence });
-                    self.put(&message, position, now_ns)
+                    self.put(&message, end_position, now_ns)
                 }
-                None => self.put(&message, position, now_ns),
+                None => self.put(&message, end_position, now_ns),
             },
             FeedItem::Gap { to, .. } => self.expect(to.max(self.next)),
             FeedItem::Rewound { to, .. } => {
@@ -80,7 +80,7 @@ impl<S: Sink> Writer<S> {
         }
     }
 
-    fn put(&mut self, message: &Message<'_>, position: u64, now_ns: u64) -> Result<(), LaneError> {
+    fn put(&mut self, message: &Message<'_>, end_position: u64, now_ns: u64) -> Result<(), LaneError> {
         self.expect(message.sequence)?;
         if message.epoch < self.last.epoch {
             return Err(other_stream(message, self.last.epoch));
@@ -88,11 +88,11 @@ impl<S: Sink> Writer<S> {
         if self.open.is_none() {
             self.sink.begin()?;
         }
-        let open = self.open.get_or_insert(Transaction { opened_ns: now_ns, messages: 0, bytes: 0, position });
+        let open = self.open.get_or_insert(Transaction { opened_ns: now_ns, messages: 0, bytes: 0, end_position });
         self.sink.put(message)?;
         open.messages += 1;
         open.bytes += message.bytes.len();
-        open.position = position;
+        open.end_position = end_position;
         self.next += 1;
         self.keep(message);
         Ok(())
@@ -121,7 +121,7 @@ impl<S: Sink> Writer<S> {
 
     /// Whether all that is open is durable, given how far the bus is.
     pub(crate) fn is_durable(&self, durable_position: u64) -> bool {
-        self.open.as_ref().is_none_or(|open| open.position < durable_position)
+        self.open.as_ref().is_none_or(|open| open.end_position <= durable_position)
     }
 
     /// Messages that the transaction may still take; at least one.
@@ -132,10 +132,15 @@ impl<S: Sink> Writer<S> {
 
     pub(crate) fn is_due(&self, now_ns: u64) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            now_ns - open.opened_ns >= self.options.transaction_ms_max * 1_000_000
+            self.age_ns(now_ns) >= self.options.transaction_ms_max * 1_000_000
                 || open.bytes >= self.options.transaction_bytes_max
                 || open.messages >= self.options.transaction_messages_max
         })
+    }
+
+    /// How long the transaction has been open.
+    pub(crate) fn age_ns(&self, now_ns: u64) -> u64 {
+        self.open.as_ref().map_or(0, |open| now_ns - open.opened_ns)
     }
 
     pub(crate) fn commit(&mut self) -> Result<(), LaneError> {

@@ -143,6 +143,9 @@ fn nothing_above_durable_is_committed() {
     for _ in 0..1000 {
         driver.turn(&mut held).expect("waits");
     }
+    let notices = held.take_notices();
+    let told_so = |notice: &Notice| notice.to_string().contains("after position 7680 is not known to be durable");
+    assert!(notices.iter().any(told_so), "{notices:?}");
     assert_eq!(held.close(), Ok(()));
     assert_dense(&committed(&path), 0, 0);
     told.set(99);

@@ -83,6 +83,23 @@ fn cut_entry_is_removed_by_the_next_fence() {
 }
 
 #[test]
+fn cut_label_is_written_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    Loopback::open(&path).expect("opens").fence().expect("fences");
+    let whole = fs::read(&path).expect("reads");
+    for end in 0..=whole.len() {
+        fs::write(&path, &whole[..end]).expect("writes");
+        assert_eq!(committed(&path), Ok(vec![]), "cut at {end}");
+        let mut sink = Loopback::open(&path).expect("opens");
+        sink.fence().expect("fences");
+        put(&mut sink, 0, 3);
+        sink.commit().expect("commits");
+        assert_eq!(committed(&path), Ok(records(0, 3)), "cut at {end}");
+    }
+}
+
+#[test]
 fn changed_byte_is_damage_not_an_end() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("target");

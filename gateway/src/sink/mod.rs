@@ -133,8 +133,12 @@ pub enum SinkError {
         /// The target's own words.
         reason: String,
     },
-    /// Another instance fenced this one. The lane stops: two that fence each other in turn would help nobody.
-    #[error("{target}: another gateway has taken this lane over (seen at {action}); keep one of the two")]
+    /// Another instance fenced this one, or the target gave it up. The lane stops: two that fence each other in turn
+    /// would help nobody.
+    #[error(
+        "{target}: another gateway has taken this lane over (seen at {action}), or this one stood still too long; \
+         keep one of the two, or start this one again"
+    )]
     Fenced {
         /// The target's name.
         target: String,

@@ -76,7 +76,7 @@ impl Feed for Topic {
                 self.next += 1;
             } else {
                 let record = self.changed.get(&self.next).cloned().unwrap_or_else(|| record(self.next));
-                each(FeedItem::Message(record.message(), self.next * FRAME_BYTES));
+                each(FeedItem::Message(record.message(), (self.next + 1) * FRAME_BYTES));
                 self.next += 1;
             }
             items += 1;

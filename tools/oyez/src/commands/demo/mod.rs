@@ -81,7 +81,8 @@ fn told(stage: &Stage, subscribers: u16, output: &mut Output) -> Result<Verdict,
         }
     }
     let seconds = story::LASTS.as_secs();
-    output.line(format_args!("\n2. The story: {seconds} seconds of a trading session, and trouble."))?;
+    output.line(format_args!("\n2. The story: {seconds} seconds of a trading session, and trouble. Now everybody rests between messages: that costs\n   \
+         some hundred microseconds, and leaves room for all on two processors."))?;
     output.flush()?;
     let verdict = story::run(stage, subscribers, output)?;
     output.line("\n3. The verdict: what each of them holds, read back and compared.")?;

@@ -21,7 +21,9 @@ use crate::output::Output;
 pub(super) const RATE_MESSAGES_PER_S: u64 = 200_000;
 pub(super) const LASTS: Duration = Duration::from_secs(30);
 /// Longer than that no publisher lives, whatever holds the story up.
-const PUBLISHER_LASTS_MAX: Duration = Duration::from_secs(90);
+const PUBLISHER_LASTS_MAX: Duration = Duration::from_secs(40);
+/// Messages behind the publisher that are no backlog, but on their way: a twentieth of a second.
+const ON_THEIR_WAY: u64 = RATE_MESSAGES_PER_S / 20;
 /// How long after the broker's return it is told how that went.
 const AFTER_RETURN: Duration = Duration::from_secs(1);
 
@@ -51,7 +53,9 @@ struct Story<'s, 'o> {
     cast: Cast,
     table: Table<'o>,
     now: Now,
+    /// Of the publishers that there will be; the memory is made before, not while somebody waits for a publisher.
     ledgers: Vec<Ledger>,
+    publisher: usize,
     /// Of the act that came last.
     since: Since,
     /// The longest time between two messages since then, and before the first act.
@@ -59,10 +63,12 @@ struct Story<'s, 'o> {
     calm_pause_ns_max: u64,
     /// The subscriber that is frozen.
     frozen: usize,
-    lapped: Option<Instant>,
+    /// It goes on, but has a backlog.
+    has_backlog: bool,
     /// Subscribers that have not yet come to the new epoch.
     in_old_epoch: usize,
-    broker_away: bool,
+    /// What is to be told of the new epoch once they have.
+    granted: Option<String>,
     broker_came: Option<Instant>,
     /// The message before which the story ends.
     end: Option<u64>,
@@ -72,8 +78,8 @@ struct Story<'s, 'o> {
 pub(super) fn run(stage: &Stage, subscribers: u16, output: &mut Output) -> Result<Verdict, Failure> {
     let mut cast = Cast::new();
     enter_readers(&mut cast, stage, subscribers)?;
-    let mut story = Story::new(stage, cast, usize::from(subscribers), output);
-    story.next_publisher()?;
+    let mut story = Story::new(stage, cast, usize::from(subscribers), output)?;
+    story.enter_publisher()?;
     for (second, act) in ACTS {
         while story.since_start() < Duration::from_secs(second) {
             story.go_on()?;
@@ -92,23 +98,25 @@ pub(super) fn run(stage: &Stage, subscribers: u16, output: &mut Output) -> Resul
 }
 
 impl<'s, 'o> Story<'s, 'o> {
-    fn new(stage: &'s Stage, cast: Cast, subscribers: usize, output: &'o mut Output) -> Story<'s, 'o> {
-        Story {
+    fn new(stage: &'s Stage, cast: Cast, subscribers: usize, output: &'o mut Output) -> Result<Story<'s, 'o>, Failure> {
+        let ledger = || Ledger::new(PUBLISHER_LASTS_MAX.as_secs() * RATE_MESSAGES_PER_S);
+        Ok(Story {
             stage,
             cast,
             table: Table::new(output),
             now: Now::of(subscribers),
-            ledgers: Vec::new(),
+            ledgers: vec![ledger()?, ledger()?],
+            publisher: 0,
             since: Since { at: Instant::now(), next_sequence: 0, back_pressured: 0 },
             pause_ns_max: 0,
             calm_pause_ns_max: 0,
             frozen: subscribers - 1,
-            lapped: None,
+            has_backlog: false,
             in_old_epoch: 0,
-            broker_away: false,
+            granted: None,
             broker_came: None,
             end: None,
-        }
+        })
     }
 
     fn since_start(&self) -> Duration {
@@ -119,18 +127,10 @@ impl<'s, 'o> Story<'s, 'o> {
         self.table.say(text.as_ref(), &self.now)
     }
 
-    /// One more publisher. The first is not told of; any other takes over from the one before.
-    fn next_publisher(&mut self) -> Result<(), Failure> {
+    fn enter_publisher(&mut self) -> Result<(), Failure> {
         let messages = PUBLISHER_LASTS_MAX.as_secs() * RATE_MESSAGES_PER_S;
-        let (number, ledger) = (self.ledgers.len(), Ledger::new(messages)?);
-        enter_publisher(&mut self.cast, self.stage, number, &ledger, messages, Some(RATE_MESSAGES_PER_S))?;
-        self.ledgers.push(ledger);
-        Ok(())
-    }
-
-    /// Who publishes now.
-    fn publisher(&self) -> Who {
-        Who::Publisher(self.ledgers.len() - 1)
+        let ledger = &self.ledgers[self.publisher];
+        enter_publisher(&mut self.cast, self.stage, self.publisher, ledger, messages, Some(RATE_MESSAGES_PER_S))
     }
 
     fn act(&mut self, act: Act) -> Result<(), Failure> {
@@ -154,23 +154,24 @@ impl<'s, 'o> Story<'s, 'o> {
                 self.cast.signal(frozen, Signal::CONT)?;
                 self.since.at = Instant::now();
                 self.now.subscribers[self.frozen].state = "catching up";
-                let behind = self.now.publisher.next_sequence - self.now.subscribers[self.frozen].hearing.next_sequence;
-                self.say(format!("Subscriber {number} goes on, {} messages behind.", HumanCount(behind)))
+                self.has_backlog = true;
+                let behind = HumanCount(self.now.behind(self.frozen));
+                self.say(format!("Subscriber {number} goes on, {behind} messages behind."))
             }
             Act::KillPublisher => {
-                let publisher = self.publisher();
+                let publisher = Who::Publisher(self.publisher);
                 self.cast.signal(publisher, Signal::KILL)?;
                 self.in_old_epoch = self.now.subscribers.len();
-                self.next_publisher()?;
+                self.publisher += 1;
+                self.enter_publisher()?;
                 self.say("The publisher is killed (kill -9) while it publishes, and another is started.")
             }
             Act::KillBroker => {
                 self.stage.kill_broker()?;
-                self.broker_away = true;
                 self.say("The broker is killed (kill -9). The rings stay: publisher and subscribers go on without it.")
             }
             Act::End => {
-                let publisher = self.publisher();
+                let publisher = Who::Publisher(self.publisher);
                 self.cast.tell(publisher, 0)?;
                 self.say("The publisher ends. Everybody takes what is left.")
             }
@@ -184,34 +185,40 @@ impl<'s, 'o> Story<'s, 'o> {
             self.hear(who, report)?;
         }
         if let Some(came) = self.stage.broker_came() {
-            self.broker_away = false;
             self.broker_came = Some(came);
             let ms = (came - self.since.at).as_millis();
             self.say(format!("The keeper has started a new broker: {ms} ms. It took the rings over as they were."))?;
         }
         if self.broker_came.is_some_and(|came| came.elapsed() >= AFTER_RETURN) {
             self.broker_came = None;
-            let published = HumanCount(self.now.publisher.next_sequence - self.since.next_sequence);
-            let unmoved = self.unmoved();
-            self.say(format!("The publisher is unchanged: {published} messages since the kill, {unmoved}."))?;
+            let published = HumanCount(self.now.publisher.next_sequence.saturating_sub(self.since.next_sequence));
+            let undisturbed = self.undisturbed();
+            self.say(format!("The publisher went on: {published} messages since the kill, {undisturbed}."))?;
         }
         self.table.show(&self.now)
     }
 
     fn hear(&mut self, who: Who, report: Report) -> Result<(), Failure> {
         match (who, report) {
-            (Who::Subscriber(number), Report::Hearing(hearing)) => self.now.hearing(number, hearing),
+            (Who::Subscriber(number), Report::Hearing(hearing)) => {
+                self.now.hearing(number, hearing);
+                if number == self.frozen && self.has_backlog && self.now.behind(number) < ON_THEIR_WAY {
+                    self.backlog_is_gone()?;
+                }
+            }
             (Who::Subscriber(number), Report::Met { event, sequence }) => self.met(number, event, sequence)?,
             (Who::Lane, Report::Carrying { next_sequence }) => self.now.lane_next_sequence = next_sequence,
-            (who, report) if who == self.publisher() => match report {
+            (who, report) if who == Who::Publisher(self.publisher) => match report {
                 Report::Publishing(now) => {
                     self.pause_ns_max = self.pause_ns_max.max(now.pause_ns_max);
                     self.now.publishing(now);
                 }
-                Report::Granted { epoch, sequence } if epoch > 1 => {
-                    let ms = self.since.at.elapsed().as_millis();
-                    self.since.back_pressured = 0;
-                    self.say(format!("Another publisher owns the topic {ms} ms after the kill. Epoch {epoch} begins with message {}.", HumanCount(sequence)))?;
+                Report::Granted { epoch, sequence } if self.publisher > 0 => {
+                    let (ms, sequence) = (self.since.at.elapsed().as_millis(), HumanCount(sequence));
+                    self.granted = Some(format!(
+                        "It owns the topic {ms} ms after the kill: epoch {epoch}, from message {sequence} on."
+                    ));
+                    self.epoch_begun()?;
                 }
                 Report::Published { next_sequence } => self.end = Some(next_sequence),
                 _ => {}
@@ -224,33 +231,45 @@ impl<'s, 'o> Story<'s, 'o> {
     fn met(&mut self, number: usize, event: Met, sequence: u64) -> Result<(), Failure> {
         let (who, sequence) = (number + 1, HumanCount(sequence));
         match event {
-            Met::Lapped if number == self.frozen => {
-                self.lapped = Some(Instant::now());
-                self.say(format!("Lapped: the ring has gone past subscriber {who}. It reads on from the journal, at message {sequence}."))
-            }
-            Met::CaughtUp if number == self.frozen && self.lapped.is_some() => {
-                self.lapped = None;
-                self.now.subscribers[number].state = "";
-                let (ms, unmoved) = (self.since.at.elapsed().as_millis(), self.unmoved());
-                self.say(format!("CaughtUp: {ms} ms later subscriber {who} hears live again, from message {sequence} on. It missed nothing."))?;
-                self.say(format!("And the publisher? It was {unmoved}."))
+            Met::Lapped if number == self.frozen && self.has_backlog => self.say(format!(
+                "Lapped: the ring has gone past subscriber {who}. It reads the journal, from message {sequence} on."
+            )),
+            Met::CaughtUp if number == self.frozen && self.has_backlog => {
+                let ms = self.since.at.elapsed().as_millis();
+                self.say(format!("CaughtUp: {ms} ms later it reads the ring again, from message {sequence} on."))
             }
             Met::Epoch if self.in_old_epoch > 0 => {
                 self.in_old_epoch -= 1;
-                match self.in_old_epoch {
-                    0 => self.say("Epoch: every subscriber has read the dead publisher's last whole message, and goes on with the next."),
-                    _ => Ok(()),
-                }
+                self.epoch_begun()
             }
             Met::Loss => Err(format!("demo: subscriber {who} lost messages at {sequence}; please report it").into()),
             _ => Ok(()),
         }
     }
 
+    fn backlog_is_gone(&mut self) -> Result<(), Failure> {
+        self.has_backlog = false;
+        self.now.subscribers[self.frozen].state = "";
+        let (ms, undisturbed) = (self.since.at.elapsed().as_millis(), self.undisturbed());
+        self.say(format!("After {ms} ms it is level with the others, and has missed nothing."))?;
+        self.say(format!("Meanwhile the publisher was {undisturbed}."))
+    }
+
+    /// Tells of the new epoch, once its publisher and all subscribers have come to it.
+    fn epoch_begun(&mut self) -> Result<(), Failure> {
+        match self.granted.take_if(|_| self.in_old_epoch == 0) {
+            None => Ok(()),
+            Some(granted) => {
+                self.say(granted)?;
+                self.say("Epoch: each subscriber first read the dead publisher's messages to the last, then went on with these.")
+            }
+        }
+    }
+
     /// What the publisher noticed since the last act.
-    fn unmoved(&self) -> String {
-        let held_back = self.now.publisher.back_pressured - self.since.back_pressured;
+    fn undisturbed(&self) -> String {
+        let held_back = self.now.publisher.back_pressured.saturating_sub(self.since.back_pressured);
         let (pause, calm) = (time(self.pause_ns_max), time(self.calm_pause_ns_max));
-        format!("held back {held_back} times, its longest pause between two messages {pause} (before all this: {calm})")
+        format!("held back {held_back} times; its longest pause was {pause} (before all this: {calm})")
     }
 }

@@ -68,7 +68,12 @@ impl Now {
         if seconds > 0.0 { ((last - first) as f64 / seconds) as u64 } else { 0 }
     }
 
-    fn behind(&self, next_sequence: u64) -> u64 {
+    /// Messages that a subscriber has not heard yet.
+    pub(super) fn behind(&self, subscriber: usize) -> u64 {
+        self.missing(self.subscribers[subscriber].hearing.next_sequence)
+    }
+
+    fn missing(&self, next_sequence: u64) -> u64 {
         self.publisher.next_sequence.saturating_sub(next_sequence)
     }
 
@@ -87,7 +92,7 @@ impl Now {
             ),
         ];
         for (number, Subscriber { hearing, state }) in (1..).zip(&self.subscribers) {
-            let (heard, behind) = (count(hearing.next_sequence), count(self.behind(hearing.next_sequence)));
+            let (heard, behind) = (count(hearing.next_sequence), count(self.missing(hearing.next_sequence)));
             let [p50, p99, p99_9] =
                 [hearing.latency_ns.p50, hearing.latency_ns.p99, hearing.latency_ns.p99_9].map(time);
             let who = format!("subscriber {number}");
@@ -98,7 +103,7 @@ impl Now {
             "   {:<13} {:>12} {:>10} {:>29}  into a file, not Kafka",
             "lane",
             count(lane),
-            count(self.behind(lane)),
+            count(self.missing(lane)),
             ""
         ));
         lines.push(format!("   {:<13} {undurable} not yet durable, {unwritten} of it not yet written", "journal"));
@@ -111,7 +116,7 @@ impl Now {
     fn line(&self) -> String {
         let rate = HumanCount(self.rate_messages_per_s());
         let (undurable, lane) =
-            (BinaryBytes(self.publisher.undurable_bytes), HumanCount(self.behind(self.lane_next_sequence)));
+            (BinaryBytes(self.publisher.undurable_bytes), HumanCount(self.missing(self.lane_next_sequence)));
         let latency = |subscriber: &Subscriber| match subscriber.state {
             "" => format!("{} / {}", time(subscriber.hearing.latency_ns.p50), time(subscriber.hearing.latency_ns.p99)),
             state => state.to_owned(),
@@ -166,7 +171,8 @@ impl<'o> Table<'o> {
     /// Shows how everybody fares, if it is time to.
     pub(super) fn show(&mut self, now: &Now) -> Result<(), Failure> {
         let every = if self.is_terminal { DRAW_EVERY } else { LINE_EVERY };
-        if self.drawn.is_some_and(|drawn| drawn.elapsed() < every) {
+        let begun = now.publisher.next_sequence > 0;
+        if !begun || self.drawn.is_some_and(|drawn| drawn.elapsed() < every) {
             return Ok(());
         }
         self.drawn = Some(Instant::now());

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::path::Path;
 
-use indicatif::{HumanCount, HumanDuration};
+use indicatif::HumanCount;
 use oyez::{Digest, Sequence};
 use oyez_gateway::sink::loopback::Loopback;
 use oyez_journal::{Folder, hex};
@@ -126,12 +126,9 @@ fn short(digest: &str) -> &str {
 impl Display for Verdict {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         let mut line = |who: &str, messages: u64, digest: &str, more: &str| {
-            writeln!(
-                out,
-                "   {who:<13} {:>12} messages   digest {}…   {more}",
-                HumanCount(messages).to_string(),
-                short(digest)
-            )
+            let (count, digest) = (HumanCount(messages).to_string(), short(digest));
+            let line = format!("   {who:<13} {count:>12} messages   digest {digest}…   {more}");
+            writeln!(out, "{}", line.trim_end())
         };
         line("publisher", self.published, &self.digest, "")?;
         for (number, heard) in (1..).zip(&self.subscribers) {
@@ -168,8 +165,9 @@ impl Display for Verdict {
 pub(super) fn time(ns: u64) -> String {
     match ns {
         0..10_000 => format!("{ns} ns"),
-        10_000..10_000_000 => format!("{} µs", ns / 1_000),
-        10_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
-        _ => HumanDuration(std::time::Duration::from_nanos(ns)).to_string(),
+        10_000..1_000_000 => format!("{} µs", ns / 1_000),
+        1_000_000..100_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        100_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
+        _ => format!("{:.1} s", ns as f64 / 1e9),
     }
 }

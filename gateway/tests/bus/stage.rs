@@ -194,10 +194,12 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
+    /// Nobody has taken it, so the test has failed: what it said may tell why.
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(mut child) = self.0.take() {
             let _ = child.kill();
-            let _ = child.wait();
+            let told = child.wait_with_output().map(|output| output.stderr).unwrap_or_default();
+            eprintln!("{}", String::from_utf8_lossy(&told));
         }
     }
 }

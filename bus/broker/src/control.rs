@@ -162,7 +162,10 @@ impl Control {
         let journal = Arc::clone(&partition.journal);
         let pages = Arc::clone(&partition.pages);
         self.segments.ask(move || {
-            let made = lock(&journal).segment(position, now_ns(), &mut |earliest| pages.set_earliest(earliest));
+            let tell = &mut |earliest| pages.set_earliest(earliest);
+            // The lock is not held while the file is filled: an epoch may begin meanwhile.
+            let job = lock(&journal).segment_job(position, now_ns(), tell);
+            let made = job.and_then(|job| job.run().inspect(|_| lock(&journal).segment_made(&job)));
             Event::Segment(index, position, made)
         });
     }

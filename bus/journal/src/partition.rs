@@ -58,6 +58,44 @@ pub struct Recovery {
     pub corrupt: Vec<Corrupt>,
 }
 
+/// A segment to be made; see [`Partition::segment_job`].
+#[derive(Debug)]
+pub struct SegmentJob {
+    path: PathBuf,
+    geometry: Geometry,
+    id: JournalId,
+    base: Position,
+    position: Position,
+    work: Work,
+}
+
+/// What a segment's file lacks.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Nothing.
+    Open,
+    /// It had another life.
+    Prepare,
+    /// It is not there.
+    Create(Fill),
+}
+
+impl SegmentJob {
+    /// Makes the file whole and opens it. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// As [`Partition::segment`]; the job is void then, ask for another.
+    pub fn run(&self) -> Result<Segment, JournalError> {
+        let SegmentJob { path, geometry, id, base, position, work } = self;
+        match work {
+            Work::Open => {}
+            Work::Prepare => Segment::prepare(path, *geometry, *id, *base)?,
+            Work::Create(fill) => Segment::create(path, *geometry, *id, *base, *fill)?,
+        }
+        Segment::open(path, *geometry, *position)
+    }
+}
+
 /// A partition's folder, open for writing.
 #[derive(Debug)]
 pub struct Partition {
@@ -175,24 +213,50 @@ impl Partition {
         now_ns: u64,
         earliest: &mut dyn FnMut(Position),
     ) -> Result<Segment, JournalError> {
+        let job = self.segment_job(position, now_ns, earliest)?;
+        let segment = job.run()?;
+        self.segment_made(&job);
+        Ok(segment)
+    }
+
+    /// The same in two steps, for whoever cannot wait while a file is filled with zeros: [`SegmentJob::run`] may take
+    /// place on another thread, and the partition is free meanwhile. Then comes [`Partition::segment_made`]. One job at
+    /// a time.
+    ///
+    /// # Errors
+    /// As [`Partition::segment`].
+    pub fn segment_job(
+        &mut self,
+        position: Position,
+        now_ns: u64,
+        earliest: &mut dyn FnMut(Position),
+    ) -> Result<SegmentJob, JournalError> {
         if !self.options.recorded {
             return Err(JournalError::NotRecorded { dir: self.dir.clone() });
         }
         let (geometry, id) = (self.geometry(), self.id());
         let base = geometry.base(position);
         let path = self.path(base);
-        if self.unused.contains(&base) {
-            Segment::prepare(&path, geometry, id, base)?;
-            self.unused.retain(|unused| *unused != base);
-        } else if !self.bases.contains(&base) {
-            match self.expired(base, now_ns)? {
-                Some(old) => self.recycle(old, base, earliest)?,
-                None => Segment::create(&path, geometry, id, base, self.fill())?,
-            }
-            self.bases.push(base);
+        let work = if self.unused.contains(&base) {
+            Work::Prepare
+        } else if self.bases.contains(&base) {
+            Work::Open
+        } else if let Some(old) = self.expired(base, now_ns)? {
+            self.recycle(old, &path, earliest)?;
+            Work::Prepare
+        } else {
+            Work::Create(self.fill())
+        };
+        Ok(SegmentJob { path, geometry, id, base, position, work })
+    }
+
+    /// The job has run: from here on the segment is one of the journal's.
+    pub fn segment_made(&mut self, job: &SegmentJob) {
+        self.unused.retain(|unused| *unused != job.base);
+        if !self.bases.contains(&job.base) {
+            self.bases.push(job.base);
             self.bases.sort();
         }
-        Segment::open(&path, geometry, position)
     }
 
     /// The lowest position that the journal still has.
@@ -262,17 +326,11 @@ impl Partition {
     }
 
     /// In this order a reader that meets the file's new life always finds that `earliest` has passed the old one.
-    fn recycle(
-        &mut self,
-        old: Position,
-        base: Position,
-        earliest: &mut dyn FnMut(Position),
-    ) -> Result<(), JournalError> {
-        let (from, to) = (self.path(old), self.path(base));
+    fn recycle(&mut self, old: Position, to: &Path, earliest: &mut dyn FnMut(Position)) -> Result<(), JournalError> {
+        let from = self.path(old);
         self.bases.retain(|base| *base != old);
         earliest(self.earliest());
-        file::rename(&from, &to).map_err(JournalError::io("rename", &from))?;
-        Segment::prepare(&to, self.geometry(), self.id(), base)
+        file::rename(&from, to).map_err(JournalError::io("rename", &from))
     }
 
     /// Files that never got their name: a disk that was full, or a crash.

@@ -1,7 +1,8 @@
 //! The command line.
 
-use crate::systems::System;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
 /// What the bus costs, beside the limit of this machine that moves the same bytes in the same run.
 #[derive(Parser)]
@@ -23,6 +24,15 @@ pub(crate) enum Scenario {
         /// What to open, as JSON.
         plan: String,
     },
+    /// The broker; started by the others.
+    #[command(hide = true)]
+    Broker {
+        /// Its catalog.
+        catalog: PathBuf,
+        /// Without a keeper of its own: it is the keeper's child.
+        #[arg(long)]
+        child: bool,
+    },
 }
 
 #[derive(Args)]
@@ -30,8 +40,11 @@ pub(crate) struct Pingpong {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Round trips of each system, size and round.
-    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, default_value_t = 50_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
     pub(crate) messages: u64,
+    /// Messages of each size whose way to `durable` is timed, with --recorded.
+    #[arg(long, default_value_t = 500, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub(crate) durable_messages: u64,
 }
 
 #[derive(Args)]
@@ -39,7 +52,7 @@ pub(crate) struct Stream {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Messages of each system, size and round.
-    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(100..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
     pub(crate) messages: u64,
 }
 
@@ -47,20 +60,23 @@ pub(crate) struct Stream {
 pub(crate) struct Common {
     /// Bytes of a message, SBE message header included.
     #[arg(long, value_delimiter = ',', default_values_t = [32, 51, 68, 256],
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8..=4096))]
+          value_parser = RangedU64ValueParser::<usize>::new().range(8..=4096))]
     pub(crate) sizes: Vec<usize>,
     /// How often each system takes its turn.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 11, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     pub(crate) rounds: u32,
+    /// Also over recorded topics, kept at `durable`.
+    #[arg(long)]
+    pub(crate) recorded: bool,
     /// The two cores to run on; the first two that this process may use unless said.
-    #[arg(long, value_delimiter = ',', num_args = 2)]
+    #[arg(long, num_args = 2)]
     pub(crate) cores: Option<Vec<usize>>,
-    /// What to measure; the limit comes first, always.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [System::Ring])]
-    pub(crate) systems: Vec<System>,
-    /// MiB of each ring, and of the limit's area; a power of two.
-    #[arg(long, default_value_t = 64)]
+    /// MiB of each ring, and of the limit's memory; a power of two.
+    #[arg(long, default_value_t = 64, value_parser = ring_mib)]
     pub(crate) ring_mib: u64,
+    /// Where the broker keeps its journal meanwhile; the folder for temporary files unless said.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
     /// How to print the results.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -72,4 +88,11 @@ pub(crate) enum Format {
     Text,
     /// One object.
     Json,
+}
+
+fn ring_mib(text: &str) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(mib) if mib.is_power_of_two() && (2..=1024).contains(&mib) => Ok(mib),
+        _ => Err("a power of two from 2 to 1024 is wanted".to_owned()),
+    }
 }

@@ -7,13 +7,13 @@ use std::io;
 #[non_exhaustive]
 pub(crate) enum Failure {
     /// Two processes that spin on one core measure the scheduler.
-    #[error("cores {found:?} may be used, and two are needed; give this process two with `taskset`")]
+    #[error("cores {found:?} may be used, and two are needed; give this process two, with `taskset` or --cores")]
     Cores {
         /// The cores this process may run on.
         found: Vec<usize>,
     },
     /// The kernel refused something.
-    #[error("cannot {step}: {source}")]
+    #[error("cannot {step}: {source}; run it as a user, and in a place, that may")]
     Refused {
         /// What was tried.
         step: &'static str,
@@ -23,27 +23,41 @@ pub(crate) enum Failure {
     /// Memory could not be had.
     #[error(transparent)]
     Memory(#[from] oyez_mem::memory::MemoryError),
-    /// The other process is gone or does not answer.
-    #[error("the second process {what} in {system}; look at what it wrote above, and run again on idle cores")]
-    Peer {
-        /// What it did.
+    /// The broker did not start.
+    #[error("the broker did not start: {log}")]
+    Broker {
+        /// What it said last.
+        log: String,
+    },
+    /// The bus refused this process.
+    #[error("cannot {step}: {what}")]
+    Bus {
+        /// What was tried.
+        step: &'static str,
+        /// Its own words.
         what: String,
+    },
+    /// The other process is gone or does not answer.
+    #[error("{system}: the second process {what}; look at what it wrote above, and run again on idle cores")]
+    Peer {
         /// The system under test.
-        system: String,
+        system: &'static str,
+        /// What it did.
+        what: &'static str,
     },
     /// What arrived is not what was sent: no figure is given for that.
     #[error("{system}: {what}; this is a bug, please report it with this line")]
     Wrong {
         /// The system under test.
-        system: String,
+        system: &'static str,
         /// Expected and found.
         what: String,
     },
     /// The reader was lapped in every try.
-    #[error("{system}: the reader was lapped in {tries} tries; it does not keep up on these cores: free them, or make rounds shorter")]
+    #[error("{system}: the reader was lapped {tries} times; free these cores, or send fewer --messages a round")]
     Lapped {
         /// The system under test.
-        system: String,
+        system: &'static str,
         /// How often it was tried.
         tries: u32,
     },
@@ -51,7 +65,7 @@ pub(crate) enum Failure {
     #[error("{system}: {what}")]
     System {
         /// The system under test.
-        system: String,
+        system: &'static str,
         /// Its own words.
         what: String,
     },
@@ -61,5 +75,10 @@ impl Failure {
     /// A refusal by the kernel at this step.
     pub(crate) fn refused<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Failure {
         move |source| Failure::Refused { step, source: source.into() }
+    }
+
+    /// A refusal by the bus at this step.
+    pub(crate) fn bus<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Failure {
+        move |error| Failure::Bus { step, what: error.to_string() }
     }
 }

@@ -1,5 +1,6 @@
 //! A link: one direction out, one in, between this process and the other.
 
+pub(crate) mod bus;
 pub(crate) mod limit;
 pub(crate) mod ring;
 
@@ -63,8 +64,7 @@ fn receive_slowly<L: Link>(link: &mut L, limit: usize, mut each: impl FnMut(&[u8
 
 impl Broken {
     /// With the system's name.
-    pub(crate) fn of(self, system: &str) -> Failure {
-        let system = system.to_owned();
+    pub(crate) fn of(self, system: &'static str) -> Failure {
         match self {
             Broken::Lapped => Failure::Lapped { system, tries: 1 },
             Broken::Failed(what) => Failure::System { system, what },

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
+use std::process::Command;
 use std::time::SystemTime;
 
 /// The wall clock, as the bus reads it: ns since 1970 UTC.
@@ -11,17 +12,30 @@ pub(crate) fn now_ns() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
+/// The cores that this process may run on.
+fn allowed_cores() -> Result<Vec<usize>, Failure> {
+    let allowed = sched_getaffinity(None).map_err(Failure::refused("read which cores may be used"))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect())
+}
+
 /// The two cores to run on.
 ///
 /// # Errors
 /// [`Failure::Cores`].
 pub(crate) fn two_cores(wanted: Option<&[usize]>) -> Result<[usize; 2], Failure> {
-    let allowed = sched_getaffinity(None).map_err(Failure::refused("read which cores may be used"))?;
-    let found: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    let found = allowed_cores()?;
     match wanted.unwrap_or(&found) {
         [ping, pong, ..] if ping != pong && found.contains(ping) && found.contains(pong) => Ok([*ping, *pong]),
         _ => Err(Failure::Cores { found }),
     }
+}
+
+/// A core for the broker: a third one if there is one, else the second.
+///
+/// # Errors
+/// [`Failure::Refused`].
+pub(crate) fn spare_core(taken: [usize; 2]) -> Result<usize, Failure> {
+    Ok(allowed_cores()?.into_iter().find(|core| !taken.contains(core)).unwrap_or(taken[1]))
 }
 
 /// Runs the calling thread, and what it starts from now on, on this core alone.
@@ -42,7 +56,8 @@ pub(crate) struct Environment {
     kernel: String,
     clock_source: String,
     build: &'static str,
-    commit: Option<&'static str>,
+    /// Of the folder that this program lies in, where that is a checkout.
+    commit: Option<String>,
     version: &'static str,
     ring_mib: u64,
     /// Whether the kernel gave huge pages for the memories.
@@ -60,10 +75,18 @@ impl Environment {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource").trim().to_owned(),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
-            commit: option_env!("OYEZ_COMMIT"),
+            commit: commit(),
             version: env!("CARGO_PKG_VERSION"),
             ring_mib,
             huge_pages,
         }
     }
+}
+
+fn commit() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let mut git = Command::new("git");
+    let said = git.arg("-C").arg(program.parent()?).args(["describe", "--always", "--dirty"]).output().ok()?;
+    let commit = String::from_utf8(said.stdout).ok()?;
+    said.status.success().then(|| commit.trim().to_owned())
 }

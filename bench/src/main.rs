@@ -1,13 +1,17 @@
 //! `oyez-bench`: what the bus costs, always beside the limit of the machine that moves the same bytes in the same run.
 //!
-//! Two spinning processes, each on a core of its own; the second is this program run again ([`peer`]). Every scenario
-//! runs its systems in interleaved rounds and checks what arrived: each sequence, and a checksum over all bytes.
+//! Two spinning processes, each on a core of its own; the second is this program run again ([`peer`]), and so is the
+//! broker ([`house`]). Every scenario runs its systems in interleaved rounds and checks what arrived: each number, and
+//! a checksum over all bytes. What each figure means is told in `docs/benchmarks.md`.
 #![deny(unsafe_code)]
 
 mod arguments;
+mod durable;
 mod failure;
+mod house;
 mod link;
 mod machine;
+mod memcpy;
 mod peer;
 mod pingpong;
 mod report;
@@ -23,7 +27,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match run(Arguments::parse().scenario) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             eprintln!("oyez-bench: {failure}");
             ExitCode::from(2)
@@ -31,11 +35,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(scenario: Scenario) -> Result<(), Failure> {
+fn run(scenario: Scenario) -> Result<ExitCode, Failure> {
     match scenario {
         Scenario::Pingpong(options) => pingpong::run(&options)?.print(options.common.format),
         Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
         Scenario::Peer { plan } => peer::serve(&plan)?,
+        Scenario::Broker { catalog, child } => return Ok(house::serve(catalog, child)),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

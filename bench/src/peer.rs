@@ -105,8 +105,8 @@ impl Drop for Peer {
     }
 }
 
-fn gone(task: &Task, what: &str) -> Failure {
-    Failure::Peer { what: what.to_owned(), system: task.system.name().to_owned() }
+fn gone(task: &Task, what: &'static str) -> Failure {
+    Failure::Peer { system: task.system.name(), what }
 }
 
 fn line<T: Serialize>(value: &T) -> String {
@@ -120,8 +120,8 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
 /// The second process, from the inside.
 pub(crate) fn serve(plan: &str) -> Result<(), Failure> {
     let plan: Plan = parse(plan)?;
-    machine::pin(plan.core)?;
     let mut ends = Ends::open(&plan, 1)?;
+    machine::pin(plan.core)?;
     for task in std::io::stdin().lines() {
         let task: Task = parse(&task.map_err(Failure::refused("read a task"))?)?;
         let answer = match take(&mut ends, &task) {

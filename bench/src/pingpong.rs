@@ -5,30 +5,61 @@
 //! while the other side has its turn.
 
 use crate::arguments::Pingpong;
+use crate::durable::{Flush, histogram};
 use crate::failure::Failure;
 use crate::link::{Broken, Link, receive};
 use crate::machine::now_ns;
 use crate::peer::{Outcome, Part, Task};
 use crate::report::Report;
-use crate::stage::Stage;
-use crate::systems::Turn;
+use crate::stage::{Stage, check, interleave};
+use crate::systems::{System, Turn};
 use crate::traffic::{Arrived, Messages};
 use hdrhistogram::Histogram;
 
+/// Round trips.
+const ROUND_TRIP: &str = "round_trip_ns";
+/// From the publish until it is durable; of the limit, a disk block's write and flush.
+const DURABLE: &str = "durable_ns";
+
 pub(crate) fn run(options: &Pingpong) -> Result<Report, Failure> {
-    let mut stage = Stage::set(&options.common)?;
-    let mut report = stage.report("pingpong");
-    for &len_bytes in &options.common.sizes {
-        let task = |system| Task { system, part: Part::Answer, len_bytes, messages: options.messages };
-        let rounds = stage.interleave(|stage, system| {
-            let (asked, answered) = stage.take(&task(system), Asking(task(system)))?;
-            stage.check(&task(system), &answered)?;
-            stage.check(&task(system), &asked.arrived)?;
+    let common = &options.common;
+    let mut stage = Stage::set(common)?;
+    let mut report = Report::new("pingpong", common.rounds, stage.environment(common));
+    let mut systems = vec![System::Limit, System::Oyez, System::Ring];
+    systems.extend(common.recorded.then_some(System::Recorded));
+    for &len_bytes in &common.sizes {
+        let rounds = interleave(&systems, common.rounds, |system| {
+            let task = Task { system, part: Part::Answer, len_bytes, messages: options.messages };
+            let (asked, answered) = stage.take(&task, Asking)?;
+            check(&task, &answered)?;
+            check(&task, &asked.arrived)?;
             Ok(asked.round_trip_ns)
         })?;
-        report.add_latencies(len_bytes, &rounds);
+        report.add_latencies(ROUND_TRIP, "", len_bytes, &rounds);
+    }
+    if common.recorded {
+        durable(&mut stage, options, &mut report)?;
     }
     Ok(report)
+}
+
+/// The way to `durable`, of a message at a time, beside the device's.
+fn durable(stage: &mut Stage, options: &Pingpong, report: &mut Report) -> Result<(), Failure> {
+    let mut flush = Flush::new(stage.house.folder())?;
+    let count = options.durable_messages.div_ceil(u64::from(options.common.rounds));
+    for &len_bytes in &options.common.sizes {
+        let mut messages = Messages::new(len_bytes);
+        let rounds = interleave(&[System::Limit, System::Recorded], options.common.rounds, |system| match system {
+            System::Limit => flush.time(count),
+            _ => {
+                let failed = |broken: Broken| broken.of(system.name());
+                let link = stage.ends.recorded().map_err(failed)?;
+                histogram(count, || link.send_durably(messages.message(0)).map_err(failed))
+            }
+        })?;
+        report.add_latencies(DURABLE, "durable_", len_bytes, &rounds);
+    }
+    Ok(())
 }
 
 /// The first process: sends, waits for the answer, sends the next.

@@ -7,23 +7,34 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// The parts of latency that are told, never a mean.
+/// The parts of latency that are told, with the maximum; never a mean.
 const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p99", 99.0), ("p99_9", 99.9), ("p99_99", 99.99)];
+/// Those of them that are compared round by round: of the others a round has too few.
+const COMPARED: usize = 2;
+
+/// What is measured against what, where both are in a scenario.
+const AGAINST: [(System, System); 5] = [
+    (System::Oyez, System::Limit),
+    (System::Oyez, System::Memcpy),
+    (System::Recorded, System::Limit),
+    (System::Ring, System::Limit),
+    (System::RingUntimed, System::Memcpy),
+];
 
 /// The result of one scenario.
 #[derive(Serialize)]
 pub(crate) struct Report {
     scenario: &'static str,
     rounds: u32,
-    /// By system, then by size.
+    /// By system, then by bytes of a message.
     results: Map<String, Value>,
     /// Of the size that is worst.
     ratios: Map<String, Value>,
     environment: Environment,
 }
 
-/// How one figure of a system compares, round by round.
-#[derive(Clone, Copy, Serialize)]
+/// How a figure of one system compares with that of another, round by round.
+#[derive(Serialize)]
 struct Ratio {
     median: f64,
     low: f64,
@@ -31,18 +42,19 @@ struct Ratio {
 }
 
 impl Ratio {
-    fn of(system: &[f64], limit: &[f64]) -> Ratio {
-        let mut ratios: Vec<f64> = system.iter().zip(limit).map(|(system, limit)| system / limit).collect();
-        ratios.sort_by(f64::total_cmp);
+    fn of(system: &[f64], other: &[f64]) -> Ratio {
+        let mut ratios: Vec<f64> = system.iter().zip(other).map(|(system, other)| system / other).collect();
+        let median = median(&mut ratios);
         let round = |ratio: f64| (ratio * 1e4).round() / 1e4;
-        let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
-        Ratio { median: round(median(&ratios)), low: round(low), high: round(high) }
+        Ratio { median: round(median), low: round(ratios[0]), high: round(ratios[ratios.len() - 1]) }
     }
 }
 
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+/// Sorts them.
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    if figures.len() % 2 == 1 { figures[middle] } else { (figures[middle - 1] + figures[middle]) / 2.0 }
 }
 
 impl Report {
@@ -50,51 +62,53 @@ impl Report {
         Report { scenario, rounds, results: Map::new(), ratios: Map::new(), environment }
     }
 
-    /// Latencies of one size: a histogram a round. The limit stands first.
-    pub(crate) fn add_latencies(&mut self, len_bytes: usize, systems: &[(System, Vec<Histogram<u64>>)]) {
+    /// Latencies of one size: of each system a histogram a round, in ns. Ratios are called by their percentile, behind
+    /// `prefix`.
+    pub(crate) fn add_latencies(
+        &mut self,
+        name: &str,
+        prefix: &str,
+        len_bytes: usize,
+        systems: &[(System, Vec<Histogram<u64>>)],
+    ) {
         for (system, rounds) in systems {
-            self.put(*system, len_bytes, latency(rounds));
+            self.put(*system, len_bytes, name, percentiles(rounds));
         }
-        for (name, percentile) in &PERCENTILES[..2] {
-            let figures = |rounds: &[Histogram<u64>]| -> Vec<f64> {
-                rounds.iter().map(|round| round.value_at_percentile(*percentile) as f64).collect()
-            };
-            let limit = figures(&systems[0].1);
-            for (system, rounds) in &systems[1..] {
-                self.compare(name, *system, len_bytes, Ratio::of(&figures(rounds), &limit), f64::max);
-            }
+        for (figure, percentile) in &PERCENTILES[..COMPARED] {
+            let of_round = |round: &Histogram<u64>| round.value_at_percentile(*percentile) as f64;
+            let figures = systems.iter().map(|(system, rounds)| (*system, rounds.iter().map(of_round).collect()));
+            self.compare(&format!("{prefix}{figure}"), len_bytes, &figures.collect::<Vec<_>>(), f64::max);
         }
     }
 
-    /// Messages a second of one size, a figure a round. The limit stands first.
+    /// Messages a second of one size: of each system a figure a round.
     pub(crate) fn add_rates(&mut self, len_bytes: usize, systems: &[(System, Vec<f64>)]) {
         for (system, rates) in systems {
-            let mut sorted = rates.clone();
-            sorted.sort_by(f64::total_cmp);
-            let rate = median(&sorted);
-            let told = json!({ "messages_per_s": rate.round(), "ns_per_message": (1e10 / rate).round() / 10.0 });
-            self.put(*system, len_bytes, told);
+            let rate = median(&mut rates.clone());
+            self.put(*system, len_bytes, "messages_per_s", json!(rate.round()));
+            self.put(*system, len_bytes, "ns_per_message", json!((1e10 / rate).round() / 10.0));
         }
-        for (system, rates) in &systems[1..] {
-            self.compare("rate", *system, len_bytes, Ratio::of(rates, &systems[0].1), f64::min);
-        }
+        self.compare("rate", len_bytes, systems, f64::min);
     }
 
-    fn put(&mut self, system: System, len_bytes: usize, told: Value) {
+    fn put(&mut self, system: System, len_bytes: usize, name: &str, told: Value) {
         let of_system = self.results.entry(system.name()).or_insert_with(|| json!({}));
-        of_system[len_bytes.to_string()] = told;
+        of_system[len_bytes.to_string()][name] = told;
     }
 
-    /// Tells the ratio beside the size's figures, and among the ratios if it is the worst so far.
-    fn compare(&mut self, figure: &str, system: System, len_bytes: usize, ratio: Ratio, worse: fn(f64, f64) -> f64) {
-        let name = match system {
-            System::Limit => return,
-            System::Ring => format!("ring_{figure}_vs_limit"),
-        };
-        self.results[system.name()][len_bytes.to_string()][format!("{figure}_vs_limit")] = json!(ratio);
-        let known = self.ratios.get(&name).and_then(|known| known["median"].as_f64());
-        if known.is_none_or(|known| worse(known, ratio.median) != known) {
-            self.ratios.insert(name, json!(ratio));
+    /// Tells each ratio beside the size's figures, and among the ratios if it is the worst so far.
+    fn compare(&mut self, figure: &str, len_bytes: usize, systems: &[(System, Vec<f64>)], worse: fn(f64, f64) -> f64) {
+        let of = |wanted| systems.iter().find(|(system, _)| *system == wanted).map(|(_, figures)| figures);
+        for (system, other) in AGAINST {
+            let (Some(figures), Some(others)) = (of(system), of(other)) else { continue };
+            let ratio = Ratio::of(figures, others);
+            let versus = format!("{figure}_vs_{}", other.name());
+            self.put(system, len_bytes, &versus, json!(ratio));
+            let name = if system == System::Oyez { versus } else { format!("{}_{versus}", system.name()) };
+            let known = self.ratios.get(&name).and_then(|known| known["median"].as_f64());
+            if known.is_none_or(|known| worse(known, ratio.median) != known) {
+                self.ratios.insert(name, json!(ratio));
+            }
         }
     }
 
@@ -106,22 +120,34 @@ impl Report {
     }
 
     fn print_text(&self) {
+        println!("{}, {} interleaved rounds, {}", self.scenario, self.rounds, json!(self.environment));
         for (system, sizes) in &self.results {
             for (len_bytes, told) in sizes.as_object().into_iter().flatten() {
-                println!("{:9} {system:8} {len_bytes:>5} B  {told}", self.scenario);
+                let parts = told.as_object().into_iter().flatten();
+                let parts: Vec<_> = parts.map(|(name, value)| format!("{name} {}", plain(value))).collect();
+                println!("{system:>12} {len_bytes:>4} B  {}", parts.join("; "));
             }
         }
         for (name, ratio) in &self.ratios {
-            println!("{name}, the worst size: {ratio}");
+            println!("{name}, the worst size: {}", plain(ratio));
         }
     }
 }
 
-fn latency(rounds: &[Histogram<u64>]) -> Value {
+/// One value, or names and values in a row.
+fn plain(value: &Value) -> String {
+    match value.as_object() {
+        None => value.to_string(),
+        Some(parts) => parts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn percentiles(rounds: &[Histogram<u64>]) -> Value {
     let mut all = Histogram::<u64>::new(3).expect("three digits are allowed");
     rounds.iter().for_each(|round| all.add(round).expect("grows as needed"));
-    let mut told: Map<_, _> =
-        PERCENTILES.iter().map(|(name, at)| ((*name).to_owned(), json!(all.value_at_percentile(*at)))).collect();
+    let at = |(name, percentile): &(&str, f64)| ((*name).to_owned(), json!(all.value_at_percentile(*percentile)));
+    let mut told: Map<_, _> = PERCENTILES.iter().map(at).collect();
     told.insert("max".to_owned(), json!(all.max()));
-    json!({ "round_trips": all.len(), "round_trip_ns": told })
+    told.insert("count".to_owned(), json!(all.len()));
+    Value::Object(told)
 }

@@ -1,27 +1,51 @@
-//! One writer at full speed, one reader that keeps up.
+//! One writer at full speed, one reader that keeps up: the rate from the first message written to the last one read.
 
 use crate::arguments::Stream;
 use crate::failure::Failure;
 use crate::link::{Broken, Link, receive};
+use crate::machine::now_ns;
+use crate::memcpy::Memcpy;
 use crate::peer::{Outcome, Part, Task};
 use crate::report::Report;
-use crate::stage::Stage;
-use crate::systems::Turn;
+use crate::stage::{Stage, check, interleave};
+use crate::systems::{System, Turn};
 use crate::traffic::{Arrived, Messages};
 
+/// Messages that the reader takes with one poll.
+const POLL_MESSAGES: usize = 256;
+
 pub(crate) fn run(options: &Stream) -> Result<Report, Failure> {
-    let mut stage = Stage::set(&options.common)?;
-    let mut report = stage.report("stream");
-    for &len_bytes in &options.common.sizes {
-        let task = |system| Task { system, part: Part::Read, len_bytes, messages: options.messages };
-        let rounds = stage.interleave(|stage, system| {
-            let (start_ns, read) = stage.take(&task(system), Writing(task(system)))?;
-            stage.check(&task(system), &read)?;
-            Ok(options.messages as f64 * 1e9 / read.end_ns.saturating_sub(start_ns).max(1) as f64)
+    let common = &options.common;
+    let mut stage = Stage::set(common)?;
+    let mut memcpy = Memcpy::new(common.ring_mib << 20)?;
+    let mut report = Report::new("stream", common.rounds, stage.environment(common));
+    let mut systems = vec![System::Limit, System::Memcpy, System::Oyez, System::RingUntimed];
+    systems.extend(common.recorded.then_some(System::Recorded));
+    for &len_bytes in &common.sizes {
+        let rounds = interleave(&systems, common.rounds, |system| match system {
+            System::Limit => Ok(memcpy.rate(len_bytes, options.messages, true)),
+            System::Memcpy => Ok(memcpy.rate(len_bytes, options.messages, false)),
+            // Nothing holds this writer back, and the clock does not either: a round that is no longer than the ring
+            // gives the rate of the slower side.
+            System::RingUntimed => rate(
+                &mut stage,
+                system,
+                len_bytes,
+                options.messages.min((common.ring_mib << 19) / (len_bytes as u64 + 24)),
+            ),
+            _ => rate(&mut stage, system, len_bytes, options.messages),
         })?;
         report.add_rates(len_bytes, &rounds);
     }
     Ok(report)
+}
+
+/// Messages a second, from one process to the other.
+fn rate(stage: &mut Stage, system: System, len_bytes: usize, messages: u64) -> Result<f64, Failure> {
+    let task = Task { system, part: Part::Read, len_bytes, messages };
+    let (start_ns, read) = stage.take(&task, Writing)?;
+    check(&task, &read)?;
+    Ok(messages as f64 * 1e9 / read.end_ns.saturating_sub(start_ns).max(1) as f64)
 }
 
 /// The first process: writes as fast as it can.
@@ -34,9 +58,9 @@ impl Turn for Writing {
     fn run<L: Link>(self, link: &mut L) -> Result<u64, Broken> {
         let Task { len_bytes, messages: count, .. } = self.0;
         let mut messages = Messages::new(len_bytes);
-        let start_ns = link.send(messages.message(0))?;
-        messages.prepare(1);
-        for number in 1..count {
+        messages.prepare(0);
+        let start_ns = now_ns();
+        for number in 0..count {
             link.send(messages.prepared(number))?;
             messages.prepare(number + 1);
         }
@@ -53,7 +77,7 @@ impl Turn for Reading {
     fn run<L: Link>(self, link: &mut L) -> Result<Outcome, Broken> {
         let mut arrived = Arrived::default();
         while arrived.next < self.0.messages {
-            receive(link, 256, |message| arrived.take(message))?;
+            receive(link, POLL_MESSAGES, |message| arrived.take(message))?;
         }
         Ok(arrived.outcome())
     }

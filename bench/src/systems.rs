@@ -1,34 +1,47 @@
 //! The systems under test, and how both processes come to hold their ends.
 
 use crate::failure::Failure;
+use crate::house::{RECORDED, UNRECORDED};
+use crate::link::bus::Bus;
 use crate::link::limit::Limit;
-use crate::link::ring::Ring;
+use crate::link::ring::{Ring, Untimed};
 use crate::link::{Broken, Link};
 use crate::machine::now_ns;
-use oyez_mem::memory::{self, Access};
+use oyez::Connect;
+use oyez_mem::memory;
 use oyez_mem::{Region, RegionMut};
-use oyez_ring::{
-    Control, ControlMut, Epoch, EpochStart, Memory, Position, Reader, Sequence, Tail, Writer, write_head,
-};
+use oyez_ring::{Control, ControlMut, Epoch, EpochStart, Memory, Position, Reader, Sequence, Tail, Writer, write_head};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum System {
-    /// The same bytes without a protocol.
+    /// The same bytes without a protocol, the clock read as often.
     Limit,
+    /// The same bytes without a protocol and without the clock.
+    Memcpy,
+    /// The bus, over topics that are not recorded.
+    Oyez,
+    /// The bus, over topics that are kept at `durable`.
+    Recorded,
     /// Writer and reader of the bare ring.
     Ring,
+    /// The same, with a time that stands still.
+    RingUntimed,
 }
 
 impl System {
     pub(crate) fn name(self) -> &'static str {
         match self {
             System::Limit => "limit",
+            System::Memcpy => "memcpy",
+            System::Oyez => "oyez",
+            System::Recorded => "recorded",
             System::Ring => "ring",
+            System::RingUntimed => "ring_untimed",
         }
     }
 }
@@ -37,23 +50,34 @@ impl System {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) core: usize,
+    socket: PathBuf,
+    recorded: bool,
     ring_bytes: u64,
     /// Of each direction: the first process writes the first.
     limit: [String; 2],
     ring: [String; 2],
     control: [String; 2],
+    /// Where the writers of the rings go on: position and time.
     tail: [(u64, u64); 2],
 }
 
-/// The memories, held by the first process.
+/// The memories of limit and bare ring, held by the first process.
 pub(crate) struct Memories {
     limit: [OwnedFd; 2],
     ring: [OwnedFd; 2],
     control: [OwnedFd; 2],
     tails: [Tail; 2],
     ring_bytes: u64,
-    /// Whether all of it lies on huge pages.
+    /// Whether the kernel gave huge pages.
     pub(crate) huge_pages: bool,
+}
+
+/// Something to do with any link.
+pub(crate) trait Turn {
+    /// What it answers.
+    type Answer;
+    /// Does it.
+    fn run<L: Link>(self, link: &mut L) -> Result<Self::Answer, Broken>;
 }
 
 /// Brings a link to where nothing is left to read.
@@ -71,23 +95,18 @@ impl Turn for CatchUp {
 pub(crate) struct Ends {
     limit: Limit,
     ring: Ring,
-}
-
-/// Something to do with any link.
-pub(crate) trait Turn {
-    /// What it answers.
-    type Answer;
-    /// Does it.
-    fn run<L: Link>(self, link: &mut L) -> Result<Self::Answer, Broken>;
+    oyez: Bus,
+    recorded: Option<Bus>,
 }
 
 const START: EpochStart =
     EpochStart { epoch: Epoch(1), position: Position(0), sequence: Sequence(0), time_ns: 0, previous_end: Position(0) };
 
 impl Memories {
+    /// # Errors
+    /// [`Failure::Memory`], [`Failure::Refused`].
     pub(crate) fn new(ring_bytes: u64) -> Result<Memories, Failure> {
-        let (ring_0, tail_0, huge_0) = ring(ring_bytes)?;
-        let (ring_1, tail_1, huge_1) = ring(ring_bytes)?;
+        let [(ring_0, tail_0, huge_0), (ring_1, tail_1, huge_1)] = [ring(ring_bytes)?, ring(ring_bytes)?];
         Ok(Memories {
             limit: [area(ring_bytes)?, area(ring_bytes)?],
             ring: [ring_0, ring_1],
@@ -98,10 +117,12 @@ impl Memories {
         })
     }
 
-    pub(crate) fn plan(&self, core: usize) -> Plan {
+    pub(crate) fn plan(&self, core: usize, socket: PathBuf, recorded: bool) -> Plan {
         let paths = |files: &[OwnedFd; 2]| files.each_ref().map(path);
         Plan {
             core,
+            socket,
+            recorded,
             ring_bytes: self.ring_bytes,
             limit: paths(&self.limit),
             ring: paths(&self.ring),
@@ -118,7 +139,7 @@ fn path(file: &OwnedFd) -> String {
 /// A zeroed area, on huge pages where they are to be had.
 fn area(len_bytes: u64) -> Result<OwnedFd, Failure> {
     let file = memory::create("oyez-bench-limit", len_bytes)?;
-    let region = Region::map(&file, len_bytes as usize).map_err(Failure::refused("map the limit's area"))?;
+    let region = Region::map(&file, len_bytes as usize).map_err(Failure::refused("map the limit's memory"))?;
     memory::prepare(&region);
     Ok(file)
 }
@@ -137,22 +158,16 @@ fn control() -> Result<OwnedFd, Failure> {
     let file = memory::create("oyez-bench-control", Control::LEN_BYTES as u64)?;
     let page = RegionMut::map(&file, Control::LEN_BYTES).map_err(Failure::refused("map a control page"))?;
     ControlMut::open(page, START.position, Position(u64::MAX));
-    memory::reopen(&file, Access::Read)?;
     Ok(file)
 }
 
 impl Ends {
     /// The ends of the process that writes direction `out`: 0 or 1.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`], [`Failure::Bus`].
     pub(crate) fn open(plan: &Plan, out: usize) -> Result<Ends, Failure> {
         let into = 1 - out;
-        let write = |path| OpenOptions::new().read(true).write(true).open(path).map_err(Failure::refused("open a memory"));
-        let read = |path| File::open(path).map_err(Failure::refused("open a memory"));
-        let map = |path, len: u64| {
-            Region::map(read(path)?, len as usize).map_err(Failure::refused("map a memory"))
-        };
-        let map_mut = |path, len: u64| {
-            RegionMut::map(write(path)?, len as usize).map_err(Failure::refused("map a memory"))
-        };
         let bytes = plan.ring_bytes;
         let limit = Limit::new(map_mut(&plan.limit[out], bytes)?, map(&plan.limit[into], bytes)?);
         let control = Control::new(map(&plan.control[out], Control::LEN_BYTES as u64)?);
@@ -162,19 +177,50 @@ impl Ends {
         let writer = Writer::new(memory, bytes, control, START.epoch, tail);
         let view = Memory::new(map(&plan.ring[into], Memory::len_bytes(bytes))?, bytes);
         let reader = Reader::at(view, START.epoch, START.position);
-        Ok(Ends { limit, ring: Ring::new(writer, reader) })
+        let connect = Connect::new(&plan.socket).name("oyez-bench");
+        let bus = oyez::Bus::connect(connect).map_err(Failure::bus("connect to the broker"))?;
+        let open = |topics: [&str; 2]| Bus::open(&bus, topics[out], topics[into]);
+        let recorded = plan.recorded.then(|| open(RECORDED)).transpose()?;
+        Ok(Ends { limit, ring: Ring::new(writer, reader), oyez: open(UNRECORDED)?, recorded })
     }
 
     /// Forgets what was sent to this end; while both processes are between tasks.
+    ///
+    /// # Errors
+    /// The system's own.
     pub(crate) fn catch_up(&mut self, system: System) -> Result<(), Broken> {
         self.turn(system, CatchUp)
     }
 
     /// Takes a turn on one system.
+    ///
+    /// # Errors
+    /// The system's own.
     pub(crate) fn turn<T: Turn>(&mut self, system: System, turn: T) -> Result<T::Answer, Broken> {
         match system {
             System::Limit => turn.run(&mut self.limit),
+            System::Oyez => turn.run(&mut self.oyez),
             System::Ring => turn.run(&mut self.ring),
+            System::RingUntimed => turn.run(&mut Untimed(&mut self.ring)),
+            System::Recorded | System::Memcpy => turn.run(self.recorded()?),
         }
     }
+
+    /// The link over recorded topics.
+    ///
+    /// # Errors
+    /// Where the run has none.
+    pub(crate) fn recorded(&mut self) -> Result<&mut Bus, Broken> {
+        self.recorded.as_mut().ok_or_else(|| Broken::Failed("this run has no such link".to_owned()))
+    }
+}
+
+fn map(path: &str, len_bytes: u64) -> Result<Region, Failure> {
+    let file = File::open(path).map_err(Failure::refused("open a memory"))?;
+    Region::map(file, len_bytes as usize).map_err(Failure::refused("map a memory"))
+}
+
+fn map_mut(path: &str, len_bytes: u64) -> Result<RegionMut, Failure> {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(Failure::refused("open a memory"))?;
+    RegionMut::map(file, len_bytes as usize).map_err(Failure::refused("map a memory"))
 }

@@ -1,9 +1,8 @@
 //! The limit: the same bytes through fresh cache lines, without a protocol. Nothing is checked, nothing is ever full,
-//! nobody can be lapped safely: it is what the machine takes to move them.
+//! nobody who is slow is told: it is what the machine takes to move them.
 //!
 //! A frame is a flag word, the time and the payload, as long as a frame of the bus, and begins on a line of its own.
-//! The flag is the frame's number, so nothing needs to be wiped; it is stored last, with release. The writer touches
-//! the next lines after it has sent (as the bus does when it prepares ahead), so that neither waits for memory.
+//! The flag is the frame's number, so nothing needs to be wiped; it is stored last, with release.
 
 use super::{Broken, Link};
 use crate::machine::now_ns;
@@ -11,6 +10,7 @@ use oyez_mem::{Region, RegionMut, sync};
 
 const LINE: usize = 64;
 const HEADER: usize = 16;
+const MESSAGE_BYTES_MAX: usize = 4096;
 
 /// One end.
 pub(crate) struct Limit {
@@ -20,17 +20,18 @@ pub(crate) struct Limit {
     into: Region,
     into_at: usize,
     taken: u64,
-    copy: Box<[u8; 4096]>,
+    copy: Box<[u8; MESSAGE_BYTES_MAX]>,
 }
 
 impl Limit {
     pub(crate) fn new(out: RegionMut, into: Region) -> Limit {
-        Limit { out, out_at: 0, sent: 0, into, into_at: 0, taken: 0, copy: Box::new([0; 4096]) }
+        Limit { out, out_at: 0, sent: 0, into, into_at: 0, taken: 0, copy: Box::new([0; MESSAGE_BYTES_MAX]) }
     }
 
+    #[inline(always)]
     fn after(at: usize, payload_bytes: usize, area_bytes: usize) -> usize {
         let next = (at + HEADER + payload_bytes).next_multiple_of(LINE);
-        if next + HEADER + 4096 > area_bytes { 0 } else { next }
+        if next + HEADER + MESSAGE_BYTES_MAX > area_bytes { 0 } else { next }
     }
 }
 
@@ -44,17 +45,11 @@ impl Link for Limit {
         self.out.copy_in(at + HEADER, message);
         self.out.store_release(at, self.sent << 16 | message.len() as u64);
         self.out_at = Self::after(at, message.len(), self.out.len_bytes());
-        if TOUCH {
-            let bytes = (HEADER + message.len()).next_multiple_of(LINE);
-            for line in (0..bytes).step_by(LINE) {
-                self.out.store(self.out_at + line + 8, 0);
-            }
-        }
         Ok(time_ns)
     }
 
     #[inline(always)]
-    fn poll(&mut self, _limit: usize, mut each: impl FnMut(&[u8])) -> Result<usize, Broken> {
+    fn poll(&mut self, _: usize, mut each: impl FnMut(&[u8])) -> Result<usize, Broken> {
         let flag = self.into.load(self.into_at);
         if flag >> 16 != self.taken + 1 {
             return Ok(0);
@@ -62,9 +57,9 @@ impl Link for Limit {
         sync::fence_acquire();
         let len_bytes = (flag & 0xFFFF) as usize;
         std::hint::black_box(self.into.load(self.into_at + 8));
-        let copy = &mut self.copy[..len_bytes];
-        self.into.copy_out(self.into_at + HEADER, copy);
-        each(copy);
+        // Whole words, as the bus copies them.
+        self.into.copy_out(self.into_at + HEADER, &mut self.copy[..len_bytes.next_multiple_of(8)]);
+        each(&self.copy[..len_bytes]);
         self.taken += 1;
         self.into_at = Self::after(self.into_at, len_bytes, self.into.len_bytes());
         Ok(1)
@@ -75,4 +70,3 @@ impl Link for Limit {
         Ok(())
     }
 }
-const TOUCH: bool = option_env!("NOTOUCH").is_none();

@@ -1,4 +1,4 @@
-//! The bare ring: writer and reader of `oyez-ring` over sealed memories, without client and broker.
+//! The bare ring: writer and reader of `oyez-ring` over shared memory, without client and broker.
 
 use super::{Broken, Link};
 use crate::machine::now_ns;
@@ -10,20 +10,28 @@ pub(crate) struct Ring {
     reader: Reader,
 }
 
+/// One end that never reads the clock.
+pub(crate) struct Untimed<'a>(pub(crate) &'a mut Ring);
+
 impl Ring {
     pub(crate) fn new(writer: Writer, reader: Reader) -> Ring {
         Ring { writer, reader }
+    }
+
+    #[inline(always)]
+    fn offer(&mut self, message: &[u8], time_ns: u64) -> Result<u64, Broken> {
+        match self.writer.offer(message, time_ns) {
+            Ok(Offer::Published(published)) => Ok(published.time_ns),
+            Ok(Offer::BackPressured) => Err(Broken::Failed("back-pressured without a gate".to_owned())),
+            Err(length) => Err(Broken::Failed(length.to_string())),
+        }
     }
 }
 
 impl Link for Ring {
     #[inline(always)]
     fn send(&mut self, message: &[u8]) -> Result<u64, Broken> {
-        match self.writer.offer(message, now_ns()) {
-            Ok(Offer::Published(published)) => Ok(published.time_ns),
-            Ok(Offer::BackPressured) => Err(Broken::Failed("back-pressured without a gate".to_owned())),
-            Err(length) => Err(Broken::Failed(length.to_string())),
-        }
+        self.offer(message, now_ns())
     }
 
     #[inline(always)]
@@ -50,5 +58,22 @@ impl Link for Ring {
         self.reader = Reader::at(memory, epoch, newest);
         while self.poll(256, |_| {})? != 0 {}
         Ok(())
+    }
+}
+
+impl Link for Untimed<'_> {
+    #[inline(always)]
+    fn send(&mut self, message: &[u8]) -> Result<u64, Broken> {
+        // The writer holds a time that goes back at the last one.
+        self.0.offer(message, 0)
+    }
+
+    #[inline(always)]
+    fn poll(&mut self, limit: usize, each: impl FnMut(&[u8])) -> Result<usize, Broken> {
+        self.0.poll(limit, each)
+    }
+
+    fn catch_up(&mut self) -> Result<(), Broken> {
+        self.0.catch_up()
     }
 }

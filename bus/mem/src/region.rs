@@ -254,7 +254,7 @@ mod mapping {
         /// The address of `offset`, for the kernel alone: a file is written from it.
         pub fn address(&self, offset: usize) -> usize {
             self.check(offset, 0);
-            self.base.addr() + offset
+            self.base.expose_provenance() + offset
         }
     }
 

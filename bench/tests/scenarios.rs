@@ -1,0 +1,97 @@
+//! Every scenario, tiny: it runs, checks what arrived, ends what it started, and prints what others read.
+
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn bench(arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oyez-bench"));
+    command.args(arguments.split(' ')).output().expect("the program runs")
+}
+
+/// Two processes that spin need two cores.
+fn two_cores(test: &str) -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores < 2 {
+        eprintln!("SKIPPED {test}: two cores are needed, and this process may use {cores}");
+    }
+    cores >= 2
+}
+
+fn object(arguments: &str) -> Value {
+    let output = bench(&format!("{arguments} --format json"));
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one object, and nothing else")
+}
+
+fn is_ratio(ratio: &Value) -> bool {
+    let [median, low, high] = ["median", "low", "high"].map(|part| ratio[part].as_f64().unwrap_or(f64::NAN));
+    0.0 < low && low <= median && median <= high
+}
+
+#[test]
+fn pingpong_tells_every_system_and_size_and_the_worst_ratio() {
+    if !two_cores("pingpong_tells_every_system_and_size_and_the_worst_ratio") {
+        return;
+    }
+    let data = env!("CARGO_TARGET_TMPDIR");
+    let told = object(&format!(
+        "pingpong --recorded --data {data} --sizes 32,51 --rounds 3 --messages 500 --durable-messages 6 --ring-mib 2"
+    ));
+    assert_eq!((&told["scenario"], &told["rounds"]), (&Value::from("pingpong"), &Value::from(3)));
+    for system in ["limit", "oyez", "recorded", "ring"] {
+        for size in ["32", "51"] {
+            let round_trip_ns = &told["results"][system][size]["round_trip_ns"];
+            // The first twentieth of each round is not counted.
+            assert_eq!(round_trip_ns["count"], 3 * (500 - 25), "{system} {size}");
+            let parts = ["p50", "p99", "p99_9", "p99_99", "max"].map(|part| round_trip_ns[part].as_u64().unwrap());
+            assert!(parts[0] > 0 && parts.is_sorted(), "{system} {size}: {parts:?}");
+        }
+    }
+    for size in ["32", "51"] {
+        assert_eq!(told["results"]["recorded"][size]["durable_ns"]["count"], 6);
+        assert_eq!(told["results"]["limit"][size]["durable_ns"]["count"], 6);
+    }
+    for ratio in ["p50_vs_limit", "ring_p50_vs_limit", "recorded_p50_vs_limit", "recorded_durable_p50_vs_limit"] {
+        assert!(is_ratio(&told["ratios"][ratio]), "{ratio}: {}", told["ratios"][ratio]);
+    }
+    let of_size = |size: &str| told["results"]["oyez"][size]["p50_vs_limit"]["median"].as_f64().unwrap();
+    assert_eq!(told["ratios"]["p50_vs_limit"]["median"].as_f64(), Some(of_size("32").max(of_size("51"))));
+}
+
+#[test]
+fn stream_tells_every_system_and_the_worst_ratio() {
+    if !two_cores("stream_tells_every_system_and_the_worst_ratio") {
+        return;
+    }
+    let data = env!("CARGO_TARGET_TMPDIR");
+    let told =
+        object(&format!("stream --recorded --data {data} --sizes 32,256 --rounds 2 --messages 5000 --ring-mib 2"));
+    for system in ["limit", "memcpy", "oyez", "recorded", "ring_untimed"] {
+        for size in ["32", "256"] {
+            let rate = told["results"][system][size]["messages_per_s"].as_f64().unwrap_or_default();
+            assert!(rate > 0.0, "{system} {size}");
+        }
+    }
+    for ratio in ["rate_vs_limit", "rate_vs_memcpy", "recorded_rate_vs_limit", "ring_untimed_rate_vs_memcpy"] {
+        assert!(is_ratio(&told["ratios"][ratio]), "{ratio}: {}", told["ratios"][ratio]);
+    }
+    let of_size = |size: &str| told["results"]["oyez"][size]["rate_vs_limit"]["median"].as_f64().unwrap();
+    assert_eq!(told["ratios"]["rate_vs_limit"]["median"].as_f64(), Some(of_size("32").min(of_size("256"))));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_in_one_line() {
+    for (arguments, part) in [
+        ("pingpong --cores 0 0", "cores"),
+        ("stream --cores 99999 99998", "two are needed"),
+        ("stream --data /nowhere/at/all", "make a folder"),
+        ("pingpong --ring-mib 3", "power of two"),
+        ("pingpong --sizes 7", "8..=4096"),
+    ] {
+        let output = bench(arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        assert!(error.contains(part) && !error.contains("panicked"), "{arguments}: {error}");
+        assert!(output.stdout.is_empty());
+    }
+}

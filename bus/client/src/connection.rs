@@ -117,8 +117,7 @@ impl Link {
     }
 
     pub(crate) fn publisher(self: &Arc<Link>, topic: &str, partition: u16) -> Result<Publisher, PublishError> {
-        let open = Message::OpenPublisher { partition, topic: topic.to_owned() };
-        let offer = self.request("OpenPublisher", open)?;
+        let offer = self.offer(topic, partition)?;
         let (epoch, capacity) = match offer.packet.message {
             Message::RingOffer { epoch, capacity, .. } => (epoch, capacity),
             Message::NotGranted { refusal, pid, uid, holder } => {
@@ -151,6 +150,21 @@ impl Link {
             signal: owned.signal(),
             ownership: Box::new(Ownership::new(owned, Arc::clone(self))),
         }))
+    }
+
+    /// What the broker offers, once it has anything ready to be offered.
+    fn offer(&self, topic: &str, partition: u16) -> Result<Received, BusError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let open = Message::OpenPublisher { partition, topic: topic.to_owned() };
+            let answer = self.request("OpenPublisher", open)?;
+            match answer.packet.message {
+                Message::NotGranted { refusal: Refusal::Preparing, .. } if Instant::now() < deadline => {
+                    std::thread::sleep(ASK_AGAIN);
+                }
+                _ => return Ok(answer),
+            }
+        }
     }
 
     /// Asks, and asks again where the broker went away in between, until the timeout.

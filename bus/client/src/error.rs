@@ -296,3 +296,162 @@ impl SubscribeError {
         !self.is_retriable()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_ring::Sequence;
+    use std::io;
+
+    fn topic() -> String {
+        "md".to_owned()
+    }
+
+    fn bus_errors() -> Vec<(BusError, [&'static str; 2], bool)> {
+        let socket = || "/run/bus.sock".to_owned();
+        let refused = |code: FailureCode| BusError::Refused { code, text: format!("md/0: {code}") };
+        let system = || io::ErrorKind::OutOfMemory.into();
+        vec![
+            (BusError::Connection(ConnectionError::HungUp), ["hung up", "connect again"], true),
+            (
+                BusError::Timeout { request: "OpenEpoch", socket: socket(), timeout_ms: 5 },
+                ["/run/bus.sock has not answered OpenEpoch within 5 ms", "Connect::timeout"],
+                true,
+            ),
+            (BusError::Away { socket: socket() }, ["/run/bus.sock", "try again"], true),
+            (refused(FailureCode::UnknownTopic), ["md/0", "`oyez topic list`"], false),
+            (refused(FailureCode::Closing), ["md/0", "connect again"], true),
+            (BusError::Answer { request: "Hello", answer: "Topic" }, ["Hello with Topic", "upgrade"], false),
+            (BusError::Memory { topic: topic(), source: MemoryError::Writable }, ["topic md", "do not use it"], false),
+            (
+                BusError::System { topic: topic(), step: "map its ring", source: system() },
+                ["topic md: cannot map its ring", "ulimit"],
+                true,
+            ),
+            (BusError::Unreadable { topic: topic(), why: "it is gone".to_owned() }, ["topic md", "it is gone"], false),
+            (
+                BusError::NotDeclared { topic: topic(), declared: "[\"a\"]".to_owned() },
+                ["topic md: not declared", "add it to Bus::in_process"],
+                false,
+            ),
+            (
+                BusError::Declaration { topic: topic(), what: "declared twice; name it once" },
+                ["topic md", "once"],
+                false,
+            ),
+        ]
+    }
+
+    #[test]
+    fn each_text_of_the_bus_names_the_thing_the_place_and_the_remedy() {
+        for (error, parts, is_retriable) in bus_errors() {
+            let text = error.to_string();
+            assert!(parts.iter().all(|part| text.contains(part)) && text.lines().count() == 1, "{text}");
+            assert_eq!((error.is_retriable(), error.is_fatal()), (is_retriable, !is_retriable), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_text_of_publishing_names_the_thing_the_place_and_the_remedy() {
+        let (epoch, durable) = (Epoch(3), Position(640));
+        let late = PublishError::Timeout {
+            topic: topic(),
+            position: Position(99),
+            durability: Durability::Durable,
+            reached: Position(64),
+            timeout_ms: 20,
+        };
+        let template =
+            PublishError::Template { topic: topic(), schema_id: 7, template_id: 2, allowed: "schema 7".to_owned() };
+        let kept = Durability::Published;
+        // Text, whether to try again, whether to give the publisher up.
+        let cases: [(PublishError, [&str; 2], bool, bool); 9] = [
+            (
+                PublishError::NotGranted { topic: topic(), partition: 0, why: "owned by app (process 7)".to_owned() },
+                ["topic md, partition 0: owned by app (process 7)", "`.wait(..)`"],
+                true,
+                false,
+            ),
+            (BusError::Away { socket: topic() }.into(), ["went away", "try again"], true, false),
+            (
+                PublishError::Length { topic: topic(), source: BadLength { len_bytes: 9_000 } },
+                ["topic md: a message of 9000 bytes", "cut it"],
+                false,
+                false,
+            ),
+            (template, ["topic md: message of schema 7, template 2", "allow it in the catalog"], false, false),
+            (PublishError::Closing { topic: topic(), epoch }, ["topic md, epoch 3", "open a publisher"], false, true),
+            (
+                PublishError::Lost { topic: topic(), epoch, why: "it ended".to_owned() },
+                ["topic md, epoch 3: it ended", "open a publisher"],
+                false,
+                true,
+            ),
+            (
+                PublishError::JournalFailed { topic: topic(), epoch, durable },
+                ["below position 640 is safe", "open a publisher again once it is repaired"],
+                false,
+                true,
+            ),
+            (late, ["position 99 is not durable after 20 ms, only 64 is", "wait again"], true, false),
+            (
+                PublishError::NotKept { topic: topic(), asked: Durability::Written, kept },
+                ["topic md keeps messages published, not written", "catalog"],
+                false,
+                false,
+            ),
+        ];
+        for (error, parts, is_retriable, is_fatal) in cases {
+            let text = error.to_string();
+            assert!(parts.iter().all(|part| text.contains(part)) && text.lines().count() == 1, "{text}");
+            assert_eq!((error.is_retriable(), error.is_fatal()), (is_retriable, is_fatal), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_text_of_subscribing_names_the_thing_the_place_and_the_remedy() {
+        let cursor = |source| SubscribeError::Cursor { topic: topic(), partition: 0, source };
+        let position = Position(8);
+        let reason = oyez_ring::Reason::Length;
+        let cases: [(SubscribeError, [&str; 2], bool); 9] = [
+            (BusError::Away { socket: topic() }.into(), ["went away", "try again"], true),
+            (SubscribeError::NoTopic, ["without a topic", "`.topic(..)`"], false),
+            (
+                SubscribeError::NotKept { topic: topic(), asked: Durability::Durable, kept: Durability::Written },
+                ["topic md keeps messages written, not durable", "catalog"],
+                false,
+            ),
+            (
+                SubscribeError::Timeout { topic: topic(), timeout_ms: 5 },
+                ["topic md: the start was not found within 5 ms", "Connect::timeout"],
+                true,
+            ),
+            (
+                cursor(CursorError::Ahead { wanted: Sequence(9), next: Sequence(3) }),
+                ["topic md, partition 0: message 9 was never published", "start at 3 or below"],
+                false,
+            ),
+            (
+                cursor(CursorError::UnknownEpoch { wanted: Epoch(9), newest: Epoch(3) }),
+                ["epoch 9 never was, the newest is 3", "start at a sequence or a time"],
+                false,
+            ),
+            (
+                cursor(oyez_ring::Invalid { position, reason }.into()),
+                ["topic md, partition 0: invalid frame at position 8", "ends its epoch"],
+                true,
+            ),
+            (cursor(CursorError::Fragment { position }), ["position 8", "use a newer one"], false),
+            (
+                cursor(CursorError::Journal { position, source: "no such disk".into() }),
+                ["topic md, partition 0: the journal cannot be read at position 8", "no such disk"],
+                true,
+            ),
+        ];
+        for (error, parts, is_retriable) in cases {
+            let text = error.to_string();
+            assert!(parts.iter().all(|part| text.contains(part)) && text.lines().count() == 1, "{text}");
+            assert_eq!((error.is_retriable(), error.is_fatal()), (is_retriable, !is_retriable), "{text}");
+        }
+    }
+}

@@ -133,7 +133,7 @@ impl Reader {
             view.tell();
         }
         let mut oracle = Oracle::new(world, durability, start, before);
-        oracle.begins_with(cursor.next_sequence());
+        oracle.begins_with(cursor.epoch(), cursor.next_sequence());
         Reader { cursor, view, oracle }
     }
 
@@ -206,9 +206,10 @@ fn run(recorded: bool, durability: Durability, steps: &[Step]) {
     readers.iter_mut().for_each(Reader::finish);
 }
 
-/// `PROPTEST_CASES` decides how many; `cargo xtask soak` asks for more.
+/// `PROPTEST_CASES` may ask for more.
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(2_000), failure_persistence: None, max_shrink_iters: 2_000, ..asked }
 }
 
 proptest! {

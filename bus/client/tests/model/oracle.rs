@@ -56,7 +56,8 @@ impl Oracle {
     }
 
     /// A start that finds its number at once must come to it.
-    pub fn begins_with(&mut self, sequence: Option<Sequence>) {
+    pub fn begins_with(&mut self, epoch: Epoch, sequence: Option<Sequence>) {
+        self.epoch = epoch;
         assert!(self.next.is_none() || self.next == sequence, "starts with {sequence:?}, not {:?}", self.next);
         if self.not_before_ns == 0 {
             self.next = sequence;

@@ -1,0 +1,35 @@
+//! A million publishes between two markers, for a tracer to look at: `million_publishes [SOCKET TOPIC] [--plant]`.
+//!
+//! The markers are two calls of `getppid`, which nothing else here makes. `--plant` puts one system call between them,
+//! to see that it is seen. Without a socket the bus is in this process.
+use oyez::{Bus, Connect, Offer, Topic};
+use std::time::Duration;
+
+const MESSAGES: u64 = 1_000_000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let plants = arguments.iter().any(|argument| argument == "--plant");
+    let (bus, topic) = match &arguments[..] {
+        [socket, topic, ..] => (Bus::connect(Connect::new(socket))?, topic.as_str()),
+        _ => (Bus::in_process(&[Topic::new("md").ring_bytes(1 << 24)])?, "md"),
+    };
+    let mut publisher = bus.publisher(topic).wait(Duration::from_secs(5)).open()?;
+    let mut back_pressured = 0_u64;
+
+    let _ = rustix::process::getppid();
+    for number in 0..MESSAGES {
+        if plants && number == MESSAGES / 2 {
+            let _ = rustix::process::getuid();
+        }
+        let message = [number; 8].map(u64::to_le_bytes);
+        while let Offer::BackPressured = publisher.offer(message.as_flattened())? {
+            back_pressured += 1;
+            std::hint::spin_loop();
+        }
+    }
+    let _ = rustix::process::getppid();
+
+    println!("published {MESSAGES}, back-pressured {back_pressured} times");
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! A broker under its keeper, in a folder of its own. All of it ends with the test.
+
+use oyez::{Bus, Connect};
+use oyez_broker::{Role, ServeOptions, serve};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const CATALOG: &str = "OYEZ_TEST_CATALOG";
+/// How long anything may take on a machine that has much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn keeper_process() {
+    become_broker(Role::Keeper {
+        arguments: ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec(),
+    });
+}
+
+pub(crate) fn broker_process() {
+    become_broker(Role::Broker);
+}
+
+fn become_broker(role: Role) {
+    let Some(catalog) = std::env::var_os(CATALOG) else { return };
+    assert_eq!(serve(&ServeOptions { catalog: catalog.into(), role }), 0, "its exit code");
+}
+
+pub(crate) struct House {
+    keeper: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    folder: tempfile::TempDir,
+    _run: tempfile::TempDir,
+    socket: PathBuf,
+}
+
+impl House {
+    /// With these topics, in TOML.
+    pub(crate) fn new(topics: &str) -> House {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
+        // Apart from the data, whose path may be too long for a socket.
+        let run = tempfile::tempdir().expect("a folder");
+        let socket = run.path().join("bus.sock");
+        let broker = format!("[broker]\nname = \"test\"\ndata = \"data\"\nsocket = {socket:?}\nsegment_mib = 4\n");
+        std::fs::write(folder.path().join("schema.xml"), SCHEMA).expect("a schema");
+        std::fs::write(folder.path().join("oyez.toml"), broker + topics).expect("a catalog");
+        let (keeper, lines) = start(folder.path().join("oyez.toml"));
+        let house = House { keeper, lines, folder, _run: run, socket };
+        house.await_ready(1);
+        house
+    }
+
+    pub(crate) fn bus(&self) -> Bus {
+        Bus::connect(Connect::new(&self.socket).name("client-test").timeout(PATIENCE)).expect("a broker that serves")
+    }
+
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    /// Kills the broker, not the keeper, which starts another.
+    pub(crate) fn kill_broker(&self) {
+        let lives = self.lives();
+        kill(self.broker_pid());
+        self.await_ready(lives + 1);
+    }
+
+    /// Kills both, and with them the rings' descriptors; the folder stays.
+    pub(crate) fn kill_all(&mut self) {
+        let (broker, keeper) = (self.broker_pid(), Pid::from_raw(self.keeper.id() as i32).expect("a process"));
+        // Stopped, so that it starts no other; after its end the broker would stop of its own accord.
+        kill_process(keeper, Signal::STOP).expect("stopped");
+        kill(broker);
+        self.keeper.kill().expect("killed");
+        self.keeper.wait().expect("reaped");
+        until("the broker's end", || (!alive(broker)).then_some(()));
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        (self.keeper, self.lines) = start(self.folder.path().join("oyez.toml"));
+        self.await_ready(1);
+    }
+
+    fn lives(&self) -> usize {
+        self.lines.lock().expect("lines").iter().filter(|line| line.contains("ready ")).count()
+    }
+
+    fn await_ready(&self, lives: usize) {
+        until(&format!("life {lives} of the broker"), || (self.lives() >= lives).then_some(()));
+    }
+
+    /// The keeper has one child.
+    fn broker_pid(&self) -> Pid {
+        let children = format!("/proc/{0}/task/{0}/children", self.keeper.id());
+        let threads = || std::fs::read_dir(format!("/proc/{}/task", self.keeper.id())).into_iter().flatten().flatten();
+        let of_threads = threads().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        let all: String = of_threads.collect();
+        let pid = all.split_whitespace().next().unwrap_or_else(|| panic!("no child in {children}"));
+        Pid::from_raw(pid.parse().expect("a number")).expect("a process")
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the broker said: {:#?}", self.lines.lock());
+        }
+        if let Some(keeper) = Pid::from_raw(self.keeper.id() as i32) {
+            // It may be gone already: then there is nobody to tell.
+            let _ = kill_process(keeper, Signal::TERM);
+        }
+        let _ = self.keeper.wait();
+    }
+}
+
+fn start(catalog: PathBuf) -> (Child, Arc<Mutex<Vec<String>>>) {
+    let mut keeper = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "the_keeper_process", "--nocapture"])
+        .env(CATALOG, catalog)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a keeper");
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let (out, err) = (keeper.stdout.take().expect("piped"), keeper.stderr.take().expect("piped"));
+    collect(out, &lines);
+    collect(err, &lines);
+    (keeper, lines)
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::clone(lines);
+    std::thread::spawn(move || {
+        let read = BufReader::new(stream).lines().map_while(Result::ok);
+        read.for_each(|line| lines.lock().expect("lines").push(line));
+    });
+}
+
+fn kill(pid: Pid) {
+    kill_process(pid, Signal::KILL).expect("killed");
+}
+
+fn alive(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+/// Waits for something, with a deadline.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+const SCHEMA: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<sbe:messageSchema xmlns:sbe="http://fixprotocol.io/2016/sbe" package="test" id="7" version="0" byteOrder="littleEndian">
+  <types>
+    <composite name="messageHeader">
+      <type name="blockLength" primitiveType="uint16"/>
+      <type name="templateId" primitiveType="uint16"/>
+      <type name="schemaId" primitiveType="uint16"/>
+      <type name="version" primitiveType="uint16"/>
+    </composite>
+  </types>
+  <sbe:message name="One" id="1"><field name="a" id="1" type="uint64"/></sbe:message>
+  <sbe:message name="Two" id="2"><field name="a" id="1" type="uint64"/></sbe:message>
+</sbe:messageSchema>
+"#;

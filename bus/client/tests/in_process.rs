@@ -1,0 +1,145 @@
+//! The bus within one process: the same API, the same events, no broker.
+#![forbid(unsafe_code)]
+
+use oyez::{
+    BLOCK, Bus, Durability, Event, EventKind, GapCause, Idle, Offer, Publisher, Sequence, Start, Subscriber, Topic,
+};
+use std::time::Duration;
+
+const RING_BYTES: u64 = 2 * BLOCK;
+
+fn bus() -> Bus {
+    Bus::in_process(&[Topic::new("md").ring_bytes(RING_BYTES), Topic::new("other")]).expect("a bus")
+}
+
+fn publish(publisher: &mut Publisher, count: usize, len_bytes: usize) {
+    for _ in 0..count {
+        assert!(matches!(publisher.offer(&vec![7; len_bytes]), Ok(Offer::Published(_))));
+    }
+}
+
+/// Everything that is there, as words.
+fn drain(subscriber: &mut Subscriber) -> Vec<String> {
+    let mut told = Vec::new();
+    let note = |told: &mut Vec<String>, event: Event<'_>| {
+        told.push(match event.kind {
+            EventKind::Message(message) => format!("{}", message.sequence),
+            EventKind::Epoch { epoch, sequence, .. } => format!("epoch {epoch} at {sequence}"),
+            EventKind::CaughtUp { sequence } => format!("caught up at {sequence}"),
+            EventKind::Lapped { sequence } => format!("lapped at {sequence}"),
+            EventKind::Gap { from, to, cause } => format!("gap {from}..{to} {cause:?}"),
+            other => format!("{other:?}"),
+        });
+    };
+    while subscriber.poll(3, |event| note(&mut told, event)).expect("nothing is wrong") > 0 {}
+    told
+}
+
+#[test]
+fn epochs_are_read_one_after_the_other() {
+    let bus = bus();
+    let mut early = bus.subscriber().topic("md", Start::Earliest).open().expect("a start");
+    for _ in 0..3 {
+        let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+        publish(&mut publisher, 2, 64);
+        publisher.release().expect("nobody can refuse");
+    }
+    let told = ["caught up at 0", "epoch 1 at 0", "0", "1", "epoch 2 at 2", "2", "3", "epoch 3 at 4", "4", "5"];
+    assert_eq!(drain(&mut early), told);
+    let mut late = bus.subscriber().topic("md", Start::Sequence(Sequence(3))).open().expect("a start");
+    assert_eq!(drain(&mut late), ["caught up at 3", "3", "epoch 3 at 4", "4", "5"]);
+    let mut live = bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    assert_eq!(drain(&mut live), ["caught up at 6"]);
+}
+
+#[test]
+fn who_is_lapped_is_told_exactly() {
+    let bus = bus();
+    let mut subscriber = bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    publish(&mut publisher, 2, 64);
+    assert_eq!(drain(&mut subscriber), ["caught up at 0", "epoch 1 at 0", "0", "1"]);
+    publish(&mut publisher, 200, 4_000);
+    let told = drain(&mut subscriber);
+    let first = told[3].strip_prefix("caught up at ").expect("after the gap").to_owned();
+    assert_eq!(told[..3], ["lapped at 2".to_owned(), told[1].clone(), told[2].clone()][..3]);
+    assert_eq!(told[1], format!("gap 2..{first} {:?}", GapCause::Lapped));
+    assert_eq!(told.last().expect("messages"), "201");
+}
+
+#[test]
+fn nothing_is_durable_here_and_that_is_said() {
+    let bus = bus();
+    let refused = bus.subscriber().topic("md", Start::Live).until(Durability::Durable).open().unwrap_err().to_string();
+    assert!(refused.contains("topic md keeps messages published, not durable"), "{refused}");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    let position = publisher.position(Durability::Published).expect("it is kept");
+    let refused = publisher.wait(position, Durability::Durable, Duration::ZERO).unwrap_err().to_string();
+    assert!(refused.contains("topic md keeps messages published, not durable"), "{refused}");
+    publisher.wait(position, Durability::Published, Duration::ZERO).expect("it is so");
+}
+
+#[test]
+fn one_owner_at_a_time() {
+    let bus = bus();
+    let publisher = bus.publisher("md").open().expect("nobody owns it");
+    let refused = bus.publisher("md").open().unwrap_err();
+    assert!(refused.is_retriable() && refused.to_string().contains("another publisher of this process"), "{refused}");
+    let waiting = std::thread::spawn({
+        let bus = bus.clone();
+        move || bus.publisher("md").wait(Duration::from_secs(60)).open().map(|publisher| publisher.epoch())
+    });
+    drop(publisher);
+    assert_eq!(waiting.join().expect("no panic").expect("it is free"), oyez::Epoch(2));
+}
+
+#[test]
+fn wrong_declarations_and_unknown_names_are_refused() {
+    let errors = [
+        (Bus::in_process(&[Topic::new("md").ring_bytes(100_000)]).unwrap_err(), "topic md: its ring is not a power"),
+        (Bus::in_process(&[Topic::new("md"), Topic::new("md")]).unwrap_err(), "topic md: declared twice"),
+        (
+            bus().describe("mb").unwrap_err(),
+            "topic mb: not declared on this in-process bus, which has [\"md\", \"other\"]",
+        ),
+        (bus().schema_xml("md").unwrap_err(), "topic md: an in-process bus keeps ids"),
+    ];
+    for (error, text) in errors {
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert!(bus().subscriber().open().unwrap_err().to_string().contains("without a topic"));
+    assert!(bus().publisher("md").partition(1).open().unwrap_err().to_string().contains("md, partition 1"));
+}
+
+#[test]
+fn templates_are_checked_as_a_broker_would() {
+    let bus = Bus::in_process(&[Topic::new("md").schema(7, &[1])]).expect("a bus");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    assert!(matches!(publisher.offer(&[0, 0, 1, 0, 7, 0, 0, 0]), Ok(Offer::Published(_))));
+    let refused = publisher.offer(&[0, 0, 2, 0, 7, 0, 0, 0]).unwrap_err().to_string();
+    assert!(refused.contains("template 2 is not one of schema 7, templates [1]"), "{refused}");
+}
+
+#[test]
+fn publisher_and_subscriber_in_threads_of_their_own() {
+    const COUNT: u64 = 100_000;
+    let bus = Bus::in_process(&[Topic::new("md").ring_bytes(1 << 24)]).expect("a bus");
+    let mut subscriber = bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    let reading = std::thread::spawn(move || {
+        let (mut next, mut idle) = (0, Idle::back_off());
+        while next < COUNT {
+            let polled = subscriber.poll(256, |event| match event.kind {
+                EventKind::Message(message) => {
+                    assert_eq!((message.sequence.0, message.bytes.len()), (next, 64));
+                    next += 1;
+                }
+                EventKind::Gap { to, .. } => next = to.0,
+                _ => {}
+            });
+            idle.rest(polled.expect("nothing is wrong"));
+        }
+    });
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    publish(&mut publisher, COUNT as usize, 64);
+    reading.join().expect("every message, or a gap");
+}

@@ -1,0 +1,81 @@
+//! A publisher on its way makes no system call and allocates nothing; nor does a subscriber of a ring.
+
+#[path = "support/trace.rs"]
+mod trace;
+
+use oyez::{Bus, EventKind, Offer, Publisher, Start, Topic};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use trace::traced;
+
+/// The system's allocator, which counts what this thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: every call is the system allocator's own; counting touches only a plain cell of this thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.with(|asked| asked.set(asked.get() + 1));
+        // SAFETY: the caller's promise about `layout` is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: `memory` came from `alloc` above, with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ASKED.with(Cell::get);
+    work();
+    ASKED.with(Cell::get) - before
+}
+
+fn publish(publisher: &mut Publisher, number: u64) {
+    let mut claim = publisher.claim(68).expect("it fits");
+    claim[..8].copy_from_slice(&number.to_le_bytes());
+    assert!(matches!(claim.commit(), Ok(Offer::Published(_))));
+    assert!(matches!(publisher.offer(&[7; 51]), Ok(Offer::Published(_))));
+}
+
+#[test]
+fn publishing_and_polling_allocate_nothing() {
+    let bus = Bus::in_process(&[Topic::new("md").schema(0, &[])]).expect("a bus");
+    let mut subscriber = bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    let mut publisher = bus.publisher("md").open().expect("an owner");
+    let mut received = 0_u64;
+    let mut take = |received: &mut u64| {
+        let polled = subscriber.poll(64, |event| *received += u64::from(matches!(event.kind, EventKind::Message(_))));
+        polled.expect("nothing is wrong")
+    };
+    // The first poll enters the ring, which takes a buffer.
+    publish(&mut publisher, 0);
+    while received < 2 {
+        take(&mut received);
+    }
+    let asked = allocations(|| {
+        for number in 0..500_000 {
+            publish(&mut publisher, number);
+            take(&mut received);
+        }
+    });
+    while take(&mut received) > 0 {}
+    assert_eq!(received, 1_000_002);
+    assert_eq!(asked, 0, "allocations in a million publishes");
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1, "the counter counts");
+}
+
+#[test]
+fn a_million_publishes_make_no_system_call() {
+    let Some(calls) = traced("a_million_publishes_make_no_system_call", &[]) else { return };
+    assert_eq!(calls, Vec::<String>::new());
+    let planted = traced("a_million_publishes_make_no_system_call", &["--plant"]).expect("as before");
+    assert!(planted.len() == 1 && planted[0].contains("getuid()"), "a planted call is seen: {planted:?}");
+}

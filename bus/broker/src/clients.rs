@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::catalog::{Limits, Peer};
 use crate::event::PartitionIndex;
 use crate::log::log;
-use crate::owner::ConnectionId;
+use crate::partition::ConnectionId;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;

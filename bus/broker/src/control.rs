@@ -1,5 +1,5 @@
 //! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
-//! answered in `request.rs`, what becomes of a partition is decided in `owner.rs`.
+//! answered in `request.rs`, what becomes of a partition is decided in `partition/owner.rs`.
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -15,7 +15,7 @@ use crate::clients::Clients;
 use crate::core::Core;
 use crate::event::{Event, EventQueue, Helper, PartitionIndex};
 use crate::log::log;
-use crate::owner::{ConnectionId, Ended, Partition, lock};
+use crate::partition::{ConnectionId, Ended, Partition, lock};
 use crate::spare::Spares;
 use crate::store::Store;
 

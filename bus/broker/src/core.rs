@@ -14,7 +14,7 @@ use oyez_ring::{ControlMut, Epoch, EpochStart, Memory, Position, Tail};
 use crate::catalog::Idle;
 use crate::event::{Event, Events, PartitionIndex};
 use crate::log::log;
-use crate::owner::RecorderHandle;
+use crate::partition::RecorderHandle;
 
 /// A turn longer than this is counted as a stall.
 const STALL: Duration = Duration::from_micros(50);

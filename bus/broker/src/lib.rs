@@ -4,7 +4,7 @@
 //!   keeper.rs   parent: keeps descriptors, starts the broker again        store.rs    the broker's way to it
 //!   serve.rs    start: catalog, lock, recovery, adoption, threads         catalog.rs  what is declared
 //!   control.rs  the slow thread: socket, events, clocks                   request.rs  what clients ask
-//!   owner.rs    a partition: who may write, and when no longer            ring.rs     hand-out, step by step
+//!   partition/  owner.rs: who may write; recording.rs: the way to disk    ring.rs     hand-out, step by step
 //!   core.rs     a pinned thread: recorders, I/O                           spare.rs    rings made ahead
 //! ```
 //!
@@ -19,7 +19,7 @@ mod event;
 mod holders;
 mod keeper;
 mod log;
-mod owner;
+mod partition;
 mod request;
 mod ring;
 mod serve;

@@ -10,7 +10,7 @@ use crate::catalog::Topic;
 use crate::control::{Control, Parked, now_ns};
 use crate::event::PartitionIndex;
 use crate::log::log;
-use crate::owner::{ConnectionId, Holder, Reclaim, Refused, lock};
+use crate::partition::{ConnectionId, Holder, Reclaim, Refused, lock};
 use crate::spare::Taken;
 
 /// A request refused: the code, and what it is about.
@@ -135,7 +135,9 @@ impl Control {
             Some(Err(error)) => return Err((FailureCode::BadMessage, error.to_string())),
             Some(Ok(tail)) => tail,
         };
-        log(format_args!("{}: granted to {:?}", partition.label(), partition.holder()));
+        if let Some(holder) = partition.holder() {
+            log(format_args!("{}: granted to {holder}", partition.label()));
+        }
         let Tail { position, sequence, time_ns } = tail;
         let durability = partition.durability;
         let (schema_id, templates) = schema_of(self.topic(topic)?.1);
@@ -164,13 +166,14 @@ impl Control {
     fn reclaim(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch) -> Result<bool, Refusing> {
         let index = self.may_publish(asker, topic, number)?;
         let holder = self.holder(asker);
+        let back = holder.to_string();
         let about = || format!("{} epoch {epoch}", place(topic, number));
         match self.partitions[index.0].reclaim(holder, epoch) {
             Ok(ring) => {
                 let page = ring.readable()[1].as_fd();
                 let message = Message::Reclaimed { epoch };
                 let sent = self.clients.send(asker.id, asker.correlation, message, &[page]);
-                log(format_args!("{}: its owner is back", about()));
+                log(format_args!("{}: its owner is back: {back}", about()));
                 Ok(sent)
             }
             Err(Reclaim::Ended) => Err((FailureCode::EpochEnded, about())),

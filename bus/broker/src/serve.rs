@@ -20,7 +20,7 @@ use crate::core::{Core, Pace};
 use crate::event::{self, Events, Helper, PartitionIndex};
 use crate::keeper;
 use crate::log::log;
-use crate::owner::Partition;
+use crate::partition::Partition;
 use crate::ring::{Ring, RingName};
 use crate::spare::Spares;
 use crate::stop;
@@ -251,20 +251,23 @@ fn open_partition(
     };
     let (journal, recovery) = Journal::open(&folder, &options)?;
     tell(&folder, topic, &journal, &recovery);
-    let mut rings = VecDeque::new();
+    let (mut rings, mut useless) = (VecDeque::new(), Vec::new());
     for (name, stored) in kept {
-        // Stored, but never made durable: nobody was told of it.
-        let Some(start) = journal.epochs().get(name.epoch).copied() else { continue };
         let label = name.to_string();
-        match Ring::adopt(&stored, name, start, topic.recorded()) {
-            Ok(ring) => rings.push_back(ring),
-            Err(error) => log(format_args!("{label}: not adopted: {error}")),
+        // One that was stored, but never made durable, is an epoch that nobody was told of.
+        let start = journal.epochs().get(name.epoch).copied();
+        match start.map(|start| Ring::adopt(&stored, name, start, topic.recorded())) {
+            Some(Ok(ring)) => rings.push_back(ring),
+            Some(Err(error)) => log(format_args!("{label}: not adopted: {error}; its unrecorded frames are lost")),
+            None => useless.push(label),
         }
     }
     if !rings.is_empty() {
         log(format_args!("{}/{number}: {} rings adopted", topic.name, rings.len()));
     }
-    Ok((Partition::new(topic, number, journal, recovery.tail, rings), recovery))
+    let mut partition = Partition::new(topic, number, journal, recovery.tail, rings);
+    partition.drop_names(useless);
+    Ok((partition, recovery))
 }
 
 /// What recovery found that an operator should know.
@@ -288,7 +291,7 @@ fn start_cores(catalog: &Catalog, opened: &mut Opened, events: &Events) -> Resul
     for (turn, (index, recovery)) in opened.recorded.drain(..).enumerate() {
         let core = turn % dealt.len();
         let slot = dealt[core].len();
-        let journal = crate::owner::lock(&opened.partitions[index.0].journal);
+        let journal = crate::partition::lock(&opened.partitions[index.0].journal);
         dealt[core].push((index, Recorder::new(&journal, &recovery, slot as u16)));
         drop(journal);
         places.push((index, core, slot));

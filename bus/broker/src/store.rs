@@ -1,8 +1,9 @@
 //! The broker's side of the descriptor store, be it the keeper or systemd: what is put there outlives the broker.
 
+use std::fs::File;
 use std::io::{Error, IoSlice, Result};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -106,17 +107,19 @@ fn variable(name: &str) -> Result<Option<u32>> {
     }
 }
 
-/// The descriptors that the store hands to a broker it starts, with their names. Each is a new description of the same
-/// memory, opened for writing so that missing seals can be added; the inherited number itself is left alone.
+/// The descriptors that the store hands to a broker it starts, with their names. Each is opened anew, for writing so that
+/// missing seals can be added, and the inherited number is closed: nothing else in this process owns it, and a ring that
+/// nobody needs any more must not be kept by it.
 fn inherited() -> Result<Vec<(String, OwnedFd)>> {
     if variable("LISTEN_PID")?.is_some_and(|pid| pid != std::process::id()) {
         return Ok(Vec::new());
     }
     let count = variable("LISTEN_FDS")?.unwrap_or(0);
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let reopen = |(number, name): (u32, &str)| {
-        let file = std::fs::File::options().read(true).write(true).open(format!("/proc/self/fd/{number}"))?;
+    let take = |(number, name): (u32, &str)| {
+        let file = File::options().read(true).write(true).open(format!("/proc/self/fd/{number}"))?;
+        nix::unistd::close(number as RawFd)?;
         Ok((name.to_owned(), OwnedFd::from(file)))
     };
-    (LISTEN_FDS_START..LISTEN_FDS_START + count).zip(names.split(':')).map(reopen).collect()
+    (LISTEN_FDS_START..LISTEN_FDS_START + count).zip(names.split(':')).map(take).collect()
 }

@@ -1,0 +1,340 @@
+//! A partition's owner: the state machine that decides who may write, and when no longer.
+//!
+//! ```text
+//!              offer                  mapped: sealed, granted
+//!   Nobody ───────────► Offered ──────────────────────────────► Owned
+//!     ▲                    │ gone, or silent                      │ released, or its connection is gone
+//!     │                    ▼                                      ▼
+//!     └──── the kernel proves that nobody maps the ring for writing: scanned, `end` written ◄── Leaving
+//! ```
+//!
+//! No timer ends an epoch. A connection that is gone only makes the broker look; an owner that is alive and comes back
+//! goes on (`Reclaim`). Every epoch that is in the `epochs` file goes through all of this, one whose offer failed too.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oyez_mem::memory::MemoryError;
+use oyez_protocol::Durability;
+use oyez_ring::{Epoch, State, Tail};
+
+use super::{Partition, lock};
+use crate::holders;
+use crate::log::log;
+use crate::ring::{HandOut, HandOutError, Ring, RingName};
+use crate::spare::Spare;
+use crate::store::Store;
+
+/// An offer that is not answered by then is given up, and its client with it.
+pub(crate) const OFFER_MAX: Duration = Duration::from_secs(5);
+/// How soon the kernel is asked again, at first and at most.
+const PROOF_PAUSE: Duration = Duration::from_micros(100);
+const PROOF_PAUSE_MAX: Duration = Duration::from_millis(10);
+/// A ring that is not free after this long is worth a line in the log, and then one each second.
+const PROOF_SILENCE: Duration = Duration::from_millis(250);
+const PROOF_LOUD: Duration = Duration::from_secs(1);
+/// Rings that an unrecorded partition keeps, for readers that are behind an epoch's end.
+const UNRECORDED_RINGS: usize = 2;
+
+/// A connection, for as long as the broker lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// Who owns, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) connection: ConnectionId,
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) name: String,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} ({}), user {}", self.pid, self.name, self.uid)
+    }
+}
+
+/// The state of a partition.
+#[derive(Debug)]
+pub(super) enum Owner {
+    Nobody,
+    Offered { hand_out: Box<HandOut>, holder: Holder, until: Instant },
+    Owned(Holder),
+    Leaving(Leaving),
+}
+
+/// An epoch whose owner has let go, or is out of sight; `holder` is unknown after a restart.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    holder: Option<Holder>,
+    /// The owner said so itself: it does not come back to this epoch. Its request is answered when it has ended.
+    release: Option<u64>,
+    since: Instant,
+    next_look: Instant,
+    next_line: Instant,
+}
+
+/// Why a partition is not to be had now.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody owns it.
+    Taken(Holder),
+    /// Somebody is being given it.
+    Offered(Holder),
+    /// The kernel does not prove the last ring free yet.
+    Ending(Option<Holder>),
+}
+
+/// An epoch has ended, and who waits to hear so.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) epoch: Epoch,
+    pub(crate) end: Tail,
+    pub(crate) release: Option<(ConnectionId, u64)>,
+}
+
+impl Partition {
+    /// Who owns it now.
+    pub(crate) fn holder(&self) -> Option<&Holder> {
+        match &self.owner {
+            Owner::Nobody => None,
+            Owner::Offered { holder, .. } | Owner::Owned(holder) => Some(holder),
+            Owner::Leaving(leaving) => leaving.holder.as_ref(),
+        }
+    }
+
+    /// Whether an owner, or somebody who maps its ring, is left.
+    pub(crate) fn owned(&self) -> bool {
+        !matches!(self.owner, Owner::Nobody)
+    }
+
+    /// Whether a publisher could be given the partition now. The kernel is asked here too: an owner that has unmapped
+    /// its ring owns nothing, whatever its connection says.
+    pub(crate) fn vacancy(&mut self, now: Instant) -> Result<Option<Ended>, Refused> {
+        let ended = match &self.owner {
+            Owner::Owned(_) | Owner::Leaving(_) => self.end_if_free(now),
+            _ => None,
+        };
+        match &self.owner {
+            Owner::Nobody => Ok(ended),
+            Owner::Offered { holder, .. } => Err(Refused::Offered(holder.clone())),
+            Owner::Owned(holder) => Err(Refused::Taken(holder.clone())),
+            Owner::Leaving(leaving) => Err(Refused::Ending(leaving.holder.clone())),
+        }
+    }
+
+    /// Offers a new epoch to `holder`; the partition is vacant.
+    pub(crate) fn offer(
+        &mut self,
+        spare: Spare,
+        holder: Holder,
+        store: &mut Store,
+        now_ns: u64,
+    ) -> Result<&HandOut, HandOutError> {
+        let journal = Arc::clone(&self.journal);
+        let mut journal = lock(&journal);
+        let start = journal.next_epoch(self.tail);
+        let (topic, partition) = (self.topic.clone(), self.number);
+        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes: self.capacity_bytes };
+        let recorded = self.durability != Durability::Published;
+        let hand_out = HandOut::begin(spare, name, start, recorded, store, |start| journal.begin_epoch(start), now_ns)?;
+        self.epochs = journal.epochs().clone();
+        drop(journal);
+        let until = Instant::now() + OFFER_MAX;
+        self.owner = Owner::Offered { hand_out: Box::new(hand_out), holder, until };
+        match &self.owner {
+            Owner::Offered { hand_out, .. } => Ok(hand_out),
+            _ => unreachable!("set above"),
+        }
+    }
+
+    /// The owner has mapped its ring: seals it and grants the epoch. `None`: nothing was offered to this connection.
+    pub(crate) fn mapped(&mut self, connection: ConnectionId, epoch: Epoch) -> Option<Result<Tail, HandOutError>> {
+        match &self.owner {
+            Owner::Offered { hand_out, holder, .. } if holder.connection == connection && hand_out.epoch() == epoch => {
+            }
+            _ => return None,
+        }
+        let Owner::Offered { hand_out, holder, .. } = std::mem::replace(&mut self.owner, Owner::Nobody) else {
+            unreachable!("looked at above")
+        };
+        let tail = hand_out.tail();
+        Some(self.sealed(*hand_out, Owner::Owned(holder)).map(|()| tail).map_err(HandOutError::from))
+    }
+
+    /// Seals what was offered; readers and recorder may have it from here on.
+    fn sealed(&mut self, hand_out: HandOut, owner: Owner) -> Result<(), MemoryError> {
+        let name = hand_out.name();
+        let ring = hand_out.seal().inspect_err(|error| {
+            // The owner-to-be tampered with it: the epoch has no ring, and readers find it empty.
+            log(format_args!("{}: not granted: {error}", self.label()));
+            self.dropped.push(name);
+        })?;
+        self.owner = owner;
+        self.pages.add(ring.control.clone());
+        self.rings.push_back(ring);
+        self.record_next();
+        if self.recorder.is_none() {
+            self.drop_rings(self.rings.len().saturating_sub(UNRECORDED_RINGS));
+        }
+        Ok(())
+    }
+
+    /// The owner lets go; its request is answered when the epoch has ended. False: it does not own that epoch.
+    pub(crate) fn release(&mut self, connection: ConnectionId, epoch: Epoch, correlation: u64, now: Instant) -> bool {
+        match &self.owner {
+            Owner::Owned(holder) if holder.connection == connection && epoch == self.newest() => {
+                let leaving = Leaving::new(Some(holder.clone()), Some(correlation), now);
+                self.owner = Owner::Leaving(leaving);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// An owner is back on another connection. It may go on if its epoch is the newest, has not ended, and nobody else
+    /// has it.
+    pub(crate) fn reclaim(&mut self, holder: Holder, epoch: Epoch) -> Result<&Ring, Reclaim> {
+        let running = self.ring().is_some_and(|ring| ring.start.epoch == epoch && ring.end.is_none());
+        match &self.owner {
+            _ if !running => Err(Reclaim::Ended),
+            Owner::Leaving(Leaving { release: None, .. }) => {
+                self.owner = Owner::Owned(holder);
+                self.ring().ok_or(Reclaim::Ended)
+            }
+            _ => Err(Reclaim::Taken),
+        }
+    }
+
+    /// A connection is gone, and with it perhaps the owner.
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId, now: Instant) {
+        match &mut self.owner {
+            Owner::Owned(holder) if holder.connection == connection => {
+                self.owner = Owner::Leaving(Leaving::new(Some(holder.clone()), None, now));
+            }
+            Owner::Offered { holder, until, .. } if holder.connection == connection => *until = now,
+            _ => {}
+        }
+    }
+
+    /// The broker stops: owners are asked to release.
+    pub(crate) fn closing(&self) {
+        if let Some(ring) = self.ring().filter(|ring| ring.end.is_none() && self.failed.is_none()) {
+            ring.control.set_state(State::Closing);
+        }
+    }
+
+    /// When the partition wants to be looked at again.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        match &self.owner {
+            Owner::Offered { until, .. } => Some(*until),
+            Owner::Leaving(leaving) => Some(leaving.next_look),
+            Owner::Nobody | Owner::Owned(_) => None,
+        }
+    }
+
+    /// Looks: gives up a stale offer, ends an epoch that the kernel proves free. The connection returned has not
+    /// answered its offer in time.
+    pub(crate) fn tick(&mut self, now: Instant) -> (Option<Ended>, Option<ConnectionId>) {
+        if self.next_look().is_none_or(|at| at > now) {
+            return (None, None);
+        }
+        let silent = self.give_up_offer(now);
+        (self.end_if_free(now), silent)
+    }
+
+    /// An offer that came to nothing is an epoch like any other, only short: sealed, then ended when it is free.
+    fn give_up_offer(&mut self, now: Instant) -> Option<ConnectionId> {
+        if !matches!(self.owner, Owner::Offered { .. }) {
+            return None;
+        }
+        let Owner::Offered { hand_out, holder, .. } = std::mem::replace(&mut self.owner, Owner::Nobody) else {
+            unreachable!("looked at above")
+        };
+        log(format_args!("{}: offered to process {}, never mapped; given up", self.label(), holder.pid));
+        let connection = holder.connection;
+        // An error has been logged, and leaves nobody as the owner.
+        let _ = self.sealed(*hand_out, Owner::Leaving(Leaving::new(Some(holder), None, now)));
+        Some(connection)
+    }
+
+    /// Ends the epoch if the kernel proves that nobody maps its ring for writing.
+    fn end_if_free(&mut self, now: Instant) -> Option<Ended> {
+        let free = match self.ring()?.nobody_writes() {
+            Ok(free) => free,
+            Err(error) => {
+                log(format_args!("{}: no lease: {error}; the kernel must support them", self.label()));
+                false
+            }
+        };
+        if !free {
+            self.still_held(now);
+            return None;
+        }
+        let (end, broken) = self.close_ring()?;
+        let leaving = match std::mem::replace(&mut self.owner, Owner::Nobody) {
+            Owner::Leaving(leaving) => Some(leaving),
+            _ => None,
+        };
+        self.tail = end;
+        let after = leaving.as_ref().map_or(Duration::ZERO, |leaving| now.duration_since(leaving.since));
+        let how = if broken { "broken" } else { "ended" };
+        log(format_args!("{}: {how} at {}, next sequence {} ({after:?})", self.label(), end.position, end.sequence));
+        let release = leaving.and_then(|leaving| Some((leaving.holder?.connection, leaving.release?)));
+        Some(Ended { epoch: self.newest(), end, release })
+    }
+
+    /// Finds the end of the newest ring and tells readers and recorder; where it was told before, that one.
+    fn close_ring(&mut self) -> Option<(Tail, bool)> {
+        let failed = self.failed.is_some();
+        let epoch = self.newest();
+        let ring = self.rings.back_mut().filter(|ring| ring.start.epoch == epoch)?;
+        if let Some(end) = ring.end {
+            return Some((end, false));
+        }
+        let (end, broken) = ring.find_end();
+        let state = match (failed, broken) {
+            (true, _) => State::JournalFailed,
+            (_, true) => State::Broken,
+            _ => State::Ended,
+        };
+        ring.close(end, state);
+        self.end_recording(epoch, end.position);
+        Some((end, broken))
+    }
+
+    /// Says, once and then each second, who keeps the epoch from ending.
+    fn still_held(&mut self, now: Instant) {
+        let label = self.label();
+        let Owner::Leaving(leaving) = &mut self.owner else { return };
+        let waited = now.duration_since(leaving.since);
+        leaving.next_look = now + (waited / 8).clamp(PROOF_PAUSE, PROOF_PAUSE_MAX);
+        if now < leaving.next_line {
+            return;
+        }
+        leaving.next_line = now + PROOF_LOUD;
+        if let Some(ring) = self.ring() {
+            let who = holders::of(ring.readable()[0]);
+            log(format_args!(
+                "{label}: not ended after {waited:.1?}: still mapped for writing by process {who}; nobody is granted \
+                 the partition until that process unmaps it or is gone: end it"
+            ));
+        }
+    }
+}
+
+/// Why an epoch cannot be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reclaim {
+    /// It has ended.
+    Ended,
+    /// Somebody has it.
+    Taken,
+}
+
+impl Leaving {
+    pub(super) fn new(holder: Option<Holder>, release: Option<u64>, now: Instant) -> Leaving {
+        Leaving { holder, release, since: now, next_look: now, next_line: now + PROOF_SILENCE }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a broker hands out is checked before it is mapped: size, seals, and that a reader cannot write. The broker here
+//! is a thread that hands out what no sound broker would.
+#![forbid(unsafe_code)]
+
+use oyez::{Bus, Connect, Start};
+use oyez_mem::memory::{Access, create, reopen, seal_writers};
+use oyez_protocol::{Connection, Durability, Message, Packet, VERSION};
+use oyez_ring::{BLOCK, Control, Epoch, EpochStart, Memory, Position, Sequence};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, socket_with};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const CAPACITY: u64 = 2 * BLOCK;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is wrong with what is handed out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wrong {
+    Nothing,
+    /// The data memory lacks the seal against writing.
+    Unsealed,
+    /// The descriptor of the data memory can write.
+    Writable,
+    /// The data memory is a block short.
+    Short,
+    /// The capacity is no size of a ring.
+    Capacity,
+    /// The control page is not sealed.
+    OpenPage,
+    /// A publisher cannot write its data memory.
+    ReadOnly,
+}
+
+fn memory(len_bytes: u64, is_sealed: bool, access: Access) -> OwnedFd {
+    let memory = create("test", len_bytes).expect("memory");
+    let given = reopen(&memory, access).expect("a descriptor");
+    if is_sealed {
+        seal_writers(&memory).expect("sealed");
+    }
+    given
+}
+
+fn handed_out(wrong: Wrong, is_owner: bool) -> [OwnedFd; 2] {
+    let len_bytes = Memory::len_bytes(CAPACITY) - if wrong == Wrong::Short { BLOCK } else { 0 };
+    let access =
+        if wrong == Wrong::Writable || is_owner && wrong != Wrong::ReadOnly { Access::Write } else { Access::Read };
+    let page = memory(Control::LEN_BYTES as u64, wrong != Wrong::OpenPage, Access::Read);
+    // An owner maps before the seal against writing is on.
+    [memory(len_bytes, wrong != Wrong::Unsealed && !is_owner, access), page]
+}
+
+/// Answers one connection until it hangs up.
+fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<()> {
+    let flags = SocketFlags::CLOEXEC;
+    let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a socket");
+    bind(&listener, &SocketAddrUnix::new(socket).expect("a short path")).expect("bound");
+    listen(&listener, 4).expect("listening");
+    std::thread::spawn(move || {
+        let connection = Connection::new(accept(&listener).expect("a client"));
+        while let Ok(received) = connection.receive(Instant::now() + PATIENCE) {
+            let Packet { correlation, message } = received.packet;
+            let Some((message, given)) = answer(message, wrong) else { continue };
+            let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
+            if connection.send(&Packet { correlation, message }, &given).is_err() {
+                return; // The client has seen enough.
+            }
+        }
+    })
+}
+
+fn answer(asked: Message, wrong: Wrong) -> Option<(Message, Vec<OwnedFd>)> {
+    let (epoch, capacity) = (Epoch(1), if wrong == Wrong::Capacity { CAPACITY + 8 } else { CAPACITY });
+    let start =
+        EpochStart { epoch, position: Position(0), sequence: Sequence(0), time_ns: 0, previous_end: Position(0) };
+    let none = Position(u64::MAX);
+    let message = match asked {
+        Message::Hello { .. } => {
+            Message::Welcome { version: VERSION, pid: 1, broker: "test".to_owned(), build: String::new() }
+        }
+        Message::DescribeTopic { topic, .. } => topic_of(topic, capacity),
+        Message::OpenSubscriber { .. } => Message::Subscribed {
+            newest: epoch,
+            capacity,
+            durability: Durability::Published,
+            journal: 0,
+            segment_bytes: 0,
+            earliest: none,
+        },
+        Message::ListEpochs { .. } => {
+            Message::Epochs { newest: epoch, end: none, end_sequence: Sequence(u64::MAX), epochs: vec![start] }
+        }
+        Message::OpenEpoch { wait: false, .. } => {
+            return Some((Message::EpochOpened { start, capacity }, handed_out(wrong, false).into()));
+        }
+        Message::OpenPublisher { partition, topic } => {
+            return Some((Message::RingOffer { partition, epoch, capacity, topic }, handed_out(wrong, true).into()));
+        }
+        _ => return None,
+    };
+    Some((message, Vec::new()))
+}
+
+fn topic_of(topic: String, capacity: u64) -> Message {
+    Message::Topic {
+        index: 0,
+        count: 1,
+        partitions: 1,
+        partition: 0,
+        capacity,
+        durability: Durability::Published,
+        retention_h: 0,
+        may_publish: true,
+        may_subscribe: true,
+        newest: Epoch(1),
+        owner_pid: 0,
+        owner_uid: 0,
+        earliest: Position(0),
+        written: Position(0),
+        durable: Position(0),
+        schema_id: 0,
+        templates: Vec::new(),
+        topic,
+        schema: String::new(),
+        owner: String::new(),
+        state: "idle".to_owned(),
+    }
+}
+
+/// What a client says to a broker with that fault.
+fn with_broker<T>(wrong: Wrong, client: impl FnOnce(&Bus) -> T) -> T {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("bus.sock");
+    let broker = serve(&socket, wrong);
+    let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it listens");
+    let said = client(&bus);
+    drop(bus);
+    broker.join().expect("a broker that answered");
+    said
+}
+
+#[test]
+fn a_reader_maps_only_what_is_sealed_and_of_the_right_size() {
+    let faults = [
+        (Wrong::Nothing, None),
+        (Wrong::Unsealed, Some("lacks the seals")),
+        (Wrong::Writable, Some("was handed to a reader writable")),
+        (Wrong::Short, Some("memory has 131072 bytes, 196608 were agreed")),
+        (Wrong::Capacity, Some("do not use it")),
+        (Wrong::OpenPage, Some("lacks the seals")),
+    ];
+    for (wrong, text) in faults {
+        let opened = with_broker(wrong, |bus| bus.subscriber().topic("md", Start::Earliest).open().map(drop));
+        match (opened, text) {
+            (Ok(()), None) => {}
+            (Err(error), Some(text)) => {
+                assert!(
+                    error.to_string().contains(text) && error.to_string().contains("topic md"),
+                    "{wrong:?}: {error}"
+                );
+            }
+            (opened, _) => panic!("{wrong:?}: {opened:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_publisher_maps_only_what_is_of_the_right_size_and_a_page_it_cannot_write() {
+    let faults = [
+        (Wrong::Short, "memory has 131072 bytes, 196608 were agreed"),
+        (Wrong::Capacity, "do not use it"),
+        (Wrong::OpenPage, "lacks the seals"),
+        (Wrong::ReadOnly, "cannot map its ring"),
+    ];
+    for (wrong, text) in faults {
+        let error = with_broker(wrong, |bus| bus.publisher("md").open().map(drop)).expect_err("it is not whole");
+        assert!(error.to_string().contains(text) && error.to_string().contains("topic md"), "{wrong:?}: {error}");
+    }
+}

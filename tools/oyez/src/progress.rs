@@ -22,28 +22,32 @@ impl Progress {
     /// Of work that is counted in `unit`.
     pub(crate) fn new(what: impl Into<String>, unit: &'static str) -> Progress {
         let what = what.into();
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(0).with_message(what.clone());
-            let style = match unit {
-                "bytes" => "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-                _ => "{msg} {wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left",
-            };
-            bar.set_style(ProgressStyle::with_template(style).expect("the templates above are valid"));
-            bar
-        });
+        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::no_length().with_message(what.clone()));
         Progress { what, unit, bar, told: Instant::now() }
     }
 
     /// So much is done, of so much in all; 0 where that is not known.
     pub(crate) fn set(&mut self, done: u64, all: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_length(all.max(done));
+            if bar.length() != Some(all) {
+                bar.set_style(self.style(all));
+                bar.set_length(all);
+            }
             bar.set_position(done);
         } else if self.told.elapsed() >= LINE_EVERY {
             self.told = Instant::now();
             let of_all = if all == 0 { String::new() } else { format!(" of {}", HumanCount(all)) };
             note(format_args!("{}: {}{of_all} {}", self.what, HumanCount(done), self.unit));
         }
+    }
+
+    fn style(&self, all: u64) -> ProgressStyle {
+        let template = match (all, self.unit) {
+            (0, _) => "{spinner} {msg} {human_pos}",
+            (_, "bytes") => "{msg} {wide_bar} {bytes} of {total_bytes}, {eta} left",
+            _ => "{msg} {wide_bar} {human_pos} of {human_len}, {eta} left",
+        };
+        ProgressStyle::with_template(template).expect("the templates above are valid")
     }
 }
 

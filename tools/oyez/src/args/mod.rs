@@ -20,7 +20,7 @@ pub(crate) use topic::{TailArgs, TopicCommand};
 ///
 /// Exit codes: 0 done, 1 a negative answer (something is not as it should be), 2 a failure.
 #[derive(Debug, Parser)]
-#[command(name = "oyez", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "oyez", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]

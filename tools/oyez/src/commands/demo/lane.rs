@@ -17,17 +17,19 @@ pub(super) fn play(args: &LaneArgs) -> Result<(), Failure> {
     let bus = Bus::connect(Connect::new(&args.socket).name("demo-lane"))?;
     let mut lane = Lane::new(BusFeed::new(bus, &args.topic), Loopback::open(&args.target)?, Options::default());
     tell(&Report::Ready)?;
-    let (mut told, mut failed) = (Instant::now(), None);
-    lane.run(&mut |lane| {
-        let next_sequence = lane.status().committed_sequence.map_or(0, |last| last + 1);
+    let mut told = Instant::now();
+    let mut goes_on = |next_sequence: u64| -> Result<bool, Failure> {
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
-            failed = tell(&Report::Carrying { next_sequence }).err();
+            tell(&Report::Carrying { next_sequence })?;
         }
-        failed.is_none() && orders.until().is_none_or(|until| next_sequence < until)
+        Ok(orders.until()?.is_none_or(|until| next_sequence < until))
+    };
+    let mut outcome = Ok(true);
+    lane.run(&mut |lane| {
+        outcome = goes_on(lane.status().committed_sequence.map_or(0, |last| last + 1));
+        matches!(outcome, Ok(true))
     })?;
-    match failed {
-        Some(failure) => Err(failure),
-        None => tell(&Report::Carried { target: lane.status().target }),
-    }
+    outcome?;
+    tell(&Report::Carried { target: lane.status().target })
 }

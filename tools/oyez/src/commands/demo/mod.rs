@@ -81,8 +81,8 @@ fn told(stage: &Stage, subscribers: u16, output: &mut Output) -> Result<Verdict,
         }
     }
     let seconds = story::LASTS.as_secs();
-    output.line(format_args!("\n2. The story: {seconds} seconds of a trading session, and trouble. Now everybody rests between messages: that costs\n   \
-         some hundred microseconds, and leaves room for all on two processors."))?;
+    output.line(format_args!("\n2. The story: {seconds} seconds of a trading session, and trouble. Now everybody rests between messages:\n   \
+         that costs some hundred microseconds, and leaves room for all on two processors."))?;
     output.flush()?;
     let verdict = story::run(stage, subscribers, output)?;
     output.line("\n3. The verdict: what each of them holds, read back and compared.")?;
@@ -116,7 +116,7 @@ fn keep(stage: Stage, output: &mut Output) -> Result<(), Failure> {
          {oyez} tail {TOPIC} --messages 5 --socket {socket}\n  \
          {oyez} topic describe {TOPIC} --socket {socket}\n  \
          {oyez} journal verify {data} {TOPIC}\n\
-         and end it with: kill {keeper} && rm -r {dir}"
+         and end it with: kill {keeper} && sleep 2 && rm -rf {dir}"
     );
     stage.leave();
     match output.format {

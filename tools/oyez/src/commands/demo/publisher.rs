@@ -31,7 +31,7 @@ pub(super) fn play(args: &PublisherArgs) -> Result<(), Failure> {
         notes.note(published.time_ns);
         if watch.is_due(published.time_ns, published.position) {
             tell(&Report::Publishing(watch.told(&mut publisher)?))?;
-            if orders.until().is_some() {
+            if orders.until()?.is_some() {
                 break;
             }
         }

@@ -131,28 +131,29 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// Listens to stdin from now on. Its end, which comes with that of whoever stages the demo, ends this process.
+    /// Listens to stdin from now on.
     pub(super) fn listen() -> Orders {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
-            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-                // The part has ended by itself: its last words are out.
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-            std::process::exit(2);
+            // The end of stdin, which comes with that of whoever stages the demo, is the end of `lines`, too.
+            std::io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         Orders { lines, until: None }
     }
 
     /// The message before which to end, once that was said: a number on a line of its own.
-    pub(super) fn until(&mut self) -> Option<u64> {
+    ///
+    /// # Errors
+    /// Nobody stages the demo any more.
+    pub(super) fn until(&mut self) -> Result<Option<u64>, Failure> {
         match self.lines.try_recv() {
             Ok(line) => self.until = line.parse().ok().or(self.until),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => {
+                return Err("demo: whoever staged it is gone; this part ends, too".into());
+            }
         }
-        self.until
+        Ok(self.until)
     }
 
     /// Waits for the next line.

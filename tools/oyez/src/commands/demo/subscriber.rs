@@ -32,7 +32,7 @@ pub(super) fn play(args: &SubscriberArgs) -> Result<(), Failure> {
             told = Instant::now();
             tell(&Report::Hearing(ear.now()?))?;
         }
-        if orders.until().is_some_and(|until| ear.next_sequence >= until) {
+        if orders.until()?.is_some_and(|until| ear.next_sequence >= until) {
             return tell(&Report::Heard(ear.heard()));
         }
         idle.rest(given);

@@ -57,7 +57,7 @@ impl Verdict {
     ) -> Result<Verdict, Failure> {
         let Account { messages: published, digest, unnoted } = published(&stage.journal(), ledgers, Sequence(end))?;
         let journal = JournalHolds::read(&stage.journal())?;
-        let lane = LaneHolds::read(&stage.target(), target)?;
+        let lane = LaneHolds::read(&stage.target(), target, published)?;
         let held = subscribers.iter().map(|heard| heard.received).chain([journal.messages, lane.messages]);
         let lost = published - held.min().unwrap_or(0).min(published);
         Ok(Verdict { published, lost, digest: hex(&digest), subscribers, journal, lane, unnoted })
@@ -103,7 +103,7 @@ impl JournalHolds {
 }
 
 impl LaneHolds {
-    fn read(path: &Path, target: String) -> Result<LaneHolds, Failure> {
+    fn read(path: &Path, target: String, expected: u64) -> Result<LaneHolds, Failure> {
         let (mut digest, mut messages) = (Digest::new(), 0);
         let mut progress = Progress::new("reading the lane's target back", "messages");
         for record in Loopback::read_committed(path)? {
@@ -111,7 +111,7 @@ impl LaneHolds {
             digest.add(Sequence(record.sequence), record.publish_time_ns, &record.bytes);
             messages += 1;
             if messages % (1 << 16) == 0 {
-                progress.set(messages, 0);
+                progress.set(messages, expected);
             }
         }
         Ok(LaneHolds { target, messages, digest: hex(&digest.value()) })
@@ -169,5 +169,66 @@ pub(super) fn time(ns: u64) -> String {
         1_000_000..100_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
         100_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
         _ => format!("{:.1} s", ns as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::demo::report::Latency;
+
+    fn verdict(change: impl Fn(&mut Verdict)) -> Verdict {
+        let digest = "ab".repeat(32);
+        let heard = Heard { received: 9, digest: digest.clone(), lapped: 1, latency_ns: Latency::default() };
+        let journal = JournalHolds { messages: 9, digest: digest.clone(), durable: true };
+        let lane = LaneHolds { target: "a file, not Kafka".to_owned(), messages: 9, digest: digest.clone() };
+        let subscribers = vec![heard.clone(), heard];
+        let mut verdict = Verdict { published: 9, lost: 0, digest, subscribers, journal, lane, unnoted: 0 };
+        change(&mut verdict);
+        verdict
+    }
+
+    #[test]
+    fn whoever_holds_something_else_is_seen() {
+        assert!(verdict(|_| {}).agrees());
+        let changes: [fn(&mut Verdict); 9] = [
+            |verdict| verdict.lost = 1,
+            |verdict| verdict.published = 8,
+            |verdict| verdict.digest.push('0'),
+            |verdict| verdict.subscribers[1].received = 10,
+            |verdict| verdict.subscribers[0].digest.clear(),
+            |verdict| verdict.journal.messages = 8,
+            |verdict| verdict.journal.digest.clear(),
+            |verdict| verdict.journal.durable = false,
+            |verdict| verdict.lane.digest.clear(),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let changed = verdict(change);
+            assert!(!changed.agrees(), "change {number}");
+            assert!(changed.to_string().contains("THEY DO NOT HOLD THE SAME"), "change {number}");
+        }
+    }
+
+    #[test]
+    fn in_words_it_names_everybody_and_what_happened() {
+        let text = verdict(|verdict| verdict.unnoted = 1).to_string();
+        for part in [
+            "publisher ",
+            "subscriber 2 ",
+            "journal ",
+            "not Kafka",
+            "lapped once",
+            "abababababababab…",
+            "lost 0",
+            "One message",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+    }
+
+    #[test]
+    fn latencies_are_told_in_three_digits_or_so() {
+        let told = [0, 9_999, 10_000, 999_999, 1_250_000, 123_456_789, 12_345_678_901].map(time);
+        assert_eq!(told, ["0 ns", "9999 ns", "10 µs", "999 µs", "1.2 ms", "123 ms", "12.3 s"]);
     }
 }

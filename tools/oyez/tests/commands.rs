@@ -1,0 +1,107 @@
+//! The commands at a running broker: what goes in comes out, and both shapes of output.
+#![forbid(unsafe_code)]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::json;
+use support::{House, hex_lines, json, sample, stdout};
+
+#[test]
+fn what_is_published_is_shown_and_kept() {
+    let house = House::new();
+    let _broker = house.serve();
+    let messages = sample(100);
+
+    let lines = house.feed(&["publish", "md", "--format", "json"], hex_lines(&messages).as_bytes());
+    let published = json(&lines).remove(0);
+    assert_eq!(
+        (&published["messages"], &published["first_sequence"], &published["last_sequence"]),
+        (&json!(100), &json!(0), &json!(99))
+    );
+    let framed: Vec<u8> =
+        messages.iter().flat_map(|message| [&(message.len() as u32).to_le_bytes()[..], message].concat()).collect();
+    let again = house.feed(&["publish", "md", "--encoding", "length-prefixed", "--messages", "50"], &framed);
+    assert!(stdout(&again).starts_with("md: 50 messages durable, epoch 2, sequences 100 to 149, digest "), "{again:?}");
+
+    let shown = json(&house.run(&["tail", "md", "--from", "earliest", "--messages", "150", "--format", "json"]));
+    let mut events: Vec<_> = shown.iter().filter_map(|line| line["event"].as_str()).collect();
+    // Whether it has caught up before the second epoch or after it depends on where the first one's ring is by then.
+    events.sort_unstable();
+    assert_eq!(events, ["CaughtUp", "Epoch"]);
+    let told = shown.iter().filter(|line| line["event"].is_null()).collect::<Vec<_>>();
+    assert_eq!(told.len(), 150);
+    for (sequence, line) in told.iter().enumerate() {
+        assert_eq!((&line["sequence"], &line["epoch"]), (&json!(sequence), &json!(1 + sequence / 100)));
+        let schema = oyez_sbe::Schema::parse(oyez_sample::SCHEMA_XML, "sample.xml").expect("it is sound");
+        let mut decoded = Vec::new();
+        oyez_sbe::decode_json(&schema, &messages[sequence % 100], &mut decoded).expect("it is whole");
+        assert_eq!(line["message"], serde_json::from_slice::<serde_json::Value>(&decoded).expect("JSON"));
+    }
+    let from = stdout(&house.run(&["tail", "md", "--from", "sequence:140", "--messages", "1"]));
+    assert!(from.lines().any(|line| line.starts_with("140 ") && line.contains(r#"{"_t":""#)), "{from}");
+
+    // As the capture of a topic of its own: the digest is that of the publisher.
+    let sample =
+        json(&house.run(&["publish", "bare", "--sample", "7", "--messages", "1000", "--format", "json"])).remove(0);
+    let verified = json(&house.run(&["journal", "verify", "data", "bare", "--format", "json"])).remove(0);
+    assert_eq!(
+        (&verified["digest"], &verified["messages"], &verified["durable"]),
+        (&sample["digest"], &json!(1000), &json!(true))
+    );
+    let dumped = json(&house.run(&["journal", "dump", "data", "bare", "--from", "sequence:999", "--format", "json"]));
+    assert_eq!((dumped.len(), &dumped[0]["sequence"], &dumped[0]["kind"]), (1, &json!(999), &json!("Message")));
+    let position = format!("position:{}", dumped[0]["position"]);
+    assert_eq!(json(&house.run(&["journal", "dump", "data", "bare", "--from", &position, "--format", "json"])), dumped);
+}
+
+#[test]
+fn topics_and_journals_are_listed() {
+    let house = House::new();
+    let _broker = house.serve();
+    stdout(&house.run(&["publish", "md", "--sample", "1", "--messages", "10"]));
+    let topics = json(&house.run(&["topic", "list", "--format", "json"])).remove(0);
+    let names: Vec<_> = topics.as_array().expect("an array").iter().map(|topic| topic["topic"].clone()).collect();
+    assert_eq!(names, ["md", "orders", "bare"]);
+    let orders = json(&house.run(&["topic", "describe", "orders", "--format", "json"])).remove(0);
+    assert_eq!(
+        (&orders["template_ids"], &orders["durability"], &orders["ring_bytes"]),
+        (&json!([2]), &json!("durable"), &json!(2 << 20))
+    );
+    let text = stdout(&house.run(&["topic", "describe", "orders"]));
+    assert!(text.contains("templates [2]") && text.contains("publish, subscribe"), "{text}");
+    let journals = json(&house.run(&["journal", "list", "data", "--format", "json"])).remove(0);
+    let md = journals.as_array().expect("an array").iter().find(|journal| journal["topic"] == "md").expect("a journal");
+    assert_eq!((&md["next_sequence"], &md["epochs"]), (&json!(10), &json!(1)));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let house = House::new();
+    let _broker = house.serve();
+    stdout(&house.run(&["publish", "md", "--sample", "1", "--messages", "20000"]));
+    let mut tail = house.command(&["tail", "md", "--from", "earliest"]);
+    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut line = String::new();
+    BufReader::new(tail.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let output = tail.wait_with_output().expect("it ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_damaged_journal_is_a_negative_answer() {
+    let house = House::new();
+    let broker = house.serve();
+    stdout(&house.run(&["publish", "bare", "--sample", "1", "--messages", "5000"]));
+    drop(broker);
+    let segment = house.path().join("data/bare/0/00000000000000000000.segment");
+    let mut bytes = std::fs::read(&segment).expect("the segment");
+    bytes[100_000] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    let output = house.run(&["journal", "verify", "data", "bare", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let verified: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(verified["corrupt"][0]["from"], json!(65_536), "{verified}");
+}

@@ -16,8 +16,7 @@ pub struct Reader {
     sequence: Option<Sequence>,
     /// Frames since the last empty poll.
     run: u32,
-    over: Over,
-    /// The payload of `over`.
+    /// The payload of the frame stepped over last.
     copy: Box<[u8]>,
 }
 
@@ -84,7 +83,7 @@ impl Reader {
     pub fn at(memory: Memory, epoch: Epoch, block: Position) -> Reader {
         assert_eq!(block.in_block(), 0, "a reader starts at a block");
         let copy = vec![0; BLOCK as usize].into();
-        Reader { memory, epoch, position: block, sequence: None, run: 0, over: Over::default(), copy }
+        Reader { memory, epoch, position: block, sequence: None, run: 0, copy }
     }
 
     /// The newest block of an epoch that starts at `start` which the writer has surely opened or soon will: where a
@@ -122,14 +121,15 @@ impl Reader {
     ///
     /// # Errors
     /// [`Invalid`]; polling again finds it again.
-    #[inline]
+    #[inline(always)]
     pub fn poll(&mut self) -> Result<Poll<'_>, Invalid> {
         loop {
-            match self.advance()? {
+            let mut over = Over::default();
+            match self.advance(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
                 Step::Lapped => return Ok(Poll::Lapped),
                 Step::Over(Kind::Block | Kind::Padding) | Step::Skip => {}
-                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind))),
+                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
             }
         }
     }
@@ -140,23 +140,24 @@ impl Reader {
     /// [`Invalid`]; polling again finds it again.
     pub fn poll_any(&mut self) -> Result<Poll<'_>, Invalid> {
         loop {
-            match self.advance()? {
+            let mut over = Over::default();
+            match self.advance(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
                 Step::Lapped => return Ok(Poll::Lapped),
                 Step::Skip => {}
-                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind))),
+                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
             }
         }
     }
 
     #[inline(always)]
-    fn frame(&self, kind: Kind) -> Frame<'_> {
-        let Over { position, flags, sequence, time_ns, payload_bytes } = self.over;
+    fn frame(&self, kind: Kind, over: Over) -> Frame<'_> {
+        let Over { position, flags, sequence, time_ns, payload_bytes } = over;
         Frame { position, end: self.position, kind, flags, sequence, time_ns, payload: &self.copy[..payload_bytes] }
     }
 
     #[inline(always)]
-    fn advance(&mut self) -> Result<Step, Invalid> {
+    fn advance(&mut self, over: &mut Over) -> Result<Step, Invalid> {
         let position = self.position;
         // R1: pairs with W5.
         let word = self.memory.load(position);
@@ -166,7 +167,12 @@ impl Reader {
         }
         let word = CommitWord::unpack(word);
         if position.in_block() == 0 {
-            return self.enter_block(word);
+            // R2: judged with the rest of the frame.
+            let time_ns = self.memory.load(position.plus(8));
+            let step = self.enter_block(word)?;
+            let (sequence, payload_bytes) = (self.sequence.unwrap_or_default(), BLOCK_PAYLOAD);
+            *over = Over { position, flags: word.flags, sequence, time_ns, payload_bytes };
+            return Ok(step);
         }
         // Clamped before it is used, and judged after the copy: until then it may be any lap's.
         let in_block = (BLOCK - position.in_block()) as usize;
@@ -184,19 +190,13 @@ impl Reader {
         if !self.judge(position) {
             return Ok(Step::Lapped);
         }
-        self.accept(word, length, in_block, time_ns, payload_bytes)
+        *over = Over { position, flags: word.flags, sequence: Sequence(0), time_ns, payload_bytes };
+        self.accept(word, length, in_block, over)
     }
 
     /// From here on the frame is what its writer published.
     #[inline(always)]
-    fn accept(
-        &mut self,
-        word: CommitWord,
-        length: usize,
-        in_block: usize,
-        time_ns: u64,
-        payload_bytes: usize,
-    ) -> Result<Step, Invalid> {
+    fn accept(&mut self, word: CommitWord, length: usize, in_block: usize, over: &mut Over) -> Result<Step, Invalid> {
         let position = self.position;
         let invalid = |reason| Err(Invalid { position, reason });
         if length != word.length as usize {
@@ -225,7 +225,7 @@ impl Reader {
         self.sequence = Some(Sequence(sequence.0 + u64::from(counts)));
         self.position = end;
         self.run += 1;
-        self.over = Over { position, flags: word.flags, sequence, time_ns, payload_bytes };
+        over.sequence = sequence;
         Ok(Step::Over(kind))
     }
 
@@ -235,7 +235,6 @@ impl Reader {
     fn enter_block(&mut self, word: CommitWord) -> Result<Step, Invalid> {
         let position = self.position;
         // R2, and the same judgement.
-        let time_ns = self.memory.load(position.plus(8));
         self.memory.copy_out(position.plus(FRAME_HEADER), &mut self.copy[..BLOCK_PAYLOAD]);
         if !self.judge(position) {
             return Ok(Step::Lapped);
@@ -249,8 +248,6 @@ impl Reader {
         }
         self.sequence = Some(opening.sequence);
         self.position = position.plus(BLOCK_FRAME);
-        let (sequence, payload_bytes) = (opening.sequence, BLOCK_PAYLOAD);
-        self.over = Over { position, flags: word.flags, sequence, time_ns, payload_bytes };
         Ok(Step::Over(Kind::Block))
     }
 
@@ -278,8 +275,8 @@ impl Reader {
     }
 }
 
-/// The frame stepped over last. It stays in the reader, field by field, since handing it up through results costs more
-/// than all the rest of a poll: moved in one piece, it is loaded before its parts have left the store buffer.
+/// The frame stepped over. Beside the step and not in it, for a poll must come down to registers: what is moved through
+/// memory in one piece is loaded before its parts have left the store buffer, and that costs more than all the rest.
 #[derive(Clone, Copy, Default)]
 struct Over {
     position: Position,

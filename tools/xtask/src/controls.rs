@@ -155,13 +155,14 @@ impl Tree {
         fs::write(&list, names.join("\n")).map_err(Failure::at(list.display()))
     }
 
-    /// Whether the test passes, and is there at all, before anything is broken.
+    /// Whether the test passes, and is there at all, before anything is broken. What it printed is shown indented, so that
+    /// nobody counts it as a test of the gate.
     fn is_green(&self, control: &Control) -> Result<bool> {
         let mut tally = Tally::default();
         let mut printed = String::new();
         let end = child::run(self.cargo(control, &control.test), |line| {
             tally.read(line);
-            printed = format!("{printed}{line}\n");
+            printed = format!("{printed}    {line}\n");
         })?;
         let green = end == End::Succeeded && tally.passed() > 0;
         if !green {
@@ -183,7 +184,7 @@ impl Tree {
         let (build, _) = control.test.split_once(" -- ").unwrap_or((&control.test, ""));
         let mut printed = String::new();
         let built = child::run(self.cargo(control, &format!("{build} --no-run")), |line| {
-            printed = format!("{printed}{line}\n");
+            printed = format!("{printed}    {line}\n");
         })?;
         if built != End::Succeeded {
             print!("{printed}");

@@ -124,3 +124,37 @@ impl Helper {
         let _ = self.jobs.send(Box::new(job));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    fn rings(queue: &EventQueue) -> bool {
+        let mut sources = [PollFd::from_borrowed_fd(queue.bell(), PollFlags::IN)];
+        poll(&mut sources, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).expect("poll") > 0
+    }
+
+    #[test]
+    fn an_event_rings_the_bell_until_it_is_silenced() {
+        let (events, queue) = queue().expect("descriptors");
+        assert!(!rings(&queue));
+        events.offer(Event::Done(PartitionIndex(3))).expect("room");
+        assert!(rings(&queue));
+        queue.silence();
+        assert!(!rings(&queue));
+        assert!(matches!(queue.take(), Some(Event::Done(PartitionIndex(3)))));
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn a_full_queue_gives_the_event_back() {
+        let (events, queue) = queue().expect("descriptors");
+        for _ in 0..EVENTS_MAX {
+            events.offer(Event::Done(PartitionIndex(0))).expect("room");
+        }
+        assert!(matches!(events.offer(Event::Done(PartitionIndex(1))), Err(Event::Done(PartitionIndex(1)))));
+        queue.take().expect("an event");
+        events.offer(Event::Done(PartitionIndex(1))).expect("room again");
+    }
+}

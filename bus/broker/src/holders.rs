@@ -42,3 +42,25 @@ fn opens(pid: u32, inode: u64) -> bool {
         .filter(|entry| fs::metadata(entry.path()).is_ok_and(|status| status.ino() == inode))
         .any(|entry| entry.file_name().to_str().is_some_and(writable))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_mem::memory::{Access, create, reopen};
+    use oyez_ring::RegionMut;
+
+    #[test]
+    fn a_writable_mapping_and_a_writable_descriptor_are_found_and_readers_are_not() {
+        let memory = create("oyez-holders", 4_096).expect("memory");
+        let inode = rustix::fs::fstat(&memory).expect("status").st_ino;
+        let own = std::process::id();
+        let mapped = RegionMut::map(reopen(&memory, Access::Write).expect("a descriptor"), 4_096).expect("a mapping");
+        let reader = reopen(&memory, Access::Read).expect("a descriptor");
+        assert!(maps(own, inode));
+        // The original is one, too.
+        assert!(opens(own, inode));
+        drop((mapped, memory));
+        assert!(!maps(own, inode) && !opens(own, inode));
+        drop(reader);
+    }
+}

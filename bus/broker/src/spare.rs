@@ -110,3 +110,38 @@ pub(crate) fn map(read_only: &OwnedFd, len_bytes: u64) -> Result<Region, MemoryE
         remedy: "raise the limit of address space",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spare_is_made_ahead_taken_once_and_made_again() {
+        let (events, queue) = crate::event::queue().expect("descriptors");
+        let capacity = 2 << 20;
+        let mut spares = Spares::new(Helper::start("test", events).expect("a thread"), [capacity]);
+        for _ in 0..2 {
+            assert!(matches!(spares.take(capacity), Taken::NotYet));
+            let made = std::iter::repeat_with(|| queue.take()).flatten().next();
+            let Some(Event::Spare(size, made)) = made else { panic!("another event") };
+            spares.made(size, made);
+            let Taken::Spare(spare) = spares.take(capacity) else { panic!("not ready") };
+            assert_eq!((spare.capacity_bytes, spare.region.load(0)), (capacity, 0));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_told_once_and_tried_again() {
+        let (events, queue) = crate::event::queue().expect("descriptors");
+        let capacity = 1 << 60;
+        let mut spares = Spares::new(Helper::start("test", events).expect("a thread"), [capacity]);
+        for _ in 0..2 {
+            let made = std::iter::repeat_with(|| queue.take()).flatten().next();
+            let Some(Event::Spare(size, made)) = made else { panic!("another event") };
+            spares.made(size, made);
+            let Taken::Failed(error) = spares.take(capacity) else { panic!("made") };
+            assert!(error.to_string().contains("are available"), "{error}");
+            assert!(matches!(spares.take(capacity), Taken::NotYet));
+        }
+    }
+}

@@ -108,3 +108,79 @@ fn two_epochs_not_yet_recorded_are_both_taken_up() {
     let journal = oyez_journal::Folder::open(&house.data.path().join("data/md/0")).expect("a journal");
     assert_eq!(journal.verify(&mut |_, _| ()).expect("verified").messages, messages);
 }
+
+#[test]
+fn rings_that_nobody_needs_are_let_go_of_by_broker_and_keeper() {
+    let house = House::new();
+    let rings = |pid: u32| {
+        let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").flatten();
+        let names = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        names.filter(|name| name.to_string_lossy().starts_with("/memfd:oyez-ring")).count()
+    };
+    for round in 0..12 {
+        for topic in ["md", "scratch"] {
+            let mut owned = house.peer("owner").own(topic);
+            owned.publish_all(100);
+            owned.release();
+        }
+        if round % 4 == 3 {
+            house.kill_broker();
+        }
+    }
+    // A recorded topic keeps the ring of the newest epoch, an unrecorded one two; the broker has a spare as well.
+    until("the keeper to let go", || (rings(house.keeper.id()) <= 3).then_some(()));
+    let broker = house.peer("asker").broker_pid;
+    until("the broker to let go", || (rings(broker) <= 4).then_some(()));
+}
+
+#[test]
+fn a_broker_that_cannot_start_again_is_tried_until_it_can() {
+    let house = House::new();
+    let mut owned = house.peer("owner").own("md");
+    owned.publish();
+    let catalog = std::fs::read_to_string(&house.catalog).expect("a catalog");
+    std::fs::write(&house.catalog, catalog.replace("ring_mib", "ring_mb")).expect("a broken catalog");
+    let pid = house.peer("killer").broker_pid;
+    crate::house::signal(pid, rustix::process::Signal::KILL);
+    until("two attempts", || (house.keeper.count("unknown key `ring_mb`") >= 2).then_some(()));
+    std::fs::write(&house.catalog, catalog).expect("a repaired catalog");
+    owned.reclaim(&house.socket);
+    assert_eq!(owned.publish().0, 1);
+    owned.release();
+}
+
+#[test]
+fn a_broker_without_io_uring_records_and_recovers_the_same() {
+    let topic = "[[topics]]\nname = \"md\"\nring_mib = 2\npublish = [\"self\"]\n";
+    let mut house = House::with("segment_mib = 4\nio = \"syscalls\"\n", topic);
+    let mut owned = house.peer("owner").own("md");
+    owned.publish_all(30_000);
+    house.kill_broker();
+    owned.publish_all(10_000);
+    owned.reclaim(&house.socket);
+    owned.publish_all(30_000);
+    owned.release();
+    assert_eq!(house.keeper.stop().code(), Some(0), "{:#?}", house.keeper.lines());
+    let journal = oyez_journal::Folder::open(&house.data.path().join("data/md/0")).expect("a journal");
+    assert_eq!(journal.verify(&mut |_, _| ()).expect("verified").messages, 70_000);
+}
+
+#[test]
+fn a_ring_whose_seals_were_not_on_yet_is_sealed_by_the_next_broker() {
+    let house = House::new();
+    let mut first = house.peer("first");
+    let offer = until("an offer", || {
+        let answer = first.open_publisher("md");
+        (!matches!(answer.packet.message, Message::NotGranted { .. })).then_some(answer)
+    });
+    house.kill_broker();
+    let mut reader = house.peer("reader");
+    reader.subscribe("md");
+    // The check of what a reader is given is in here.
+    assert_eq!(reader.open_epoch("md", 1).messages(), [0; 0]);
+    // Whoever was offered it never became its owner, and holds up the next one only for as long as it can write.
+    let answer = house.peer("second").open_publisher("md").packet.message;
+    assert!(matches!(answer, Message::NotGranted { .. }), "{answer:?}");
+    drop(offer);
+    assert_eq!(house.peer("second").own("md").epoch, Epoch(2));
+}

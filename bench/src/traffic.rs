@@ -96,7 +96,7 @@ mod tests {
             arrived.take(&touched);
             assert_ne!(arrived.sum, messages.sum(0, 41), "{len_bytes} bytes");
             arrived.take(messages.message(42));
-            assert_eq!(arrived.out_of_order.is_some(), true);
+            assert!(arrived.out_of_order.is_some());
         }
     }
 }

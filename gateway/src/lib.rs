@@ -1,6 +1,6 @@
 //! Lanes: one topic's way into one Kafka cluster, exactly once.
 //!
-//! A [`Lane`] moves what a [`Feed`] gives (a topic, in order, never above *durable*) into a [`Sink`] (a target that
+//! A [`Lane`] moves what a [`Feed`] gives (a topic, in order, never above *durable*) into a [`sink::Sink`] (a target that
 //! fences, commits and can be asked for its committed tail). The position of a lane is kept by its target alone, so
 //! a lane may be killed anywhere and started anywhere.
 //!

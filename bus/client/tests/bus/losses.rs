@@ -2,7 +2,7 @@
 
 use crate::house::{House, PATIENCE, until};
 use crate::reading::{Given, RECORDED, UNRECORDED, publish};
-use oyez::{Durability, Offer, PublishError, Sequence, Start};
+use oyez::{Durability, PublishError, Sequence, Start};
 
 #[test]
 fn a_brokers_death_stops_neither_publisher_nor_subscriber() {
@@ -77,10 +77,7 @@ fn what_was_lost_with_the_rings_is_told_and_never_silently_doubled() {
     given.up_to(&mut subscriber, 10);
     house.start_again();
 
-    let error = until("an error", || match publisher.offer(&[3; 64]) {
-        Ok(Offer::Published(_) | Offer::BackPressured) => None,
-        Err(error) => Some(error),
-    });
+    let error = until("an error", || publisher.offer(&[3; 64]).err());
     assert!(error.is_fatal() && matches!(error, PublishError::Lost { .. }), "{error}");
     let mut next = bus.publisher("md").wait(PATIENCE).open().expect("it is free");
     let first = next.next_sequence();

@@ -238,10 +238,7 @@ fn deleted_progress_is_made_anew_from_the_tail() {
     assert_eq!((sink.tail(), sink.progress()), (Ok(Tail::Last(record(49))), Ok(None)));
     drop(sink);
     let mut lane = broker.lane(Topic::durable(50));
-    let mut driver = Driver::new();
-    while lane.status().transactions == 0 {
-        driver.turn(&mut lane).expect("goes on");
-    }
+    Driver::new().until_transaction(&mut lane).expect("goes on");
     drop(lane);
     let mut sink = broker.sink();
     sink.fence().expect("fences");

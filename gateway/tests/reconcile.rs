@@ -131,11 +131,8 @@ fn progress_behind_the_tail_or_gone_is_committed_anew() {
         let target = Target::holding(50);
         target.tell_progress(progress);
         let mut lane = target.lane(Topic::durable(50));
-        let mut driver = Driver::new();
         target.script.borrow_mut().trace.clear();
-        while lane.status().transactions == 0 {
-            driver.turn(&mut lane).expect("goes on");
-        }
+        Driver::new().until_transaction(&mut lane).expect("goes on");
         let trace = target.script.borrow().trace.clone();
         assert_eq!(trace, ["fence", "tail", "progress", "begin", "put_progress", "commit"]);
         assert_dense(&target.committed(), 0, 50);

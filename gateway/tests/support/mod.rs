@@ -242,6 +242,17 @@ impl Driver {
         panic!("the lane did not come to sequence {end}: {:?}", lane.status());
     }
 
+    /// Until the lane has committed a transaction, with messages or without.
+    pub(crate) fn until_transaction<F: Feed, S: Sink>(&mut self, lane: &mut Lane<F, S>) -> Result<(), LaneError> {
+        for _ in 0..1000 {
+            self.turn(lane)?;
+            if lane.status().transactions > 0 {
+                return Ok(());
+            }
+        }
+        panic!("the lane committed nothing: {:?}", lane.status());
+    }
+
     /// Until the lane stops by itself.
     pub(crate) fn until_stopped<F: Feed, S: Sink>(&mut self, lane: &mut Lane<F, S>) -> LaneError {
         for _ in 0..100_000 {

@@ -5,7 +5,7 @@ use oyez::{Durability, Epoch, EventKind, GapCause, Message, Sequence, Start};
 use std::collections::BTreeMap;
 
 /// The judge of one reader.
-pub struct Oracle {
+pub(crate) struct Oracle {
     world: World,
     durability: Durability,
     next: Option<Sequence>,
@@ -26,7 +26,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(world: &World, durability: Durability, start: Start, before: Option<&Oracle>) -> Oracle {
+    pub(crate) fn new(world: &World, durability: Durability, start: Start, before: Option<&Oracle>) -> Oracle {
         let (next, epoch) = match start {
             Start::Sequence(sequence) => (Some(sequence), Epoch(0)),
             Start::Resume { epoch, sequence } => (Some(sequence), epoch),
@@ -56,7 +56,7 @@ impl Oracle {
     }
 
     /// A start that finds its number at once must come to it.
-    pub fn begins_with(&mut self, epoch: Epoch, sequence: Option<Sequence>) {
+    pub(crate) fn begins_with(&mut self, epoch: Epoch, sequence: Option<Sequence>) {
         self.epoch = epoch;
         assert!(self.next.is_none() || self.next == sequence, "starts with {sequence:?}, not {:?}", self.next);
         if self.not_before_ns == 0 {
@@ -65,21 +65,21 @@ impl Oracle {
         }
     }
 
-    pub fn next(&self) -> Option<Sequence> {
+    pub(crate) fn next(&self) -> Option<Sequence> {
         self.next
     }
 
     /// Where the reader would go on after its process died.
-    pub fn resume(&self) -> Option<(Epoch, Sequence)> {
+    pub(crate) fn resume(&self) -> Option<(Epoch, Sequence)> {
         self.next.filter(|_| !self.is_fresh).map(|next| (self.epoch, next))
     }
 
     /// Whether the reader waits for the very message it started with, and that was taken back.
-    pub fn is_ahead(&self, wanted: Sequence) -> bool {
+    pub(crate) fn is_ahead(&self, wanted: Sequence) -> bool {
         self.starts_with == Some(wanted) && self.is_fresh && self.world.state().losses > self.losses
     }
 
-    pub fn judge(&mut self, event: EventKind<'_>) {
+    pub(crate) fn judge(&mut self, event: EventKind<'_>) {
         match event {
             EventKind::Message(message) => self.message(&message),
             EventKind::Epoch { epoch, sequence, position } => self.epoch(epoch, sequence, position),
@@ -207,7 +207,7 @@ impl Oracle {
     }
 
     /// The reader has, of what stands, everything since its start that can be had, and nothing else.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if self.next.is_some_and(|next| self.is_ahead(next) && next > self.world.tail_sequence()) {
             return;
         }

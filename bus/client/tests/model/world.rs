@@ -15,11 +15,11 @@ const CAPACITY: u64 = 8 * BLOCK;
 
 /// A message that was published: what every reader's judge compares with.
 #[derive(Clone, Debug)]
-pub struct Told {
-    pub bytes: Vec<u8>,
-    pub time_ns: u64,
-    pub position: Position,
-    pub end: Position,
+pub(crate) struct Told {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) time_ns: u64,
+    pub(crate) position: Position,
+    pub(crate) end: Position,
 }
 
 /// A frame on disk.
@@ -44,10 +44,10 @@ struct Living {
     end: Option<(Position, Sequence)>,
 }
 
-pub struct Partition {
+pub(crate) struct Partition {
     recorded: bool,
     now_ns: u64,
-    pub epochs: Vec<EpochStart>,
+    pub(crate) epochs: Vec<EpochStart>,
     living: BTreeMap<Epoch, Living>,
     /// Epochs without a ring: their end, and the sequence after it.
     closed: BTreeMap<Epoch, (Position, Sequence)>,
@@ -56,23 +56,23 @@ pub struct Partition {
     written: Position,
     durable: Position,
     /// How often something was lost that had been published.
-    pub losses: usize,
-    pub earliest: Position,
+    pub(crate) losses: usize,
+    pub(crate) earliest: Position,
     damaged: BTreeSet<Position>,
     /// Every message that was ever published, also in vain.
-    pub ever: BTreeMap<(Epoch, Sequence), Told>,
+    pub(crate) ever: BTreeMap<(Epoch, Sequence), Told>,
     /// What stands now: the epoch that each sequence belongs to.
-    pub standing: BTreeMap<Sequence, Epoch>,
+    pub(crate) standing: BTreeMap<Sequence, Epoch>,
     /// Sequences of the standing epochs that no reader may be able to get any more.
-    pub lost: BTreeMap<(Epoch, Sequence), GapCause>,
+    pub(crate) lost: BTreeMap<(Epoch, Sequence), GapCause>,
 }
 
 /// Shared by all that happens in one run.
 #[derive(Clone)]
-pub struct World(Rc<RefCell<Partition>>);
+pub(crate) struct World(Rc<RefCell<Partition>>);
 
 impl World {
-    pub fn new(recorded: bool) -> World {
+    pub(crate) fn new(recorded: bool) -> World {
         World(Rc::new(RefCell::new(Partition {
             recorded,
             now_ns: 1_000,
@@ -91,11 +91,11 @@ impl World {
         })))
     }
 
-    pub fn state(&self) -> RefMut<'_, Partition> {
+    pub(crate) fn state(&self) -> RefMut<'_, Partition> {
         self.0.borrow_mut()
     }
 
-    pub fn publish(&self, messages: usize, len_bytes: usize) {
+    pub(crate) fn publish(&self, messages: usize, len_bytes: usize) {
         let state = &mut *self.state();
         if state.newest_ends() {
             state.begin();
@@ -103,30 +103,30 @@ impl World {
         state.publish(messages, len_bytes);
     }
 
-    pub fn record(&self, frames: usize) {
+    pub(crate) fn record(&self, frames: usize) {
         self.state().record(frames);
     }
 
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.state().flush();
     }
 
-    pub fn change_owner(&self) {
+    pub(crate) fn change_owner(&self) {
         self.end_epoch();
         self.state().begin();
     }
 
-    pub fn end_epoch(&self) {
+    pub(crate) fn end_epoch(&self) {
         self.state().end();
     }
 
-    pub fn close_rings(&self) {
+    pub(crate) fn close_rings(&self) {
         self.state().close_rings();
     }
 
     /// All rings are lost; what the recorder has taken beyond what its words tell counts, too. Who wrote the newest one
     /// goes on for a while, in vain.
-    pub fn lose_ring(&self, recorded: usize, in_vain: usize) {
+    pub(crate) fn lose_ring(&self, recorded: usize, in_vain: usize) {
         let state = &mut *self.state();
         // Without a journal the broker would go on at a reserve, which is another path than this one.
         if !state.recorded || state.living.is_empty() {
@@ -140,7 +140,7 @@ impl World {
 
     /// Whole frames between what is durable and what was written come through, or not. Readers die with the machine;
     /// whether anything was there to be lost.
-    pub fn power_cut(&self, written: usize) -> bool {
+    pub(crate) fn power_cut(&self, written: usize) -> bool {
         let state = &mut *self.state();
         if !state.recorded || state.epochs.is_empty() {
             return false;
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// Everything below some block is cleaned away.
-    pub fn retain(&self, blocks: u64) {
+    pub(crate) fn retain(&self, blocks: u64) {
         let state = &mut *self.state();
         if !state.recorded {
             return;
@@ -167,45 +167,45 @@ impl World {
     }
 
     /// A block that is durable as a whole no longer verifies.
-    pub fn damage(&self, block: usize) {
+    pub(crate) fn damage(&self, block: usize) {
         self.state().damage(block);
     }
 
     /// All is recorded and flushed, so that nothing is left to wait for.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let state = &mut *self.state();
         state.record(usize::MAX);
         state.flush();
     }
 
-    pub fn sequence_at(&self, part: u64) -> Sequence {
+    pub(crate) fn sequence_at(&self, part: u64) -> Sequence {
         Sequence(self.tail_sequence().0 * part / 64)
     }
 
-    pub fn time_at(&self, part: u64) -> u64 {
+    pub(crate) fn time_at(&self, part: u64) -> u64 {
         1_000 + (self.state().now_ns - 1_000) * part / 64
     }
 
-    pub fn tail_sequence(&self) -> Sequence {
+    pub(crate) fn tail_sequence(&self) -> Sequence {
         self.state().standing.last_key_value().map_or(Sequence(0), |(sequence, _)| Sequence(sequence.0 + 1))
     }
 
-    pub fn newest(&self) -> Epoch {
+    pub(crate) fn newest(&self) -> Epoch {
         self.state().epochs.last().map_or(Epoch(0), |start| start.epoch)
     }
 
-    pub fn durable(&self) -> Position {
+    pub(crate) fn durable(&self) -> Position {
         self.state().durable
     }
 }
 
 impl Partition {
-    pub fn is_recorded(&self) -> bool {
+    pub(crate) fn is_recorded(&self) -> bool {
         self.recorded
     }
 
     /// Whether the writer has gone over the message, or soon will: within the eighth of the ring that is given up.
-    pub fn is_overwritten(&self, epoch: Epoch, sequence: Sequence) -> bool {
+    pub(crate) fn is_overwritten(&self, epoch: Epoch, sequence: Sequence) -> bool {
         self.living.get(&epoch).is_none_or(|living| {
             let (oldest, _) = living.memory.window(living.start.position);
             oldest > living.start.position && self.ever[&(epoch, sequence)].position < oldest.plus(CAPACITY / 8)
@@ -416,7 +416,7 @@ impl Partition {
 
 /// What one reader's connection has been told.
 #[derive(Clone)]
-pub struct View(Rc<RefCell<ViewState>>, SimulatedJournal, Vec<EpochStart>);
+pub(crate) struct View(Rc<RefCell<ViewState>>, SimulatedJournal, Vec<EpochStart>);
 
 struct ViewState {
     world: World,
@@ -428,7 +428,7 @@ struct ViewState {
 }
 
 impl View {
-    pub fn new(world: &World) -> View {
+    pub(crate) fn new(world: &World) -> View {
         let state = ViewState {
             world: world.clone(),
             generation: 0,
@@ -444,7 +444,7 @@ impl View {
     }
 
     /// News: the epochs, and what is held of the newest and of the one that is read.
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let view = &mut *self.0.borrow_mut();
         let world = view.world.clone();
         let world = world.state();
@@ -456,7 +456,7 @@ impl View {
         view.held = known.into_iter().filter_map(|epoch| Some((epoch, held(&world, epoch)?))).collect();
     }
 
-    pub fn delay(&self, polls: u32) {
+    pub(crate) fn delay(&self, polls: u32) {
         self.0.borrow_mut().delay_polls = polls;
     }
 }
@@ -497,7 +497,7 @@ impl Source for View {
 
 /// The disk, as one reader reads it.
 #[derive(Clone)]
-pub struct SimulatedJournal {
+pub(crate) struct SimulatedJournal {
     view: Rc<RefCell<ViewState>>,
     epoch: Epoch,
     position: Position,

@@ -2,16 +2,18 @@
 //! and damage, with readers that are slow, stopped, or told of things late. Every sequence comes exactly once and in
 //! order, or an event says with exact bounds what became of it; nothing comes before it is as durable as was asked.
 //!
-//! The rings are real ones; the journal, the broker and its news are simulated (`world.rs`); `oracle.rs` judges.
+//! The rings are real ones; the journal, the broker and its news are simulated (`world.rs`, `view.rs`); `oracle.rs` judges.
 
 mod oracle;
+mod view;
 mod world;
 
 use oracle::Oracle;
 use oyez::cursor::{Cursor, CursorError};
 use oyez::{Durability, Start};
 use proptest::prelude::*;
-use world::{View, World};
+use view::View;
+use world::World;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! One partition with its broker, recorder and disk, simulated around real rings.
 
-use oyez::cursor::{Answer, Held, Journal, JournalFailure, JournalPoll, Ring, Seek, Source};
+use oyez::cursor::{Held, Ring};
 use oyez::{BLOCK, Epoch, GapCause, Position, Sequence};
 use oyez_ring::{
     Control, ControlMut, EpochStart, Frame, Kind, Memory, Offer, Poll, Reader, RegionMut, State, Tail, Writer,
@@ -24,12 +24,12 @@ pub(crate) struct Told {
 
 /// A frame on disk.
 #[derive(Clone)]
-struct Kept {
-    end: Position,
-    kind: Kind,
-    sequence: Sequence,
-    time_ns: u64,
-    payload: Vec<u8>,
+pub(crate) struct Kept {
+    pub(crate) end: Position,
+    pub(crate) kind: Kind,
+    pub(crate) sequence: Sequence,
+    pub(crate) time_ns: u64,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// An epoch's ring, and the recorder's place in it.
@@ -41,7 +41,7 @@ struct Living {
     writer: Option<Writer>,
     recorder: Reader,
     /// Where the epoch ended, and the sequence after it.
-    end: Option<(Position, Sequence)>,
+    pub(crate) end: Option<(Position, Sequence)>,
 }
 
 pub(crate) struct Partition {
@@ -51,14 +51,14 @@ pub(crate) struct Partition {
     living: BTreeMap<Epoch, Living>,
     /// Epochs without a ring: their end, and the sequence after it.
     closed: BTreeMap<Epoch, (Position, Sequence)>,
-    disk: BTreeMap<Position, Kept>,
+    pub(crate) disk: BTreeMap<Position, Kept>,
     /// Everything below is written, or flushed, of any epoch.
     written: Position,
     durable: Position,
     /// How often something was lost that had been published.
     pub(crate) losses: usize,
     pub(crate) earliest: Position,
-    damaged: BTreeSet<Position>,
+    pub(crate) damaged: BTreeSet<Position>,
     /// Every message that was ever published, also in vain.
     pub(crate) ever: BTreeMap<(Epoch, Sequence), Told>,
     /// What stands now: the epoch that each sequence belongs to.
@@ -210,6 +210,14 @@ impl Partition {
             let (oldest, _) = living.memory.window(living.start.position);
             oldest > living.start.position && self.ever[&(epoch, sequence)].position < oldest.plus(CAPACITY / 8)
         })
+    }
+
+    /// What the broker holds of an epoch.
+    pub(crate) fn held(&self, epoch: Epoch) -> Option<Held> {
+        if let Some(living) = self.living.get(&epoch) {
+            return Some(Held::Ring(Ring { memory: living.memory.clone(), control: living.control.reader() }));
+        }
+        self.closed.get(&epoch).map(|(end, sequence)| Held::Closed { end: *end, sequence: *sequence })
     }
 
     fn newest_ends(&self) -> bool {
@@ -411,172 +419,5 @@ impl Partition {
 
     fn take_back(&mut self, sequence: Sequence) {
         drop(self.standing.split_off(&sequence));
-    }
-}
-
-/// What one reader's connection has been told.
-#[derive(Clone)]
-pub(crate) struct View(Rc<RefCell<ViewState>>, SimulatedJournal, Vec<EpochStart>);
-
-struct ViewState {
-    world: World,
-    generation: u64,
-    epochs: Vec<EpochStart>,
-    held: BTreeMap<Epoch, Held>,
-    asked: Option<Epoch>,
-    delay_polls: u32,
-}
-
-impl View {
-    pub(crate) fn new(world: &World) -> View {
-        let state = ViewState {
-            world: world.clone(),
-            generation: 0,
-            epochs: Vec::new(),
-            held: BTreeMap::new(),
-            asked: None,
-            delay_polls: 0,
-        };
-        let state = Rc::new(RefCell::new(state));
-        let journal =
-            SimulatedJournal { view: Rc::clone(&state), epoch: Epoch(0), position: Position(0), payload: vec![] };
-        View(state, journal, Vec::new())
-    }
-
-    /// News: the epochs, and what is held of the newest and of the one that is read.
-    pub(crate) fn tell(&self) {
-        let view = &mut *self.0.borrow_mut();
-        let world = view.world.clone();
-        let world = world.state();
-        view.generation += 1;
-        view.epochs.clone_from(&world.epochs);
-        let newest = world.epochs.last().map(|start| start.epoch);
-        let closed = view.held.iter().filter(|(_, held)| matches!(held, Held::Closed { .. })).map(|(epoch, _)| *epoch);
-        let known: Vec<Epoch> = closed.chain(newest).chain(view.asked).collect();
-        view.held = known.into_iter().filter_map(|epoch| Some((epoch, held(&world, epoch)?))).collect();
-    }
-
-    pub(crate) fn delay(&self, polls: u32) {
-        self.0.borrow_mut().delay_polls = polls;
-    }
-}
-
-fn held(world: &Partition, epoch: Epoch) -> Option<Held> {
-    if let Some(living) = world.living.get(&epoch) {
-        return Some(Held::Ring(Ring { memory: living.memory.clone(), control: living.control.reader() }));
-    }
-    world.closed.get(&epoch).map(|(end, sequence)| Held::Closed { end: *end, sequence: *sequence })
-}
-
-impl Source for View {
-    type Journal = SimulatedJournal;
-
-    fn generation(&self) -> u64 {
-        self.0.borrow().generation
-    }
-
-    fn refresh(&mut self) {
-        self.2.clone_from(&self.0.borrow().epochs);
-    }
-
-    fn epochs(&self) -> &[EpochStart] {
-        &self.2
-    }
-
-    fn held(&mut self, epoch: Epoch) -> Held {
-        let view = &mut *self.0.borrow_mut();
-        view.asked = Some(epoch);
-        view.held.get(&epoch).cloned().unwrap_or(Held::Unknown)
-    }
-
-    fn journal(&mut self) -> Option<&mut SimulatedJournal> {
-        let recorded = self.0.borrow().world.state().recorded;
-        recorded.then_some(&mut self.1)
-    }
-}
-
-/// The disk, as one reader reads it.
-#[derive(Clone)]
-pub(crate) struct SimulatedJournal {
-    view: Rc<RefCell<ViewState>>,
-    epoch: Epoch,
-    position: Position,
-    payload: Vec<u8>,
-}
-
-impl SimulatedJournal {
-    fn is_late(&self) -> bool {
-        let view = &mut *self.view.borrow_mut();
-        let is_late = view.delay_polls > 0;
-        view.delay_polls = view.delay_polls.saturating_sub(1);
-        is_late
-    }
-
-    fn world(&self) -> World {
-        self.view.borrow().world.clone()
-    }
-}
-
-impl Journal for SimulatedJournal {
-    fn seek(&mut self, to: Seek, limit: Position) -> Result<Answer<Option<Position>>, JournalFailure> {
-        if self.is_late() {
-            return Ok(Answer::Pending);
-        }
-        let world = self.world();
-        let world = world.state();
-        let mut frames = world.disk.range(world.earliest..).filter(|(_, kept)| kept.end <= limit);
-        let found = match to {
-            Seek::Earliest => return Ok(Answer::Ready(Some(world.earliest))),
-            Seek::Sequence(sequence) => {
-                frames.find(|(_, kept)| kept.kind == Kind::Message && kept.sequence >= sequence)
-            }
-            Seek::Time(time_ns) => frames.find(|(_, kept)| kept.kind == Kind::Message && kept.time_ns >= time_ns),
-        };
-        Ok(Answer::Ready(Some(found.map_or(limit.block(), |(position, _)| position.block()))))
-    }
-
-    fn enter(&mut self, epoch: Epoch, block: Position) {
-        assert_eq!(block.in_block(), 0, "a journal is entered at a block");
-        (self.epoch, self.position) = (epoch, block);
-    }
-
-    fn poll(&mut self, limit: Position) -> Result<JournalPoll<'_>, JournalFailure> {
-        if self.is_late() {
-            return Ok(JournalPoll::Pending);
-        }
-        let world = self.world();
-        let world = world.state();
-        loop {
-            if self.position >= limit {
-                return Ok(JournalPoll::Empty);
-            }
-            let (block, earliest) = (self.position.block(), world.earliest);
-            if block < earliest {
-                return Ok(JournalPoll::Missing { resume: earliest, cause: GapCause::Retention });
-            }
-            let end =
-                world.epochs.iter().filter(|start| start.epoch > self.epoch).map(|start| start.previous_end).min();
-            if world.damaged.contains(&block) {
-                let resume = end.unwrap_or(Position(u64::MAX)).min(block.plus(BLOCK));
-                return Ok(JournalPoll::Missing { resume, cause: GapCause::Corrupt });
-            }
-            let Some((position, kept)) = world.disk.get_key_value(&self.position) else {
-                panic!("the cursor was promised that position {} is recorded: limit {limit}", self.position)
-            };
-            if kept.end > limit {
-                return Ok(JournalPoll::Empty);
-            }
-            self.position = kept.end;
-            if !matches!(kept.kind, Kind::Block | Kind::Padding) {
-                self.payload.clone_from(&kept.payload);
-                let Kept { end, kind, sequence, time_ns, .. } = *kept;
-                let (position, payload) = (*position, &self.payload[..]);
-                return Ok(JournalPoll::Frame(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }));
-            }
-        }
-    }
-
-    fn position(&self) -> Position {
-        self.position
     }
 }

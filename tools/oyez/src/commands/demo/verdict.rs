@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
 use oyez::{Digest, Sequence};
@@ -14,6 +15,9 @@ use super::report::Heard;
 use super::stage::Stage;
 use crate::failure::Failure;
 use crate::progress::Progress;
+
+/// How long the journal's index may take to say that the end is durable.
+const NOTED_MAX: Duration = Duration::from_secs(5);
 
 /// Who holds what. All digests must be the same.
 #[derive(Debug, Serialize)]
@@ -93,8 +97,13 @@ fn published(journal: &Path, ledgers: &[Ledger], end: Sequence) -> Result<Accoun
 }
 
 impl JournalHolds {
+    /// The index notes what was confirmed a little later than it is told: that is waited for.
     fn read(journal: &Path) -> Result<JournalHolds, Failure> {
-        let folder = Folder::open(journal)?;
+        let (mut folder, deadline) = (Folder::open(journal)?, Instant::now() + NOTED_MAX);
+        while folder.durable() < folder.end().position && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+            folder = Folder::open(journal)?;
+        }
         let mut progress = Progress::new("reading the journal back", "bytes");
         let found = folder.verify(&mut |done, all| progress.set(done, all))?;
         let durable = found.corrupt.is_empty() && found.torn.is_none() && folder.durable() >= folder.end().position;

@@ -47,6 +47,7 @@ mod control;
 mod head;
 pub mod layout;
 mod memory;
+mod pace;
 mod position;
 mod reader;
 mod writer;

@@ -1,12 +1,9 @@
 //! Reading: copy out, then judge. A reader writes nothing, so no writer and no other reader notices it.
 
 use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, FLAG_LAST, Kind};
+use crate::pace::Pace;
 use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
 use oyez_mem::sync;
-
-/// After a run of frames the writer is likely in the next line, and looking takes that line from it at each frame:
-/// so look again only after so many pauses, some hundred ns.
-const REST_PAUSES: u32 = if cfg!(loom) { 0 } else { 12 };
 
 /// A cursor into one epoch's ring.
 pub struct Reader {
@@ -14,8 +11,7 @@ pub struct Reader {
     epoch: Epoch,
     position: Position,
     sequence: Option<Sequence>,
-    /// Frames since the last empty poll.
-    run: u32,
+    pace: Pace,
     /// The payload of the frame stepped over last.
     copy: Box<[u8]>,
 }
@@ -83,7 +79,7 @@ impl Reader {
     pub fn at(memory: Memory, epoch: Epoch, block: Position) -> Reader {
         assert_eq!(block.in_block(), 0, "a reader starts at a block");
         let copy = vec![0; BLOCK as usize].into();
-        Reader { memory, epoch, position: block, sequence: None, run: 0, copy }
+        Reader { memory, epoch, position: block, sequence: None, pace: Pace::default(), copy }
     }
 
     /// The newest block of an epoch that starts at `start` which the writer has surely opened or soon will: where a
@@ -224,7 +220,7 @@ impl Reader {
         let counts = kind == Kind::Message || kind == Kind::Fragment && word.flags & FLAG_LAST != 0;
         self.sequence = Some(Sequence(sequence.0 + u64::from(counts)));
         self.position = end;
-        self.run += 1;
+        self.pace.frame();
         over.sequence = sequence;
         Ok(Step::Over(kind))
     }
@@ -265,12 +261,7 @@ impl Reader {
         if !self.judge(self.position) {
             return Step::Lapped;
         }
-        if self.run > 1 {
-            for _ in 0..REST_PAUSES {
-                std::hint::spin_loop();
-            }
-        }
-        self.run = 0;
+        self.pace.nothing();
         Step::Empty
     }
 }

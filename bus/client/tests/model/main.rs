@@ -10,7 +10,7 @@ mod world;
 
 use oracle::Oracle;
 use oyez::cursor::{Cursor, CursorError};
-use oyez::{Durability, Start};
+use oyez::{Durability, EventKind, Start};
 use proptest::prelude::*;
 use view::View;
 use world::World;
@@ -49,6 +49,10 @@ enum Step {
     },
     /// A reader's connection learns what has happened so far.
     Tell {
+        reader: usize,
+    },
+    /// It learns of new epochs first.
+    Hint {
         reader: usize,
     },
     /// The next answers of a reader's journal are late.
@@ -104,6 +108,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (1..6_u64).prop_map(|blocks| Step::Retain { blocks }),
         1 => (0..16_usize).prop_map(|block| Step::Damage { block }),
         6 => reader().prop_map(|reader| Step::Tell { reader }),
+        2 => reader().prop_map(|reader| Step::Hint { reader }),
         1 => (reader(), 1..4_u32).prop_map(|(reader, polls)| Step::Delay { reader, polls }),
         10 => (reader(), 1..80_usize).prop_map(|(reader, limit)| Step::Poll { reader, limit }),
         4 => (reader(), 1..3_usize).prop_map(|(reader, limit)| Step::Poll { reader, limit }),
@@ -140,10 +145,13 @@ impl Reader {
     }
 
     fn poll(&mut self, limit: usize) -> usize {
-        let Reader { cursor, oracle, .. } = self;
+        let Reader { cursor, oracle, view } = self;
         let mut given = 0;
         let polled = cursor.poll(limit, |event| {
             given += 1;
+            if let EventKind::Message(message) = event {
+                assert!(message.position <= view.told_end(message.epoch), "above the end that was told");
+            }
             oracle.judge(event);
         });
         let polled = match polled {
@@ -196,6 +204,7 @@ fn run(recorded: bool, durability: Durability, steps: &[Step]) {
             Step::Retain { blocks } => world.retain(blocks),
             Step::Damage { block } => world.damage(block),
             Step::Tell { reader } => readers[reader].view.tell(),
+            Step::Hint { reader } => readers[reader].view.hint(),
             Step::Delay { reader, polls } => readers[reader].view.delay(polls),
             Step::Poll { reader, limit } => drop(readers[reader].poll(limit)),
             Step::Restart { reader, start } => {

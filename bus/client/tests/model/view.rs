@@ -50,6 +50,24 @@ impl View {
         view.held = known.into_iter().filter_map(|epoch| Some((epoch, world.held(epoch)?))).collect();
     }
 
+    /// News of the epochs alone: what was held before is held still, stale or not.
+    pub(crate) fn hint(&self) {
+        let view = &mut *self.0.borrow_mut();
+        view.generation += 1;
+        view.epochs.clone_from(&view.world.state().epochs);
+    }
+
+    /// Where the epoch ends by all that was told: nothing above may come any more.
+    pub(crate) fn told_end(&self, epoch: Epoch) -> Position {
+        let view = self.0.borrow();
+        let later = view.epochs.iter().filter(|start| start.epoch > epoch).map(|start| start.previous_end);
+        let closed = view.held.get(&epoch).and_then(|held| match held {
+            Held::Closed { end, .. } => Some(*end),
+            _ => None,
+        });
+        later.chain(closed).min().unwrap_or(Position(u64::MAX))
+    }
+
     pub(crate) fn delay(&self, polls: u32) {
         self.0.borrow_mut().delay_polls = polls;
     }

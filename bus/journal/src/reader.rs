@@ -154,10 +154,13 @@ impl<S: Segments> JournalReader<S> {
         loop {
             let Some(start) = self.epochs.of(self.position.block()) else { return Ok(()) };
             let Some(next) = self.epochs.after(start.epoch).copied() else { return Ok(()) };
-            if self.position < next.previous_end {
+            // Whoever seeks an epoch's end needs nothing of its last block, which may be the one that is damaged.
+            let ended = self.until == Until::Position(next.previous_end);
+            if self.position < next.previous_end && !ended {
                 return Ok(());
             }
             match self.until {
+                Until::Position(_) if ended => self.until = Until::Here,
                 Until::Position(position) if position > self.position => return Err(ReadError::NotAFrame { position }),
                 Until::Position(_) => self.until = Until::Here,
                 _ => {}

@@ -213,6 +213,26 @@ fn what_is_damaged_below_the_durable_position_is_reported_and_kept() {
 }
 
 #[test]
+fn an_epoch_damaged_at_its_end_is_reported_once_and_the_next_one_read() {
+    let dir = folder();
+    let mut io = Faulty::new(5);
+    let mut topic = Topic::begin(dir.path(), &options());
+    topic.publish_many(&mut io, 3_000);
+    let tail = topic.end_epoch(&mut io);
+    topic.begin_epoch(tail);
+    topic.publish_many(&mut io, 100);
+    topic.end_epoch(&mut io);
+    topic.idle(&mut io);
+    drop(topic);
+    let (end, file) = (tail.position, segment(dir.path()));
+    file.write_all_at(&[0xa5; 8], end.0 - 20).unwrap();
+    file.sync_all().unwrap();
+    let verified = Folder::open(dir.path()).unwrap().verify(&mut |_, _| ()).unwrap();
+    assert_eq!(verified.corrupt, [Corrupt { from: end.block(), to: end, cause: Damage::Data }]);
+    assert_eq!(verified.last, Some(Sequence(3_099)));
+}
+
+#[test]
 fn opening_a_journal_that_is_damaged_at_its_end_reports_it_and_leaves_the_file_alone() {
     let (dir, published) = confirmed(3_000);
     let (end, file) = (published.last().unwrap().end, segment(dir.path()));

@@ -72,6 +72,17 @@ fn filled(file: &File, len_bytes: u64, fill: Fill) -> io::Result<()> {
     zero(file, 0, len_bytes)
 }
 
+/// Takes room for `len_bytes` behind the file's end, which stays where it is. A file system that cannot, does not.
+///
+/// # Errors
+/// As `fallocate`; a full disk is `StorageFull`.
+pub fn keep_room(file: &File, len_bytes: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, file.metadata()?.len(), len_bytes) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Writes zeros to `[from, to)`, both multiples of [`DISK_BLOCK`].
 ///
 /// # Errors

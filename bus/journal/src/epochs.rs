@@ -10,6 +10,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const ENTRY_BYTES: usize = 64;
+/// Kept free behind the entries: a full disk must not stop the next owner, nor those after it.
+const ROOM_BYTES: u64 = 64 << 10;
 const KIND_EPOCH: u32 = 1;
 const KIND_RESERVE: u32 = 2;
 
@@ -84,6 +86,7 @@ impl EpochsFile {
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(JournalError::io("open", &path))?;
+        file::keep_room(&file, ROOM_BYTES).map_err(JournalError::io("keep room for", &path))?;
         file.sync_all().and_then(|()| file::sync_dir(dir)).map_err(JournalError::io("flush", &path))?;
         EpochsFile::read(path, file, id)
     }

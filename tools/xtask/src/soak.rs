@@ -23,9 +23,20 @@ pub(crate) const SOAKS: &[Soak] = &[
         env: &[("OYEZ_KILLS_PUBLISHER", "1000")],
     },
     Soak {
+        // Time enough for the spare ring between two kills: how soon the next owner commits then.
+        name: "publisher-kills-spare",
+        test: "-p oyez-broker --test kills a_killed_publisher",
+        env: &[("OYEZ_KILLS_PUBLISHER", "200"), ("OYEZ_KILLS_REST_MS", "300")],
+    },
+    Soak {
         name: "broker-kills",
         test: "-p oyez-broker --test kills a_killed_broker",
         env: &[("OYEZ_KILLS_BROKER", "200"), ("OYEZ_KILLS_RATE", "1000000")],
+    },
+    Soak {
+        name: "frozen-subscriber",
+        test: "-p oyez-broker --test kills a_stopped_subscriber",
+        env: &[("OYEZ_FROZEN_SECONDS", "30"), ("OYEZ_FROZEN_RATE", "1000000")],
     },
     Soak { name: "both-kills", test: "-p oyez-broker --test kills both_killed", env: &[("OYEZ_KILLS_BOTH", "50")] },
     Soak {

@@ -61,8 +61,13 @@ impl House {
     }
 
     pub(crate) fn serve(&self) -> Broker {
+        self.serve_into(Stdio::null())
+    }
+
+    /// The same, with a place for the log.
+    pub(crate) fn serve_into(&self, log: impl Into<Stdio>) -> Broker {
         let mut keeper = self.command(&["serve", "--catalog", "oyez.toml"]);
-        let mut keeper = keeper.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the broker starts");
+        let mut keeper = keeper.stdout(Stdio::piped()).stderr(log).spawn().expect("the broker starts");
         let mut said = String::new();
         BufReader::new(keeper.stdout.take().expect("a pipe")).read_line(&mut said).expect("it speaks");
         assert!(said.starts_with("ready "), "the broker said: {said}");

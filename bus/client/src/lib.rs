@@ -52,3 +52,7 @@ pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Position
 pub use publisher::{Claim, Offer, Published, Publisher};
 pub use subscriber::{Subscriber, SubscriberBuilder};
 pub use topic::{Owner, Templates, TopicInfo};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

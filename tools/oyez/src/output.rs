@@ -34,22 +34,32 @@ pub(crate) fn note(text: impl Display) {
 /// Stdout, buffered: lines are sure to be out after [`Output::flush`].
 pub(crate) struct Output {
     pub(crate) format: Format,
+    /// Goes on though nobody reads.
+    goes_on: bool,
     out: BufWriter<StdoutLock<'static>>,
 }
 
 impl Output {
     pub(crate) fn new(format: Format) -> Output {
-        Output { format, out: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+        Output { format, goes_on: false, out: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+    }
+
+    /// For commands whose exit code is the answer: they work on when whoever read has gone.
+    pub(crate) fn whoever_reads(&mut self) -> &mut Output {
+        self.goes_on = true;
+        self
     }
 
     /// One line as it is.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        writeln!(self.out, "{text}").map_err(|error| Unprinted(error).into())
+        let written = writeln!(self.out, "{text}");
+        self.printed(written)
     }
 
     /// Text without a line's end.
     pub(crate) fn raw(&mut self, text: impl Display) -> Result<(), Failure> {
-        write!(self.out, "{text}").map_err(|error| Unprinted(error).into())
+        let written = write!(self.out, "{text}");
+        self.printed(written)
     }
 
     /// One value as one line of JSON.
@@ -67,6 +77,14 @@ impl Output {
 
     /// Everything printed so far is out.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| Unprinted(error).into())
+        let flushed = self.out.flush();
+        self.printed(flushed)
+    }
+
+    fn printed(&self, result: io::Result<()>) -> Result<(), Failure> {
+        match result {
+            Err(error) if self.goes_on && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| Unprinted(error).into()),
+        }
     }
 }

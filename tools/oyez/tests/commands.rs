@@ -104,4 +104,9 @@ fn a_damaged_journal_is_a_negative_answer() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let verified: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(verified["corrupt"][0]["from"], json!(65_536), "{verified}");
+
+    let mut unread = house.command(&["journal", "verify", "data", "bare"]);
+    let mut unread = unread.stdout(Stdio::piped()).spawn().expect("it runs");
+    drop(unread.stdout.take());
+    assert_eq!(unread.wait().expect("it ends").code(), Some(1), "the answer stands, whoever reads it");
 }

@@ -24,7 +24,7 @@ const COMMANDS: [&str; 16] = [
 ];
 
 #[test]
-fn the_help_is_as_it_was_looked_at() {
+fn the_help_is_golden() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help");
     for command in COMMANDS {
         let output = Command::new(env!("CARGO_BIN_EXE_oyez")).args(command.split_whitespace()).arg("--help").output();

@@ -54,12 +54,20 @@ fn run_step(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<(End, T
     if let Some(confined) = &step.confined {
         tally.skipped.retain(|reason| !reason.contains(confined.expected));
     }
-    match end {
-        End::Succeeded if tally.is_empty() => tally = Tally::one_passed(),
-        End::Failed(_) if tally.failed == 0 => tally.failed = 1,
-        _ => {}
+    Ok(judge(step, end, tally))
+}
+
+/// A step of tests in which none ran proves nothing; one without tests counts as one.
+fn judge(step: &Step, end: End, mut tally: Tally) -> (End, Tally) {
+    let end = match end {
+        End::Succeeded if step.tests && tally.is_empty() => End::Failed("not one test ran".into()),
+        End::Succeeded if tally.is_empty() => return (end, Tally::one_passed()),
+        end => end,
+    };
+    if end != End::Succeeded && tally.failed == 0 {
+        tally.failed = 1;
     }
-    Ok((end, tally))
+    (end, tally)
 }
 
 fn command(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<Command> {
@@ -69,7 +77,8 @@ fn command(step: &Step, scratch: &Scratch, outside: &Outside) -> Result<Command>
         cargo.arg("--config").arg(format!("target.'cfg(all())'.runner = [{xtask:?}, {:?}, \"--\"]", confined.through));
     }
     cargo.args(step.cargo.split(' ')).current_dir(places::root()).env("TMPDIR", scratch.path());
-    cargo.envs(step.env.iter().copied());
+    // Cargo would prefer it to the step's own flags.
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").envs(step.env.iter().copied());
     if step.outside {
         cargo.envs(outside.env.iter().cloned());
     }
@@ -90,4 +99,25 @@ fn close(mut total: Tally, failed: &[String]) -> bool {
     }
     println!("{}", total.line());
     total.failed == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(step: &str, printed: &str) -> (End, String) {
+        let mut tally = Tally::default();
+        printed.lines().for_each(|line| tally.read(line));
+        let step = STEPS.iter().find(|known| known.name == step).unwrap();
+        let (end, tally) = judge(step, End::Succeeded, tally);
+        (end, tally.line())
+    }
+
+    #[test]
+    fn a_step_in_which_no_test_ran_has_failed() {
+        let none = "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s";
+        let (end, line) = judged("loom", none);
+        assert!(matches!(end, End::Failed(_)) && line == "0 passed, 1 failed, 0 skipped", "{end:?} {line}");
+        assert_eq!(judged("fmt", ""), (End::Succeeded, "1 passed, 0 failed, 0 skipped".into()));
+    }
 }

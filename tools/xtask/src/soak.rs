@@ -4,6 +4,7 @@ use crate::child::{self, End};
 use crate::failure::{Failure, Result};
 use crate::outside::Outside;
 use crate::places::{self, Scratch};
+use crate::tally::Tally;
 use std::process::Command;
 
 /// One test, run alone in release, with its counts in the environment.
@@ -62,7 +63,10 @@ pub(crate) fn run(names: &[String]) -> Result<bool> {
         println!("==== {}: cargo test --release {} with {:?}", soak.name, soak.test, soak.env);
         let mut cargo = cargo(&format!("test --release {} -- --nocapture", soak.test));
         cargo.envs(soak.env.iter().copied()).envs(outside.env.iter().cloned()).env("TMPDIR", scratch.path());
-        all &= child::show(cargo, |_| ())? == End::Succeeded;
+        let mut tally = Tally::default();
+        let end = child::show(cargo, |line| tally.read(line))?;
+        println!("==== {}: {}", soak.name, tally.line());
+        all &= end == End::Succeeded && tally.passed() > 0 && tally.skipped.is_empty();
     }
     Ok(all)
 }

@@ -5,6 +5,8 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) cargo: &'static str,
     pub(crate) env: &'static [(&'static str, &'static str)],
+    /// Runs tests: at least one must have run.
+    pub(crate) tests: bool,
     /// Runs tests that meet the outside: bring the system packages, a real Kafka, the Python client.
     pub(crate) outside: bool,
     pub(crate) confined: Option<Confined>,
@@ -20,7 +22,7 @@ pub(crate) struct Confined {
     pub(crate) expected: &'static str,
 }
 
-const PLAIN: Step = Step { name: "", cargo: "", env: &[], outside: false, confined: None, limit_s: 1_800 };
+const PLAIN: Step = Step { name: "", cargo: "", env: &[], tests: true, outside: false, confined: None, limit_s: 1_800 };
 
 /// Words are moved one by one, since the sanitizer does not see into the assembly that moves many.
 const THREAD_SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg plain_words";
@@ -29,10 +31,16 @@ const THREAD_SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=s
 const CONFINED: &str = "test --workspace --exclude xtask --lib --bins --tests --no-fail-fast -- --show-output";
 
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "fmt", cargo: "fmt --all --check", ..PLAIN },
-    Step { name: "clippy", cargo: "clippy --workspace --all-targets -- -D warnings", ..PLAIN },
-    Step { name: "docs", cargo: "doc --workspace --no-deps", env: &[("RUSTDOCFLAGS", "-D warnings")], ..PLAIN },
-    Step { name: "controls-fit", cargo: "xtask controls --fit", ..PLAIN },
+    Step { name: "fmt", cargo: "fmt --all --check", tests: false, ..PLAIN },
+    Step { name: "clippy", cargo: "clippy --workspace --all-targets -- -D warnings", tests: false, ..PLAIN },
+    Step {
+        name: "docs",
+        cargo: "doc --workspace --no-deps",
+        env: &[("RUSTDOCFLAGS", "-D warnings")],
+        tests: false,
+        ..PLAIN
+    },
+    Step { name: "controls-fit", cargo: "xtask controls --fit", tests: false, ..PLAIN },
     Step { name: "tests", cargo: "test --workspace --no-fail-fast -- --show-output", outside: true, ..PLAIN },
     Step {
         name: "ordinary-user",

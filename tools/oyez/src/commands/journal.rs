@@ -17,7 +17,7 @@ use crate::output::Output;
 pub(crate) fn run(command: JournalCommand, output: &mut Output) -> Result<Answer, Failure> {
     match command {
         JournalCommand::List { data } => list(&data, output),
-        JournalCommand::Verify { data, topic } => verify::run(&data, topic.as_deref(), output),
+        JournalCommand::Verify { data, topic } => verify::run(&data, topic.as_deref(), output.whoever_reads()),
         JournalCommand::Dump(args) => dump::run(args, output),
     }
 }

@@ -45,6 +45,7 @@ const KEPT_MESSAGES_PER_S: u64 = 1_000;
 
 pub(crate) fn run(args: DemoArgs, format: Format) -> Result<Answer, Failure> {
     let mut output = Output::new(format);
+    output.whoever_reads();
     let plain = args.messages.or((format == Format::Json).then_some(MESSAGES));
     let most = plain.unwrap_or(story::RATE_MESSAGES_PER_S * story::LASTS.as_secs());
     let stage = Stage::set(most * DISK_BYTES_PER_MESSAGE)?;

@@ -1,6 +1,6 @@
 //! The source of a lane: one topic, in order, and only what is durable.
 
-use oyez::{Bus, Durability, EventKind, Sequence, Start, SubscribeError, Subscriber, cursor::CursorError};
+use oyez::{Bus, Durability, EventKind, Sequence, Start, SubscribeError, Subscriber, TopicInfo, cursor::CursorError};
 
 /// One message of the lane's topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,8 @@ impl BusFeed {
 
 impl Feed for BusFeed {
     fn seek(&mut self, sequence: u64) -> Result<(), FeedError> {
+        let info = self.bus.describe(&self.topic).map_err(|error| failed(error.into()))?;
+        one_partition(&info)?;
         let start = Start::Sequence(Sequence(sequence));
         let subscriber = self.bus.subscriber().topic(&self.topic, start).until(Durability::Durable).open();
         self.subscriber = Some(subscriber.map_err(failed)?);
@@ -127,10 +129,36 @@ impl Feed for BusFeed {
     }
 }
 
+/// A lane is one order, so it carries one partition: of more it would silently carry the first.
+fn one_partition(info: &TopicInfo) -> Result<(), FeedError> {
+    let TopicInfo { name, partitions, .. } = info;
+    if *partitions == 1 {
+        return Ok(());
+    }
+    Err(FeedError::Failed(format!(
+        "topic {name} has {partitions} partitions, a lane carries exactly one; declare a topic with one for the lane"
+    )))
+}
+
 fn failed(error: SubscribeError) -> FeedError {
     match error {
         SubscribeError::Cursor { source: CursorError::Ahead { next, .. }, .. } => FeedError::Ahead { end: next.0 },
         error if error.is_retriable() => FeedError::Unavailable(error.to_string()),
         error => FeedError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_of_several_partitions_is_refused() {
+        let bus = Bus::in_process(&[oyez::Topic::new("md")]).expect("a bus");
+        let mut info = bus.describe("md").expect("is there");
+        assert_eq!(one_partition(&info), Ok(()));
+        info.partitions = 2;
+        let told = one_partition(&info).expect_err("is refused").to_string();
+        assert!(told.starts_with("topic md has 2 partitions, a lane carries exactly one; declare"), "{told}");
     }
 }

@@ -26,6 +26,14 @@ pub enum LaneError {
         /// First sequence that the bus has.
         earliest: u64,
     },
+    /// The bus has not come to the origin of a lane that has not begun.
+    #[error("the lane begins at sequence {origin}, but the topic ends at {end}; say `--origin {end}` or less")]
+    OriginAhead {
+        /// The sequence asked for.
+        origin: u64,
+        /// The next sequence to be published.
+        end: u64,
+    },
     /// The target holds what the bus does not.
     #[error(
         "the target is ahead: it holds sequence {committed}, the bus ends below it{}; this is another topic's target, \
@@ -65,6 +73,14 @@ pub enum LaneError {
         "the target is empty, but was not always, and the lane's progress is gone; say where it goes on: `--origin N`"
     )]
     NoPast,
+    /// One transaction after the other failed, though the fence before it went through.
+    #[error("{transactions} transactions in a row failed; mend the cause and start the lane again. The last: {cause}")]
+    KeepsFailing {
+        /// How many.
+        transactions: u32,
+        /// What became of the last one.
+        cause: String,
+    },
     /// The topic cannot be read.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -139,6 +155,14 @@ mod tests {
             (
                 LaneError::OriginGone { origin: 0, earliest: 9 },
                 "the lane begins at sequence 0, but the journal begins at 9; say `--origin 9`",
+            ),
+            (
+                LaneError::OriginAhead { origin: 9, end: 5 },
+                "the lane begins at sequence 9, but the topic ends at 5; say `--origin 5` or less",
+            ),
+            (
+                LaneError::KeepsFailing { transactions: 3, cause: "T: put failed".into() },
+                "3 transactions in a row failed; mend the cause and start the lane again. The last: T: put failed",
             ),
             (
                 LaneError::Ahead { committed: 9, end: Some(5) },

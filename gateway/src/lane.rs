@@ -1,15 +1,14 @@
-//! The engine: check → fence → tail and progress → reconcile → stream ↔ rewind.
+//! The engine: check → fence → tail and progress → reconcile → stream.
 //!
 //! ```text
-//!  Starting ──► Fencing ──► Verifying ──► Streaming ──► Stopped
-//!                  ▲                        │   ▲ │
-//!                  │     outcome unknown    │   └─┘ abort, go back to the last commit
-//!                  └────────────────────────┘
+//!  Fencing ──► Streaming ──► Stopped
+//!     ▲            │
+//!     └────────────┘ whatever may heal: abort if possible, and begin again
 //! ```
 //!
 //! The target alone remembers how far the lane came; what the engine holds in memory is a copy of it, taken after a
 //! fence and advanced only by a commit that answered `Ok`. So whatever happens before that answer, the next fence
-//! finds the truth.
+//! finds the truth, and there is no other way back than through it.
 
 use crate::reconcile::reconcile;
 use crate::sink::{Sink, SinkError};
@@ -28,32 +27,12 @@ const HOLD_MS_MAX: u64 = 5_000;
 const PROGRESS_MS: u64 = 3_600_000;
 /// First and longest wait after a failure; each failure in a row doubles it.
 const RETRY_MS: (u64, u64) = (50, 5_000);
+/// Transactions that failed in a row, each after a fence that did not, before the lane takes the cause for one that
+/// never heals. Where the target answers at once these are some 75 s; where each has to time out, as on a topic that
+/// lacks replicas for a while, 5 minutes.
+const FAILED_TRANSACTIONS_MAX: u32 = 20;
 /// Sleep of [`Lane::run`] when there was nothing to do.
 const IDLE: Duration = Duration::from_micros(500);
-
-/// Which lane: its parts name it to people, and to Kafka as `transactional.id`, on every host and after every start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneId {
-    /// The Kafka cluster, by the name the catalog gives it.
-    pub cluster: String,
-    /// The topic.
-    pub topic: String,
-    /// The format of the records, for now `sbe`.
-    pub format: String,
-}
-
-impl LaneId {
-    /// The lane's `transactional.id`, also its consumer group: `oyez.gw.<cluster>.<topic>.<format>`.
-    pub fn transactional_id(&self) -> String {
-        format!("oyez.gw.{}.{}.{}", self.cluster, self.topic, self.format)
-    }
-}
-
-impl fmt::Display for LaneId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.cluster, self.topic, self.format)
-    }
-}
 
 /// How a lane is to be run. A transaction is closed by whichever bound is reached first.
 #[derive(Debug, Clone)]
@@ -82,13 +61,9 @@ impl Default for Options {
 /// What a lane is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LaneState {
-    /// The target is looked at.
-    Starting,
-    /// Other instances are thrown out, and the target is asked how far the lane came.
+    /// The target is checked, other instances are thrown out, and the target is asked how far the lane came.
     Fencing,
-    /// The target's last message is compared with the bus's.
-    Verifying,
-    /// Messages are flowing.
+    /// Messages are flowing, the first after the bus has shown the target's last one.
     Streaming,
     /// Stopped by an error.
     Stopped,
@@ -97,9 +72,7 @@ pub enum LaneState {
 impl fmt::Display for LaneState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            LaneState::Starting => "starting",
             LaneState::Fencing => "fencing",
-            LaneState::Verifying => "verifying",
             LaneState::Streaming => "streaming",
             LaneState::Stopped => "stopped",
         })
@@ -123,8 +96,6 @@ pub struct Status {
     pub committed_publish_time_ns: Option<u64>,
     /// Times this instance fenced; 1 after a start without incident.
     pub fences: u64,
-    /// Transactions aborted and repeated.
-    pub rewinds: u64,
     /// Why the lane stopped, or what it is recovering from.
     pub error: Option<String>,
 }
@@ -136,10 +107,10 @@ pub struct Lane<F, S> {
     state: LaneState,
     not_before_ns: u64,
     failures: u32,
+    failed_transactions: u32,
     verify_since_ns: Option<u64>,
     progress_due_ns: u64,
     fences: u64,
-    rewinds: u64,
     error: Option<LaneError>,
     notices: Vec<Notice>,
 }
@@ -150,13 +121,13 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         Lane {
             feed,
             writer: Writer::new(sink, options),
-            state: LaneState::Starting,
+            state: LaneState::Fencing,
             not_before_ns: 0,
             failures: 0,
+            failed_transactions: 0,
             verify_since_ns: None,
-            progress_due_ns: u64::MAX,
+            progress_due_ns: 0,
             fences: 0,
-            rewinds: 0,
             error: None,
             notices: Vec::new(),
         }
@@ -192,9 +163,7 @@ impl<F: Feed, S: Sink> Lane<F, S> {
             return Ok(0);
         }
         let turn = match self.state {
-            LaneState::Starting => self.check(),
             LaneState::Fencing => self.fence(),
-            LaneState::Verifying => self.verify(now_ns),
             LaneState::Streaming => self.stream(now_ns),
             LaneState::Stopped => Err(self.error.clone().expect("a lane is stopped by an error")),
         };
@@ -206,7 +175,7 @@ impl<F: Feed, S: Sink> Lane<F, S> {
     /// # Errors
     /// If that failed. Nothing is lost by it: the next start finds out what became of it.
     pub fn close(&mut self) -> Result<(), LaneError> {
-        if self.state == LaneState::Stopped || self.writer.open.is_none() {
+        if self.state != LaneState::Streaming || self.writer.open.is_none() {
             return Ok(());
         }
         let ended = if self.writer.is_durable(self.feed.durable_position()) {
@@ -227,7 +196,6 @@ impl<F: Feed, S: Sink> Lane<F, S> {
             committed_sequence: self.writer.committed.map(|mark| mark.sequence),
             committed_publish_time_ns: self.writer.committed_publish_time_ns,
             fences: self.fences,
-            rewinds: self.rewinds,
             error: self.error.as_ref().map(LaneError::to_string),
         }
     }
@@ -237,66 +205,47 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         std::mem::take(&mut self.notices)
     }
 
-    fn check(&mut self) -> Result<usize, LaneError> {
-        let warnings = self.writer.sink.check()?;
-        self.notices.extend(warnings.into_iter().map(Notice::Unwise));
-        self.state = LaneState::Fencing;
-        Ok(0)
-    }
-
     fn fence(&mut self) -> Result<usize, LaneError> {
+        let warnings = self.writer.sink.check()?;
+        if self.fences == 0 {
+            self.notices.extend(warnings.into_iter().map(Notice::Unwise));
+        }
         self.writer.sink.fence()?;
         self.fences += 1;
         let tail = self.writer.sink.tail()?;
         let progress = self.writer.sink.progress()?;
         let plan = reconcile(&tail, progress, self.writer.options.origin)?;
-        self.seek(plan.verify.map_or(plan.next, |mark| mark.sequence))?;
+        self.writer.resume(&plan);
+        self.verify_since_ns = None;
+        // How old the progress is nobody knows: an idle lane that is often restarted must not let it expire.
+        self.progress_due_ns = 0;
+        let sought = self.feed.seek(plan.verify.map_or(plan.next, |mark| mark.sequence));
+        sought.map_err(|error| self.feed_error(error))?;
         if let Some((from, to)) = plan.lost {
             self.notices.push(Notice::TargetLost { from, to });
         }
-        self.progress_due_ns = if plan.renew_progress { 0 } else { u64::MAX };
-        self.verify_since_ns = None;
-        self.state = if plan.verify.is_some() { LaneState::Verifying } else { LaneState::Streaming };
         self.notices.push(Notice::Resumed { next: plan.next });
-        self.writer.resume(plan);
+        self.state = LaneState::Streaming;
         Ok(0)
-    }
-
-    fn seek(&mut self, sequence: u64) -> Result<(), LaneError> {
-        self.feed.seek(sequence).map_err(|error| match error {
-            FeedError::Ahead { end } => LaneError::Ahead { committed: sequence, end: Some(end) },
-            error => error.into(),
-        })
-    }
-
-    /// Streams, once the bus has shown the target's last message.
-    fn verify(&mut self, now_ns: u64) -> Result<usize, LaneError> {
-        let taken = self.read(now_ns)?;
-        let Some(mark) = self.writer.verify else {
-            self.state = LaneState::Streaming;
-            return Ok(taken);
-        };
-        let since_ns = *self.verify_since_ns.get_or_insert(now_ns);
-        if now_ns - since_ns >= VERIFY_MS_MAX * 1_000_000 {
-            return Err(LaneError::Ahead { committed: mark.sequence, end: None });
-        }
-        Ok(taken)
     }
 
     fn stream(&mut self, now_ns: u64) -> Result<usize, LaneError> {
         let taken = if self.writer.is_due(now_ns) { 0 } else { self.read(now_ns)? };
-        // Asking how far the bus is may cost a round trip, so only a commit asks.
-        if self.writer.is_due(now_ns) {
+        if let Some(mark) = self.writer.verify {
+            let since_ns = *self.verify_since_ns.get_or_insert(now_ns);
+            if now_ns - since_ns >= VERIFY_MS_MAX * 1_000_000 {
+                return Err(LaneError::Ahead { committed: mark.sequence, end: None });
+            }
+        } else if self.writer.is_due(now_ns) {
+            // Asking how far the bus is may cost a round trip, so only a commit asks.
             let durable_position = self.feed.durable_position();
             if self.writer.is_durable(durable_position) {
-                self.writer.commit()?;
-                self.settle(now_ns);
+                self.commit(now_ns)?;
             } else if self.writer.age_ns(now_ns) >= HOLD_MS_MAX * 1_000_000 {
                 return Err(not_durable(durable_position).into());
             }
-        } else if self.writer.open.is_none() && now_ns >= self.progress_due_ns {
-            self.writer.commit_progress()?;
-            self.settle(now_ns);
+        } else if taken == 0 && self.writer.is_idle() && now_ns >= self.progress_due_ns {
+            self.commit(now_ns)?;
         }
         Ok(taken)
     }
@@ -310,34 +259,50 @@ impl<F: Feed, S: Sink> Lane<F, S> {
             if outcome.is_ok() {
                 outcome = writer.take(item, now_ns, notices);
             }
-        })?;
-        outcome.map(|()| taken)
+        });
+        outcome?;
+        taken.map_err(|error| self.feed_error(error))
     }
 
-    /// A commit went through: the trouble before it, if any, is over.
-    fn settle(&mut self, now_ns: u64) {
+    /// The topic's end says something else to a lane that begins than to one whose target already holds more.
+    fn feed_error(&self, error: FeedError) -> LaneError {
+        match (error, self.writer.committed) {
+            (FeedError::Ahead { end }, Some(mark)) => LaneError::Ahead { committed: mark.sequence, end: Some(end) },
+            (FeedError::Ahead { end }, None) => LaneError::OriginAhead { origin: self.writer.next, end },
+            (error, _) => error.into(),
+        }
+    }
+
+    /// Where it goes through, the trouble before it, if any, is over.
+    fn commit(&mut self, now_ns: u64) -> Result<(), LaneError> {
+        self.writer.commit()?;
         self.failures = 0;
+        self.failed_transactions = 0;
         self.error = None;
         self.progress_due_ns = now_ns + PROGRESS_MS * 1_000_000;
+        Ok(())
     }
 
+    /// What may heal leads back to the fence: it ends what is still open, and the reconciliation finds the place again.
     fn recover(&mut self, error: LaneError, now_ns: u64) -> Result<usize, LaneError> {
-        match &error {
-            // Before a fence is through there is no instance that could abort.
-            LaneError::Sink(SinkError::Abortable { .. }) if self.state == LaneState::Fencing => {}
-            LaneError::Sink(SinkError::Abortable { .. }) => match self.rewind() {
-                Ok(()) => {}
-                Err(LaneError::Sink(SinkError::Abortable { .. } | SinkError::Unknown { .. })) => {
-                    self.state = LaneState::Fencing;
-                }
-                Err(error) => return self.stop(error),
-            },
-            // The fence ends the open transaction, and the reconciliation finds the place again.
-            LaneError::Sink(SinkError::Unknown { .. }) | LaneError::Feed(FeedError::Unavailable(_)) => {
-                self.state = LaneState::Fencing;
-            }
-            _ => return self.stop(error),
+        let may_heal = matches!(
+            error,
+            LaneError::Sink(SinkError::Abortable { .. } | SinkError::Unknown { .. })
+                | LaneError::Feed(FeedError::Unavailable(_))
+        );
+        if !may_heal {
+            return self.stop(error);
         }
+        // A fence that fails is a target that is away; a transaction that fails after each fence is something else.
+        if self.state == LaneState::Streaming && matches!(error, LaneError::Sink(_)) {
+            self.failed_transactions += 1;
+        }
+        if self.failed_transactions == FAILED_TRANSACTIONS_MAX {
+            let (transactions, cause) = (FAILED_TRANSACTIONS_MAX, error.to_string());
+            return self.stop(LaneError::KeepsFailing { transactions, cause });
+        }
+        self.abandon(&error);
+        self.state = LaneState::Fencing;
         let wait_ms = (RETRY_MS.0 << self.failures.min(10)).min(RETRY_MS.1);
         self.failures += 1;
         self.not_before_ns = now_ns + wait_ms * 1_000_000;
@@ -346,24 +311,20 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         Ok(0)
     }
 
-    /// Aborts the transaction and goes back to the message after the last commit: the journal is the replay buffer.
-    fn rewind(&mut self) -> Result<(), LaneError> {
-        self.writer.sink.abort()?;
-        self.rewinds += 1;
-        let next = self.writer.rewind();
-        self.seek(next)
-    }
-
     fn stop<T>(&mut self, error: LaneError) -> Result<T, LaneError> {
-        // An instance that was fenced, or whose commit may still be under way, is not touched again.
-        let usable = !matches!(error, LaneError::Sink(SinkError::Unknown { .. } | SinkError::Fenced { .. }));
-        if self.writer.open.take().is_some() && usable {
-            // So that readers need not wait for the target's own timeout. If this fails, that is what they do.
-            let _ = self.writer.sink.abort();
-        }
+        self.abandon(&error);
         self.state = LaneState::Stopped;
         self.error = Some(error.clone());
         Err(error)
+    }
+
+    /// Aborts what is open, so that readers need not wait for the next fence or the target's own timeout; if that
+    /// fails, it is what they do. An instance that was fenced, or whose commit may still be under way, is not touched.
+    fn abandon(&mut self, error: &LaneError) {
+        let usable = !matches!(error, LaneError::Sink(SinkError::Unknown { .. } | SinkError::Fenced { .. }));
+        if self.writer.open.take().is_some() && usable {
+            let _ = self.writer.sink.abort();
+        }
     }
 }
 

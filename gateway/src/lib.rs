@@ -18,5 +18,5 @@ mod writer;
 
 pub use error::{LaneError, Notice};
 pub use feed::{BusFeed, Feed, FeedError, FeedItem, Message};
-pub use lane::{Lane, LaneId, LaneState, Options, Status};
+pub use lane::{Lane, LaneState, Options, Status};
 pub use reconcile::Mark;

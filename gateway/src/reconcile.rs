@@ -6,13 +6,14 @@
 //! | new     | none     | first start                          | the origin                                      |
 //! | removed | N        | retention removed everything         | N + 1, if the bus's message N has N's digest    |
 //! | M < N   | N        | the target lost committed messages   | M + 1 from the journal, and say so              |
-//! | M > N   | N, none  | progress expired or was reset        | M + 1, and commit progress anew                 |
+//! | M > N   | N, none  | progress expired or was reset        | M + 1                                           |
 //! | new     | N        | the target was made anew             | stop                                            |
 //! | removed | none     | nothing tells where the lane was     | stop, unless an origin is given                 |
 //!
+//! Progress is committed anew after each fence, as soon as there is nothing else to commit.
 //! What only the bus can tell is decided while its first message is looked at, in `lane.rs`.
 
-use crate::sink::{Record, Tail};
+use crate::sink::Tail;
 use crate::{LaneError, Message};
 use sha2::{Digest, Sha256};
 
@@ -49,30 +50,22 @@ pub(crate) struct Plan {
     pub(crate) verify: Option<Mark>,
     /// Sequences `[from, to)` that the target had committed and lost.
     pub(crate) lost: Option<(u64, u64)>,
-    /// Progress is behind the tail and must be committed anew.
-    pub(crate) renew_progress: bool,
 }
 
 /// Decides by the table above. `origin` is where a lane without a past begins: `None` means 0, where nothing hints at
 /// a past.
 pub(crate) fn reconcile(tail: &Tail, progress: Option<Mark>, origin: Option<u64>) -> Result<Plan, LaneError> {
-    let resume_after =
-        |mark: Mark| Plan { next: mark.sequence + 1, verify: Some(mark), lost: None, renew_progress: false };
-    let begin_at = |next| Plan { next, verify: None, lost: None, renew_progress: false };
+    let begin_at = |next| Plan { next, verify: None, lost: None };
+    let resume_after = |mark: Mark| Plan { next: mark.sequence + 1, verify: Some(mark), lost: None };
     match (tail, progress) {
-        (Tail::Last(record), progress) => Ok(after_record(record, progress, resume_after)),
+        (Tail::Last(record), progress) => {
+            let plan = resume_after(Mark::of(&record.message()));
+            let ahead = progress.map(|mark| mark.sequence + 1).filter(|&end| end > plan.next);
+            Ok(Plan { lost: ahead.map(|end| (plan.next, end)), ..plan })
+        }
         (Tail::Removed, Some(mark)) => Ok(resume_after(mark)),
         (Tail::New, None) => Ok(begin_at(origin.unwrap_or(0))),
         (Tail::Removed, None) => origin.map(begin_at).ok_or(LaneError::NoPast),
         (Tail::New, Some(mark)) => Err(LaneError::TargetReplaced { committed: mark.sequence }),
-    }
-}
-
-fn after_record(record: &Record, progress: Option<Mark>, resume_after: impl Fn(Mark) -> Plan) -> Plan {
-    let plan = resume_after(Mark::of(&record.message()));
-    match progress {
-        Some(mark) if mark.sequence == record.sequence => plan,
-        Some(mark) if mark.sequence > record.sequence => Plan { lost: Some((plan.next, mark.sequence + 1)), ..plan },
-        _ => Plan { renew_progress: true, ..plan },
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Writer<S> {
     pub(crate) sink: S,
     pub(crate) options: Options,
     /// The only sequence that may be put next.
-    next: u64,
+    pub(crate) next: u64,
     /// The target's last message, until the bus has shown the same.
     pub(crate) verify: Option<Mark>,
     pub(crate) open: Option<Transaction>,
@@ -46,21 +46,11 @@ impl<S: Sink> Writer<S> {
         }
     }
 
-    pub(crate) fn resume(&mut self, plan: Plan) {
-        self.open = None;
+    pub(crate) fn resume(&mut self, plan: &Plan) {
         self.next = plan.next;
         self.verify = plan.verify;
         self.committed = plan.verify;
         self.last.epoch = plan.verify.map_or(0, |mark| mark.epoch);
-    }
-
-    /// Forgets the open transaction; returns the sequence to go on with.
-    pub(crate) fn rewind(&mut self) -> u64 {
-        if let Some(open) = self.open.take() {
-            self.next -= open.messages;
-        }
-        self.last.epoch = self.committed.map_or(0, |mark| mark.epoch);
-        self.next
     }
 
     pub(crate) fn take(&mut self, item: FeedItem<'_>, now_ns: u64, notices: &mut Vec<Notice>) -> Result<(), LaneError> {
@@ -132,7 +122,7 @@ impl<S: Sink> Writer<S> {
 
     pub(crate) fn is_due(&self, now_ns: u64) -> bool {
         self.open.as_ref().is_some_and(|open| {
-            self.age_ns(now_ns) >= self.options.transaction_ms_max * 1_000_000
+            self.age_ns(now_ns) >= self.options.transaction_ms_max.saturating_mul(1_000_000)
                 || open.bytes >= self.options.transaction_bytes_max
                 || open.messages >= self.options.transaction_messages_max
         })
@@ -143,30 +133,34 @@ impl<S: Sink> Writer<S> {
         self.open.as_ref().map_or(0, |open| now_ns - open.opened_ns)
     }
 
+    /// Whether nothing is open but there is progress to tell of.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_none() && self.committed.is_some()
+    }
+
+    /// Commits what is open, or, where nothing is, the progress alone.
     pub(crate) fn commit(&mut self) -> Result<(), LaneError> {
-        let mark = Mark::of(&self.last.message());
+        let mark = match self.committed {
+            Some(mark) if self.open.is_none() => {
+                self.sink.begin()?;
+                mark
+            }
+            _ => Mark::of(&self.last.message()),
+        };
         self.sink.put_progress(&mark)?;
         self.sink.commit()?;
-        self.messages += self.open.take().map_or(0, |open| open.messages);
         self.transactions += 1;
         self.committed = Some(mark);
-        self.committed_publish_time_ns = Some(self.last.publish_time_ns);
+        if let Some(open) = self.open.take() {
+            self.messages += open.messages;
+            self.committed_publish_time_ns = Some(self.last.publish_time_ns);
+        }
         Ok(())
     }
 
     pub(crate) fn abort(&mut self) -> Result<(), LaneError> {
         self.open = None;
         Ok(self.sink.abort()?)
-    }
-
-    /// A transaction without messages.
-    pub(crate) fn commit_progress(&mut self) -> Result<(), LaneError> {
-        let mark = self.committed.expect("progress falls due only after a commit or a tail");
-        self.sink.begin()?;
-        self.sink.put_progress(&mark)?;
-        self.sink.commit()?;
-        self.transactions += 1;
-        Ok(())
     }
 }
 

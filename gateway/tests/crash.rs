@@ -2,22 +2,18 @@
 
 mod support;
 
+use oyez_gateway::sink::SinkError;
 use oyez_gateway::sink::loopback::Loopback;
-use oyez_gateway::sink::{Record, SinkError};
 use oyez_gateway::{Lane, LaneError};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
-use support::{Driver, Fault, Faulty, Shared, Topic, records, small};
+use support::{Driver, Fault, Faulty, Shared, Topic, committed, records, small};
 
 /// More than one turn's worth, in several epochs.
 const MESSAGES: u64 = 600;
-
-fn committed(path: &Path) -> Vec<Record> {
-    Loopback::read_committed(path).expect("opens").collect::<Result<_, _>>().expect("is whole")
-}
 
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![

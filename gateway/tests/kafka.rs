@@ -9,7 +9,7 @@ use futures_executor::block_on;
 use kafka_topic::{KafkaTopic, REQUEST, within};
 use oyez_gateway::sink::kafka::{Kafka, Target};
 use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
-use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, LaneId, Notice, Options};
+use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, Notice, Options};
 use rdkafka::Offset;
 use rdkafka::admin::AdminOptions;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ const CHILD: &str = "OYEZ_GATEWAY_TEST_CHILD";
 
 impl KafkaTopic {
     fn sink(&self) -> Kafka {
-        Kafka::new(self.target(), self.id()).expect("a sink")
+        Kafka::new(self.target()).expect("a sink")
     }
 
     fn lane(&self, topic: Topic) -> Lane<Topic, Kafka> {
@@ -65,7 +65,7 @@ fn aborted_messages_are_invisible_and_repeated() {
     let mut lane = Lane::new(Topic::durable(100), sink, Options::default());
     let mut driver = Driver::new();
     driver.until_committed(&mut lane, 100).expect("heals");
-    assert_eq!((lane.status().rewinds, lane.status().fences), (2, 1));
+    assert_eq!(lane.status().fences, 3);
     assert_dense(&broker.committed(), 0, 100);
 
     // And on purpose, delivered before the abort, so that the partition really holds them.
@@ -230,7 +230,8 @@ fn emptied_partition_resumes_by_progress() {
 fn deleted_progress_is_made_anew_from_the_tail() {
     let Some(broker) = KafkaTopic::new("progress") else { return };
     broker.fill(50);
-    let group = broker.id().transactional_id();
+    let group = broker.target().transactional_id();
+    assert_eq!(group, format!("oyez.gw.{}.sbe", broker.topic));
     let deleted = block_on(broker.admin().delete_groups(&[&group], &AdminOptions::new())).expect("answers");
     deleted[0].as_ref().expect("deletes the group");
     let mut sink = broker.sink();
@@ -286,8 +287,8 @@ fn commits_do_not_wait_in_coarse_steps() {
     assert!(commits_ms[0] < 60, "the client's own wait is 100 ms a commit: {commits_ms:?}");
 }
 
-fn refusal(target: Target, id: LaneId) -> String {
-    let error = Kafka::new(target, id).expect("a sink").check().expect_err("is refused");
+fn refusal(target: Target) -> String {
+    let error = Kafka::new(target).expect("a sink").check().expect_err("is refused");
     assert!(matches!(error, SinkError::Refused { .. }));
     error.to_string()
 }
@@ -297,12 +298,15 @@ fn unfit_topics_are_refused_with_the_remedy() {
     let Some(broker) = KafkaTopic::new("fit") else { return };
     let warnings = broker.sink().check().expect("is allowed");
     assert!(warnings[0].contains("1 replica(s)") && warnings[0].contains("for tests only"), "{warnings:?}");
-    let strict = refusal(Target { allow_unreplicated: false, ..broker.target() }, broker.id());
+    let strict = refusal(Target { allow_unreplicated: false, ..broker.target() });
     assert!(strict.contains("--allow-unreplicated"), "{strict}");
-    let missing = refusal(Target { kafka_topic: "oyez-test-missing".into(), ..broker.target() }, broker.id());
+    let missing = refusal(Target { kafka_topic: "oyez-test-missing".into(), ..broker.target() });
     assert!(missing.contains("does not exist"), "{missing}");
-    let silent = refusal(Target { bootstrap: "127.0.0.1:1".into(), ..broker.target() }, broker.id());
-    assert!(silent.contains("is the broker running"), "{silent}");
+    let silent = Kafka::new(Target { bootstrap: "127.0.0.1:1".into(), ..broker.target() }).expect("a sink").check();
+    assert!(
+        matches!(&silent, Err(SinkError::Unknown { reason, .. }) if reason.contains("is the broker running")),
+        "{silent:?}"
+    );
     let unfit = [
         (2, ("cleanup.policy", "delete"), "the topic has 2 partitions"),
         (1, ("cleanup.policy", "compact"), "cleanup.policy is \"compact\""),
@@ -310,10 +314,11 @@ fn unfit_topics_are_refused_with_the_remedy() {
         (1, ("message.timestamp.type", "LogAppendTime"), "message.timestamp.type is"),
         (1, ("unclean.leader.election.enable", "true"), "unclean.leader.election.enable is"),
         (1, ("max.message.bytes", "100000"), "max.message.bytes is below"),
+        (1, ("message.timestamp.before.max.ms", "86400000"), "message.timestamp.before.max.ms is"),
     ];
     for (partitions, setting, reason) in unfit {
         let broker = KafkaTopic::with("unfit", partitions, &[setting]).expect("is set");
-        let told = refusal(broker.target(), broker.id());
+        let told = refusal(broker.target());
         assert!(told.contains(reason), "{told}");
     }
 }
@@ -328,4 +333,89 @@ fn foreign_record_at_the_tail_is_refused() {
     producer.flush(REQUEST).expect("arrives");
     let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(10)));
     assert!(error.to_string().contains("is not of this lane"), "{error}");
+}
+
+#[test]
+fn message_that_kafka_never_takes_is_refused_with_its_reason() {
+    let before = ("message.timestamp.before.max.ms", "1000");
+    let Some(broker) = KafkaTopic::with("never", 1, &[before]) else { return };
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    sink.begin().expect("begins");
+    sink.put(&record(0).message()).expect("is only queued");
+    let told = sink.put_progress(&mark(0)).and_then(|()| sink.commit());
+    let Err(SinkError::Refused { reason, .. }) = told else { panic!("{told:?}") };
+    assert!(reason.contains("Invalid timestamp"), "{reason}");
+}
+
+#[test]
+fn second_writer_is_seen_below_the_tail() {
+    let Some(broker) = KafkaTopic::new("second") else { return };
+    broker.fill(5);
+    let mut sink = broker.sink();
+    sink.fence().expect("fences");
+    sink.begin().expect("begins");
+    records(4, 7).iter().for_each(|record| sink.put(&record.message()).expect("puts"));
+    sink.commit().expect("commits");
+    let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(10)));
+    // Five messages, their marker, and then the fourth again.
+    assert!(error.to_string().contains("the record at offset 6 is not of this lane, or not its next"), "{error}");
+}
+
+#[test]
+fn tail_behind_an_open_transaction_is_not_taken_for_lost() {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let Some(broker) = KafkaTopic::new("hidden") else { return };
+    broker.fill(5);
+    let foreign: BaseProducer = broker.client().set("transactional.id", &broker.topic).create().expect("a producer");
+    foreign.init_transactions(REQUEST).expect("begins");
+    foreign.begin_transaction().expect("begins");
+    foreign.send(BaseRecord::<str, str>::to(&broker.topic).payload("hello")).expect("sends");
+    within("it has arrived", || {
+        foreign.poll(Duration::ZERO);
+        (broker.end("read_uncommitted") > broker.end("read_committed")).then_some(())
+    });
+    let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(10)));
+    assert!(error.to_string().contains("what comes from offset 6 on is hidden"), "{error}");
+    foreign.abort_transaction(REQUEST).expect("aborts");
+    broker.fill(10);
+    assert_dense(&broker.committed(), 0, 10);
+}
+
+#[test]
+fn transaction_that_took_too_long_is_begun_again_unless_there_is_a_successor() {
+    let Some(broker) = KafkaTopic::new("expired") else { return };
+    let mut sink = broker.sink();
+    let outlive_a_transaction = |sink: &mut Kafka, meanwhile: &dyn Fn()| {
+        sink.fence().expect("fences");
+        sink.progress().expect("answers");
+        let before = broker.end("read_committed");
+        sink.begin().expect("begins");
+        sink.put(&record(0).message()).expect("puts");
+        within("it is in the partition", || (broker.end("read_uncommitted") > before).then_some(()));
+        // As if Kafka had been away for so long: what it says is the same.
+        within("Kafka has aborted it", || (broker.end("read_committed") > before).then_some(()));
+        meanwhile();
+        sink.put_progress(&mark(0))
+    };
+    let alone = outlive_a_transaction(&mut sink, &|| {});
+    assert!(matches!(alone, Err(SinkError::Unknown { .. })), "{alone:?}");
+    let succeeded = outlive_a_transaction(&mut sink, &|| broker.fill(10));
+    assert!(matches!(succeeded, Err(SinkError::Fenced { .. })), "{succeeded:?}");
+    assert_dense(&broker.committed(), 0, 10);
+}
+
+#[test]
+fn topic_that_is_deleted_under_a_running_lane_stops_it() {
+    let Some(broker) = KafkaTopic::new("deleted") else { return };
+    broker.fill(50);
+    // More than it can carry before the deletion takes effect.
+    let mut lane = broker.lane(Topic::durable(100_000));
+    let mut driver = Driver::new();
+    while lane.status().transactions == 0 {
+        driver.turn(&mut lane).expect("resumes");
+    }
+    block_on(broker.admin().delete_topics(&[&broker.topic], &AdminOptions::new())).expect("answers");
+    let error = driver.until_stopped(&mut lane);
+    assert!(error.to_string().contains("the topic does not exist"), "{error}");
 }

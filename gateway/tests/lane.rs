@@ -1,4 +1,4 @@
-//! The engine while it streams: transactions, rewinds, unknown outcomes, and what stops it.
+//! The engine while it streams: transactions, aborts, unknown outcomes, and what stops it.
 
 mod support;
 
@@ -8,18 +8,14 @@ use oyez_gateway::{FeedError, FeedItem, Lane, LaneError, LaneState, Notice, Opti
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
-use support::{Driver, Fault, Faulty, Shared, Topic, assert_dense, record};
+use support::{Driver, Fault, Faulty, Shared, Topic, assert_dense, committed, record};
 
 fn lane(path: &Path, topic: Topic, script: &Shared) -> Lane<Topic, Faulty<Loopback>> {
     Lane::new(topic, Faulty::new(Loopback::open(path).expect("opens"), script), Options::default())
 }
 
-fn committed(path: &Path) -> Vec<Record> {
-    Loopback::read_committed(path).expect("opens").collect::<Result<_, _>>().expect("is whole")
-}
-
-/// Runs 100 messages past `faults`; returns the lane's rewinds and fences.
-fn stream_past(faults: &[(u64, Fault)]) -> (u64, u64) {
+/// Runs 100 messages past `faults`; returns the lane's aborts and fences.
+fn stream_past(faults: &[(u64, Fault)]) -> (usize, u64) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("target");
     let script = Shared::default();
@@ -28,7 +24,8 @@ fn stream_past(faults: &[(u64, Fault)]) -> (u64, u64) {
     Driver::new().until_committed(&mut lane, 100).expect("heals");
     assert!(script.borrow().faults.is_empty(), "every fault was met");
     assert_dense(&committed(&path), 0, 100);
-    (lane.status().rewinds, lane.status().fences)
+    let aborts = script.borrow().trace.iter().filter(|call| **call == "abort").count();
+    (aborts, lane.status().fences)
 }
 
 // All in one transaction, whose calls are: 4 begin, 5 to 104 put, 105 put_progress, 106 commit.
@@ -36,7 +33,7 @@ fn stream_past(faults: &[(u64, Fault)]) -> (u64, u64) {
 #[test]
 fn abortable_errors_are_aborted_and_repeated() {
     for call in [5, 17, 104, 105, 106] {
-        assert_eq!(stream_past(&[(call, Fault::Abortable)]), (1, 1), "call {call}");
+        assert_eq!(stream_past(&[(call, Fault::Abortable)]), (1, 2), "call {call}");
     }
 }
 
@@ -50,7 +47,7 @@ fn unknown_outcomes_lead_to_a_new_fence() {
 
 #[test]
 fn abort_of_unknown_outcome_leads_to_a_new_fence() {
-    assert_eq!(stream_past(&[(106, Fault::Abortable), (107, Fault::UnknownDone)]), (0, 2));
+    assert_eq!(stream_past(&[(106, Fault::Abortable), (107, Fault::UnknownDone)]), (1, 2));
 }
 
 #[test]
@@ -159,12 +156,28 @@ fn nothing_above_durable_is_committed() {
     assert_dense(&committed(&path), 0, 100);
 }
 
+fn away() -> Result<(), FeedError> {
+    Err(FeedError::Unavailable("the broker is away".into()))
+}
+
+#[test]
+fn bus_that_is_away_when_a_transaction_is_aborted_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let script = Shared::default();
+    script.borrow_mut().faults.insert(17, Fault::Abortable);
+    let mut lane = lane(&path, Topic { sought: vec![away(), away(), Ok(())], ..Topic::durable(100) }, &script);
+    Driver::new().until_committed(&mut lane, 100).expect("goes on");
+    assert_eq!(lane.status().fences, 4);
+    assert_dense(&committed(&path), 0, 100);
+}
+
 #[test]
 fn topic_that_cannot_be_read_now_is_tried_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("target");
-    let refused = vec![FeedError::Unavailable("the broker is away".into()); 3];
-    let mut lane = lane(&path, Topic { refused, ..Topic::durable(100) }, &Shared::default());
+    let sought = vec![away(); 3];
+    let mut lane = lane(&path, Topic { sought, ..Topic::durable(100) }, &Shared::default());
     Driver::new().until_committed(&mut lane, 100).expect("goes on");
     assert_dense(&committed(&path), 0, 100);
 }
@@ -173,13 +186,9 @@ fn topic_that_cannot_be_read_now_is_tried_again() {
 fn topic_that_cannot_be_read_stops_the_lane() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("target");
-    for (error, stopped) in [
-        (FeedError::Failed("no such topic".into()), LaneError::Feed(FeedError::Failed("no such topic".into()))),
-        (FeedError::Ahead { end: 7 }, LaneError::Ahead { committed: 0, end: Some(7) }),
-    ] {
-        let mut lane = lane(&path, Topic { refused: vec![error], ..Topic::durable(100) }, &Shared::default());
-        assert_eq!(Driver::new().until_stopped(&mut lane), stopped);
-    }
+    let error = FeedError::Failed("no such topic".into());
+    let mut lane = lane(&path, Topic { sought: vec![Err(error.clone())], ..Topic::durable(100) }, &Shared::default());
+    assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Feed(error));
 }
 
 /// Transactions that `messages` messages take under `options`, 256 messages and 20 ms a turn.
@@ -217,6 +226,53 @@ fn close_commits_what_is_open() {
     });
     assert_eq!(clean, Ok(()));
     assert_dense(&committed(&path), 0, 10);
+}
+
+#[test]
+fn close_leaves_alone_what_has_no_known_outcome() {
+    for fault in [Fault::UnknownDone, Fault::UnknownUndone] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("target");
+        let script = Shared::default();
+        script.borrow_mut().faults.insert(106, fault);
+        let mut lane = lane(&path, Topic::durable(100), &script);
+        let mut driver = Driver::new();
+        while lane.status().error.is_none() {
+            driver.turn(&mut lane).expect("goes on");
+        }
+        assert_eq!(lane.close(), Ok(()));
+        assert_eq!(script.borrow().trace.last(), Some(&"commit"), "the one that failed");
+        assert_dense(&committed(&path), 0, if fault == Fault::UnknownDone { 100 } else { 0 });
+    }
+}
+
+#[test]
+fn failure_that_does_not_heal_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    for always in [("put", Fault::Abortable), ("commit", Fault::Abortable), ("commit", Fault::UnknownUndone)] {
+        let script = Shared::default();
+        script.borrow_mut().always = Some(always);
+        let mut lane = lane(&path, Topic::durable(100), &script);
+        let error = Driver::new().until_stopped(&mut lane).to_string();
+        assert!(error.starts_with("20 transactions in a row failed") && error.contains("told to fail"), "{error}");
+        assert_dense(&committed(&path), 0, 0);
+    }
+}
+
+#[test]
+fn target_that_is_away_is_waited_for_without_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    for action in ["fence", "tail", "progress"] {
+        let script = Shared::default();
+        script.borrow_mut().always = Some((action, Fault::UnknownUndone));
+        let mut lane = lane(&path, Topic::durable(100), &script);
+        let mut driver = Driver::new();
+        // 200 s, and a try every 5.
+        (0..10_000).for_each(|_| assert_eq!(driver.turn(&mut lane), Ok(0)));
+        assert!(script.borrow().calls > 40);
+    }
 }
 
 #[test]

@@ -4,9 +4,9 @@ mod support;
 
 use oyez_gateway::sink::loopback::Loopback;
 use oyez_gateway::sink::{Record, Tail};
-use oyez_gateway::{Lane, LaneError, Mark, Notice, Options};
+use oyez_gateway::{FeedError, Lane, LaneError, Mark, Notice, Options};
 use std::path::PathBuf;
-use support::{Driver, Faulty, Shared, Topic, assert_dense, mark, record, small};
+use support::{Driver, Faulty, Shared, Topic, assert_dense, committed, mark, record, small};
 use tempfile::TempDir;
 
 struct Target {
@@ -48,7 +48,7 @@ impl Target {
     }
 
     fn committed(&self) -> Vec<Record> {
-        Loopback::read_committed(self.path()).expect("opens").collect::<Result<_, _>>().expect("is whole")
+        committed(self.path())
     }
 }
 
@@ -76,6 +76,16 @@ fn first_start_stops_where_the_journal_lacks_the_origin() {
     let error = Driver::new().until_stopped(&mut target.lane(Topic { earliest: 5, ..Topic::durable(50) }));
     assert_eq!(error, LaneError::OriginGone { origin: 0, earliest: 5 });
     assert_dense(&target.committed(), 0, 0);
+}
+
+#[test]
+fn first_start_stops_where_the_topic_has_not_come_to_the_origin() {
+    let target = Target::new();
+    let error = Driver::new().until_stopped(&mut target.lane_from(Topic::durable(50), Some(51)));
+    assert_eq!(error, LaneError::OriginAhead { origin: 51, end: 50 });
+    let mut lane = target
+        .lane_from(Topic { sought: vec![Ok(()), Err(FeedError::Ahead { end: 50 })], ..Topic::durable(50) }, Some(51));
+    assert_eq!(Driver::new().until_stopped(&mut lane), error);
 }
 
 #[test]
@@ -126,8 +136,9 @@ fn target_lost_committed_messages_that_the_journal_lacks_too() {
 }
 
 #[test]
-fn progress_behind_the_tail_or_gone_is_committed_anew() {
-    for progress in [Some(mark(30)), None] {
+fn progress_is_committed_anew_after_each_start() {
+    // Behind, gone, or of unknown age.
+    for progress in [Some(mark(30)), None, Some(mark(49))] {
         let target = Target::holding(50);
         target.tell_progress(progress);
         let mut lane = target.lane(Topic::durable(50));
@@ -186,6 +197,8 @@ fn target_ahead_of_the_bus_stops() {
     let target = Target::holding(50);
     let error = Driver::new().until_stopped(&mut target.lane(Topic::durable(49)));
     assert_eq!(error, LaneError::Ahead { committed: 49, end: None });
+    let error = Driver::new().until_stopped(&mut target.lane(Topic::durable(40)));
+    assert_eq!(error, LaneError::Ahead { committed: 49, end: Some(40) });
     assert_dense(&target.committed(), 0, 50);
 }
 

@@ -7,14 +7,14 @@
 //! - `commit_transaction` and `abort_transaction` wait in steps of 100 ms while anything is in flight. So the
 //!   deliveries are waited for first, in polls of 1 ms.
 //! - The end of a partition is mostly not a record: each transaction's marker and each aborted record takes an
-//!   offset. So the tail is searched backwards, in growing steps.
+//!   offset. So the tail is searched backwards, in growing steps, and only where all of it is visible.
 
 mod topic;
 
 pub use topic::Target;
 
 use super::{Record, Sink, SinkError, Tail};
-use crate::{LaneId, Mark, Message};
+use crate::{Mark, Message};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -39,28 +39,31 @@ const TIME_HEADER: &str = "t";
 /// The sink; see the module.
 pub struct Kafka {
     target: Target,
-    lane: LaneId,
     /// Reads tail and progress; never a member of its group.
     reader: BaseConsumer,
     /// The instance since the last fence.
     producer: Option<BaseProducer>,
+    /// When the transaction was begun.
+    begun: Option<Instant>,
+    /// The progress that this instance found or committed, and what it has put since: any other is another gateway's.
+    own_progress: [Option<Mark>; 2],
 }
 
 impl Kafka {
-    /// The sink of `lane` into `target`. Connects in the background.
+    /// The sink into `target`. Connects in the background.
     ///
     /// # Errors
     /// If the client library refuses the settings.
-    pub fn new(target: Target, lane: LaneId) -> Result<Kafka, SinkError> {
+    pub fn new(target: Target) -> Result<Kafka, SinkError> {
         let reader = client(&target)
-            .set("group.id", lane.transactional_id())
+            .set("group.id", target.transactional_id())
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
             .create();
         match reader {
-            Ok(reader) => Ok(Kafka { target, lane, reader, producer: None }),
+            Ok(reader) => Ok(Kafka { target, reader, producer: None, begun: None, own_progress: [None; 2] }),
             Err(error) => {
                 Err(SinkError::Refused { target: format!("Kafka {}", target.bootstrap), reason: error.to_string() })
             }
@@ -79,26 +82,29 @@ impl Kafka {
         self.producer.as_ref().ok_or_else(|| self.unknown(action, "the instance was given up"))
     }
 
-    /// What an error of the producer means for the lane.
+    /// What an error means for the lane.
     fn failed(&self, action: &'static str, error: KafkaError) -> SinkError {
-        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error()).map(|(code, _)| code);
-        if is_fenced(fatal) || is_fenced(error.rdkafka_error_code()) {
-            return SinkError::Fenced { target: self.target(), action };
-        }
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            return self.refused("a message is larger than the client's message.max.bytes");
-        }
-        let abortable = match &error {
-            KafkaError::Transaction(cause) => cause.txn_requires_abort(),
-            // Produce is refused locally once the transaction has failed: what failed it, the abort clears.
-            KafkaError::MessageProduction(_) => true,
-            _ => false,
-        };
-        if abortable && fatal.is_none() {
+        let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
+        let mut codes = [fatal.as_ref().map(|fatal| fatal.0), error.rdkafka_error_code()].into_iter().flatten();
+        if codes.clone().any(is_fenced) {
+            self.fenced(action)
+        } else if codes.any(is_final) {
+            self.refused(format!("{action} failed: {error}; trying again will not help: allow it, or change the topic"))
+        } else if fatal.is_none() && is_abortable(&error) {
             SinkError::Abortable { target: self.target(), action, reason: error.to_string() }
         } else {
-            self.unknown(action, error)
+            self.unknown(action, fatal.map_or_else(|| error.to_string(), |(_, reason)| reason))
         }
+    }
+
+    /// With one code Kafka says that a successor has fenced this instance, and that the transaction was open for too
+    /// long, as it is when Kafka was away. A successor shows in the progress, which it commits before all else.
+    fn fenced(&self, action: &'static str) -> SinkError {
+        let expired = self.begun.is_some_and(|begun| begun.elapsed() >= TRANSACTION);
+        if expired && self.read_progress().map_or(true, |found| self.own_progress.contains(&found)) {
+            return self.unknown(action, "the transaction was open for longer than Kafka allows");
+        }
+        SinkError::Fenced { target: self.target(), action }
     }
 
     /// Waits until nothing is in flight, so that the call that follows does not wait in its own coarse steps.
@@ -128,33 +134,79 @@ impl Kafka {
         list
     }
 
-    /// The last data record at or above offset `from`.
-    fn last_record(&self, from: i64) -> Result<Option<Record>, SinkError> {
-        let unknown = |error| self.unknown("tail", error);
-        self.reader.assign(&self.partition(Offset::Offset(from))).map_err(unknown)?;
-        let deadline = Instant::now() + FENCE;
-        let mut last = None;
-        let end = loop {
-            match self.reader.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => last = Some(message.detach()),
-                Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
-                Some(Err(error)) => break Err(unknown(error)),
-                None if Instant::now() > deadline => break Err(self.unknown("tail", "no end of partition within 30 s")),
-                None => {}
+    /// The first offset and the end, once all that lies between is visible: an open transaction hides what is behind
+    /// it. The fence has ended the lane's own, so only somebody else's can stay open, or one that Kafka has forgotten.
+    fn visible(&self) -> Result<(i64, i64), SinkError> {
+        let failed = |error| self.failed("tail", error);
+        let topic = &self.target.kafka_topic;
+        let whole: BaseConsumer =
+            client(&self.target).set("isolation.level", "read_uncommitted").create().map_err(failed)?;
+        let deadline = Instant::now() + REQUEST;
+        loop {
+            let (_, end) = whole.fetch_watermarks(topic, 0, REQUEST).map_err(failed)?;
+            let (low, high) = self.reader.fetch_watermarks(topic, 0, REQUEST).map_err(failed)?;
+            if high >= end {
+                return Ok((low, high));
             }
-        };
-        self.reader.unassign().map_err(unknown)?;
-        end?;
-        last.map(|message| self.record(&message)).transpose()
+            if Instant::now() > deadline {
+                return Err(self.refused(format!(
+                    "what comes from offset {high} on is hidden by a transaction that does not end and is not this \
+                     lane's; find it with `kafka-transactions.sh find-hanging`, end it with `abort`, then start the lane"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
-    fn record(&self, message: &impl rdkafka::Message) -> Result<Record, SinkError> {
-        parse(message).ok_or_else(|| {
+    /// The last data record from offset `from` to `end`. All that are read must be a lane's, and dense.
+    fn last_record(&self, from: i64, end: i64) -> Result<Option<Record>, SinkError> {
+        let failed = |error| self.failed("tail", error);
+        self.reader.assign(&self.partition(Offset::Offset(from))).map_err(failed)?;
+        let deadline = Instant::now() + FENCE;
+        let mut last = None;
+        while Instant::now() < deadline {
+            match self.reader.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => last = Some(self.record(&message, last.as_ref())?),
+                // The end that a new leader tells may for a moment be too low.
+                Some(Err(KafkaError::PartitionEOF(_))) if self.position()? >= end => {
+                    self.reader.unassign().map_err(failed)?;
+                    return Ok(last);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Err(error)) => return Err(failed(error)),
+            }
+        }
+        Err(self.unknown("tail", format!("offset {end} is not reached after 30 s")))
+    }
+
+    /// One above the last offset that the reader has come past, markers included.
+    fn position(&self) -> Result<i64, SinkError> {
+        let position = self.reader.position().map_err(|error| self.failed("tail", error))?;
+        Ok(position.elements().first().and_then(|element| element.offset().to_raw()).unwrap_or(-1))
+    }
+
+    fn record(&self, message: &impl rdkafka::Message, before: Option<&Record>) -> Result<Record, SinkError> {
+        let follows = |record: &Record| before.is_none_or(|before| record.sequence == before.sequence + 1);
+        parse(message).filter(follows).ok_or_else(|| {
             let offset = message.offset();
             self.refused(format!(
-                "the record at offset {offset} is not of this lane; take a topic that nobody else writes"
+                "the record at offset {offset} is not of this lane, or not its next; take a topic that nobody else \
+                 writes"
             ))
         })
+    }
+
+    fn read_progress(&self) -> Result<Option<Mark>, SinkError> {
+        let asked = self.reader.committed_offsets(self.partition(Offset::Invalid), REQUEST);
+        let committed = asked.map_err(|error| self.failed("progress", error))?;
+        let elements = committed.elements();
+        match elements[0].offset() {
+            Offset::Offset(next) => parse_progress(next, elements[0].metadata()).map(Some).ok_or_else(|| {
+                let group = self.target.transactional_id();
+                self.refused(format!("the offset of group {group} is not a lane's progress; delete the group"))
+            }),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -164,13 +216,13 @@ impl Sink for Kafka {
     }
 
     fn check(&mut self) -> Result<Vec<String>, SinkError> {
-        topic::check(&self.target, &self.reader).map_err(|reason| self.refused(reason))
+        topic::check(self)
     }
 
     fn fence(&mut self) -> Result<(), SinkError> {
-        self.producer = None;
+        (self.producer, self.begun) = (None, None);
         let producer: BaseProducer = client(&self.target)
-            .set("transactional.id", self.lane.transactional_id())
+            .set("transactional.id", self.target.transactional_id())
             .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "500000")
@@ -179,21 +231,18 @@ impl Sink for Kafka {
             .set("delivery.report.only.error", "true")
             .create()
             .map_err(|error| self.refused(error.to_string()))?;
-        producer.init_transactions(FENCE).map_err(|error| self.unknown("fence", error))?;
-        self.producer = Some(producer);
-        Ok(())
+        let done = self.producer.insert(producer).init_transactions(FENCE);
+        let outcome = done.map_err(|error| self.failed("fence", error));
+        self.end(outcome)
     }
 
     fn tail(&mut self) -> Result<Tail, SinkError> {
-        let topic = &self.target.kafka_topic;
-        // With read_committed the upper bound is the last stable offset; the fence has freed it of our own past.
-        let (low, high) =
-            self.reader.fetch_watermarks(topic, 0, REQUEST).map_err(|error| self.unknown("tail", error))?;
+        let (low, high) = self.visible()?;
         let (mut from, mut step) = (high, TAIL_STEP_OFFSETS);
         while from > low {
             from = low.max(high.saturating_sub(step));
             step = step.saturating_mul(8);
-            if let Some(record) = self.last_record(from)? {
+            if let Some(record) = self.last_record(from, high)? {
                 return Ok(Tail::Last(record));
             }
         }
@@ -201,21 +250,13 @@ impl Sink for Kafka {
     }
 
     fn progress(&mut self) -> Result<Option<Mark>, SinkError> {
-        let committed = self
-            .reader
-            .committed_offsets(self.partition(Offset::Invalid), REQUEST)
-            .map_err(|error| self.unknown("progress", error))?;
-        let elements = committed.elements();
-        match elements[0].offset() {
-            Offset::Offset(next) => parse_progress(next, elements[0].metadata()).map(Some).ok_or_else(|| {
-                let group = self.lane.transactional_id();
-                self.refused(format!("the offset of group {group} is not a lane's progress; delete the group"))
-            }),
-            _ => Ok(None),
-        }
+        let found = self.read_progress()?;
+        self.own_progress = [found; 2];
+        Ok(found)
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
+        self.begun = Some(Instant::now());
         self.producer("begin")?.begin_transaction().map_err(|error| self.failed("begin", error))
     }
 
@@ -238,12 +279,17 @@ impl Sink for Kafka {
                     producer.poll(Duration::from_millis(1));
                     record = back;
                 }
-                Err((error, _)) => return Err(self.failed("put", error)),
+                Err((error, _)) => {
+                    // A transaction that has failed takes nothing more, but says why only where it is not to go on.
+                    let cause = producer.begin_transaction().err().filter(is_abortable);
+                    return Err(self.failed("put", cause.unwrap_or(error)));
+                }
             }
         }
     }
 
     fn put_progress(&mut self, mark: &Mark) -> Result<(), SinkError> {
+        self.own_progress = [self.own_progress[1], Some(*mark)];
         let producer = self.producer("progress")?;
         let next = i64::try_from(mark.sequence + 1).expect("sequences stay far below 2^63");
         let list = self.partition(Offset::Offset(next));
@@ -274,11 +320,43 @@ impl Sink for Kafka {
 fn client(target: &Target) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &target.bootstrap).set("client.id", "oyez-gateway");
+    // Or a producer would make a deleted topic anew, with whatever settings the cluster has for such.
+    config.set("allow.auto.create.topics", "false");
     config
 }
 
-fn is_fenced(code: Option<RDKafkaErrorCode>) -> bool {
-    matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced))
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced)
+}
+
+/// What neither another try nor another instance heals: rights, and what this broker or this topic never takes.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::UnsupportedFeature
+            | Code::UnsupportedVersion
+            | Code::InvalidTransactionTimeout
+            | Code::MessageSizeTooLarge
+            | Code::InvalidTimestamp
+            | Code::InvalidRecord
+            | Code::PolicyViolation
+    )
+}
+
+fn is_abortable(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(cause) => cause.txn_requires_abort(),
+        KafkaError::MessageProduction(_) => true,
+        _ => false,
+    }
 }
 
 fn headers(message: &Message<'_>) -> OwnedHeaders {

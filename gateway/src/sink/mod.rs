@@ -1,7 +1,7 @@
 //! The target of a lane, as narrow as exactly-once needs it.
 //!
-//! The order of calls is `check`, then again and again `fence`, `tail`, `progress`, and any number of transactions:
-//! `begin`, `put`…, `put_progress`, then `commit` or `abort`. After an error only `abort` or `fence` may follow.
+//! The order of calls is, again and again, `check`, `fence`, `tail`, `progress`, and any number of transactions: `begin`,
+//! `put`…, `put_progress`, then `commit` or `abort`. After an error only `abort` or `check` may follow.
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -17,7 +17,7 @@ pub trait Sink {
     /// Proves that the target can hold an exactly-once lane; the answer lists what is allowed but unwise.
     ///
     /// # Errors
-    /// [`SinkError::Refused`], with the remedy.
+    /// [`SinkError::Refused`], with the remedy; [`SinkError::Unknown`] where the target cannot be reached.
     fn check(&mut self) -> Result<Vec<String>, SinkError>;
 
     /// Throws any earlier instance of this lane out, this one's own included: transactions it left open are over when
@@ -30,7 +30,7 @@ pub trait Sink {
     /// The last committed message. Asked after [`Sink::fence`].
     ///
     /// # Errors
-    /// See [`SinkError`]; a record that is not of a lane is [`SinkError::Refused`].
+    /// See [`SinkError`]; a record that is not of the lane is [`SinkError::Refused`], and so is an end that is not visible.
     fn tail(&mut self) -> Result<Tail, SinkError>;
 
     /// The mark committed last by [`Sink::put_progress`]; it outlives the records it tells of.

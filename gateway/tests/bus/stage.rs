@@ -132,9 +132,9 @@ impl<'a> Stage<'a> {
 
     /// The lane of the topic, in the binary.
     pub(crate) fn gateway(&self) -> Gateway {
-        let (kafka, cluster) = (self.kafka, self.kafka.id().cluster);
+        let kafka = self.kafka;
         let mut command = Command::new(env!("CARGO_BIN_EXE_oyez-gateway"));
-        command.arg("run").arg("--socket").arg(self.socket()).args(["--topic", &kafka.topic, "--cluster", &cluster]);
+        command.arg("run").arg("--socket").arg(self.socket()).args(["--topic", &kafka.topic]);
         command.args(["--bootstrap", &kafka.bootstrap, "--kafka-topic", &kafka.topic, "--allow-unreplicated"]);
         Gateway(Some(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts")))
     }

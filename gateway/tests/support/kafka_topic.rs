@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use futures_executor::block_on;
-use oyez_gateway::LaneId;
 use oyez_gateway::sink::Record;
 use oyez_gateway::sink::kafka::Target;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -56,10 +55,6 @@ impl KafkaTopic {
         self.client().create().expect("an admin client")
     }
 
-    pub(crate) fn id(&self) -> LaneId {
-        LaneId { cluster: "test".into(), topic: self.topic.clone(), format: "sbe".into() }
-    }
-
     pub(crate) fn target(&self) -> Target {
         let (bootstrap, kafka_topic) = (self.bootstrap.clone(), self.topic.clone());
         Target { bootstrap, kafka_topic, allow_unreplicated: true }
@@ -96,7 +91,7 @@ impl KafkaTopic {
     pub(crate) fn progress(&self) -> impl Fn() -> u64 {
         let mut config = self.client();
         // Not to be held up by what a dead gateway has left open.
-        config.set("group.id", self.id().transactional_id()).set("isolation.level", "read_uncommitted");
+        config.set("group.id", self.target().transactional_id()).set("isolation.level", "read_uncommitted");
         let consumer: BaseConsumer = config.create().expect("a consumer");
         let asked = self.partition(Offset::Invalid);
         move || {

@@ -1,10 +1,12 @@
 //! A topic in memory, and a target that fails when told to.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use oyez_gateway::sink::loopback::Loopback;
 use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
 use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, LaneState, Mark, Message, Options};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 /// Bytes between two positions of the topic in memory.
@@ -20,6 +22,11 @@ pub(crate) fn record(sequence: u64) -> Record {
 
 pub(crate) fn records(from: u64, to: u64) -> Vec<Record> {
     (from..to).map(record).collect()
+}
+
+/// What a reader of the loopback target at `path` sees.
+pub(crate) fn committed(path: impl AsRef<Path>) -> Vec<Record> {
+    Loopback::read_committed(path).expect("opens").collect::<Result<_, _>>().expect("is whole")
 }
 
 /// `found` is the topic's `[from, to)`: dense, in order, none twice, none changed. On failure names the first that is not.
@@ -48,8 +55,8 @@ pub(crate) struct Topic {
     pub(crate) instead: BTreeMap<u64, FeedItem<'static>>,
     /// How far the broker says it is durable, where that is not `durable`.
     pub(crate) told_durable: Option<Rc<Cell<u64>>>,
-    /// Errors of the next calls of `seek`.
-    pub(crate) refused: Vec<FeedError>,
+    /// Answers to the next calls of `seek`, the last one first.
+    pub(crate) sought: Vec<Result<(), FeedError>>,
     pub(crate) next: u64,
 }
 
@@ -62,10 +69,13 @@ impl Topic {
 impl Feed for Topic {
     fn seek(&mut self, sequence: u64) -> Result<(), FeedError> {
         self.next = sequence;
-        self.refused.pop().map_or(Ok(()), Err)
+        self.sought.pop().unwrap_or(Ok(()))
     }
 
     fn poll(&mut self, items_max: usize, each: &mut dyn FnMut(FeedItem<'_>)) -> Result<usize, FeedError> {
+        if self.next > self.end {
+            return Err(FeedError::Ahead { end: self.end });
+        }
         let mut items = 0;
         while items < items_max && self.next < self.durable {
             if self.next < self.earliest {
@@ -109,6 +119,8 @@ pub(crate) enum Fault {
 pub(crate) struct Script {
     pub(crate) calls: u64,
     pub(crate) faults: BTreeMap<u64, Fault>,
+    /// What goes wrong at every call of this name.
+    pub(crate) always: Option<(&'static str, Fault)>,
     pub(crate) tail: Option<Tail>,
     pub(crate) progress: Option<Option<Mark>>,
     pub(crate) trace: Vec<&'static str>,
@@ -143,7 +155,8 @@ impl<S: Sink> Faulty<S> {
             script.calls += 1;
             script.trace.push(action);
             let calls = script.calls;
-            script.faults.remove(&calls)
+            let always = script.always.and_then(|(name, fault)| (name == action).then_some(fault));
+            script.faults.remove(&calls).or(always)
         };
         let reason = "told to fail".to_string();
         match fault {

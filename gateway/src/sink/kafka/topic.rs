@@ -1,12 +1,16 @@
 //! The Kafka topic of a lane: is it fit to hold one?
 
-use super::{REQUEST, client};
+use super::{Kafka, REQUEST, client};
+use crate::sink::SinkError;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// A batch of librdkafka's default size must fit into the topic's `max.message.bytes`.
 const BATCH_BYTES_MAX: u64 = 1_000_000;
+/// Kafka's default: a record's time may be as old as it likes, which the publish time of what is carried late is.
+const TIME_UNBOUNDED_MS: &str = "9223372036854775807";
 
 /// Which Kafka topic, and how strict to be with it.
 #[derive(Debug, Clone)]
@@ -19,31 +23,44 @@ pub struct Target {
     pub allow_unreplicated: bool,
 }
 
-/// The reason why the topic cannot hold a lane, with the remedy; or what is allowed but unwise.
-pub(super) fn check(target: &Target, reader: &BaseConsumer) -> Result<Vec<String>, String> {
-    let topic = target.kafka_topic.as_str();
-    let metadata = reader
-        .fetch_metadata(Some(topic), REQUEST)
-        .map_err(|error| format!("{error}; is the broker running, and is this its address?"))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    let partitions = found.map_or(&[][..], |found| found.partitions());
-    match partitions {
-        [] => Err("the topic does not exist; create it with one partition: a lane creates no topics".into()),
-        [only] => judge(only.replicas().len(), &settings(target)?, target.allow_unreplicated),
-        many => Err(format!("the topic has {} partitions; order needs exactly one: take another", many.len())),
+impl Target {
+    /// The lane's `transactional.id`, also its consumer group: `oyez.gw.<Kafka topic>.<format>`. It names what only one
+    /// gateway at a time may write, whichever bus or host it comes from: only under the same id does it fence another.
+    pub fn transactional_id(&self) -> String {
+        format!("oyez.gw.{}.sbe", self.kafka_topic)
     }
 }
 
+/// What is allowed but unwise; an error where the topic cannot hold a lane, or cannot be looked at.
+pub(super) fn check(sink: &Kafka) -> Result<Vec<String>, SinkError> {
+    let away = |error| match sink.failed("check", error) {
+        SinkError::Unknown { reason, .. } => {
+            sink.unknown("check", format!("{reason}; is the broker running, and is this its address?"))
+        }
+        told => told,
+    };
+    let Target { kafka_topic, allow_unreplicated, .. } = &sink.target;
+    let metadata = sink.reader.fetch_metadata(Some(kafka_topic), REQUEST).map_err(away)?;
+    let found = metadata.topics().iter().find(|found| found.name() == kafka_topic);
+    match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
+        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {}
+        Some(code) => return Err(away(KafkaError::Global(code))),
+    }
+    let verdict = match found.map_or(&[][..], |found| found.partitions()) {
+        [] => Err("the topic does not exist; create it with one partition: a lane creates no topics".into()),
+        [only] => judge(only.replicas().len(), &settings(&sink.target).map_err(away)?, *allow_unreplicated),
+        many => Err(format!("the topic has {} partitions; order needs exactly one: take another", many.len())),
+    };
+    verdict.map_err(|reason| sink.refused(reason))
+}
+
 /// The topic's settings, by name.
-fn settings(target: &Target) -> Result<Vec<(String, String)>, String> {
-    let admin: AdminClient<DefaultClientContext> = client(target).create().map_err(|error| error.to_string())?;
+fn settings(target: &Target) -> Result<Vec<(String, String)>, KafkaError> {
+    let admin: AdminClient<DefaultClientContext> = client(target).create()?;
     let options = AdminOptions::new().request_timeout(Some(REQUEST));
     let topics = [ResourceSpecifier::Topic(&target.kafka_topic)];
-    let answer = futures_executor::block_on(admin.describe_configs(&topics, &options));
-    let mut answers = answer.map_err(|error| format!("the topic's settings cannot be read: {error}"))?;
-    let answer = answers.pop().ok_or("the broker does not tell the topic's settings")?;
-    let resource =
-        answer.map_err(|code| format!("the topic's settings cannot be read: {code}; allow DescribeConfigs"))?;
+    let answers = futures_executor::block_on(admin.describe_configs(&topics, &options))?;
+    let resource = answers.into_iter().next().ok_or(KafkaError::Canceled)?.map_err(KafkaError::Global)?;
     Ok(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
 }
 
@@ -62,6 +79,14 @@ fn judge(replicas: usize, settings: &[(String, String)], allow_unreplicated: boo
     }
     if value("max.message.bytes").parse().is_ok_and(|bytes: u64| bytes < BATCH_BYTES_MAX) {
         return Err(format!("max.message.bytes is below {BATCH_BYTES_MAX}, the client's batches; alter the topic"));
+    }
+    // Brokers before 3.6 have no such setting.
+    if !["", TIME_UNBOUNDED_MS].contains(&value("message.timestamp.before.max.ms")) {
+        return Err(format!(
+            "message.timestamp.before.max.ms is {:?}, so that what was published before it would be refused; set it to \
+             {TIME_UNBOUNDED_MS}",
+            value("message.timestamp.before.max.ms")
+        ));
     }
     let in_sync: usize = value("min.insync.replicas").parse().unwrap_or(0);
     if replicas >= 3 && in_sync >= 2 {

@@ -119,6 +119,19 @@ fn second_instance_fences_the_first() {
 }
 
 #[test]
+fn second_instance_fences_the_first_before_it_has_committed_anything() {
+    let Some(broker) = KafkaTopic::new("early") else { return };
+    let mut driver = Driver::new();
+    let mut old = Lane::new(Topic::durable(100), broker.sink(), Options::default());
+    for _ in 0..3 {
+        driver.turn(&mut old).expect("has an open transaction");
+    }
+    broker.sink().fence().expect("fences");
+    let error = driver.until_stopped(&mut old);
+    assert!(matches!(error, LaneError::Sink(SinkError::Fenced { .. })), "{error}");
+}
+
+#[test]
 fn stopped_process_that_wakes_up_finds_itself_fenced() {
     let Some(broker) = KafkaTopic::new("frozen") else { return };
     let frozen = broker.child(1_000_000, 5);

@@ -56,7 +56,9 @@ impl Partition {
 
     /// Changes what is known, and tells the readers.
     pub(crate) fn learn<T>(&self, change: impl FnOnce(&mut Facts) -> T) -> T {
-        let answer = change(&mut self.lock());
+        let mut facts = self.lock();
+        let answer = change(&mut facts);
+        // Under the lock: whoever is about to wait has seen it, or is woken.
         self.generation.fetch_add(1, Ordering::Release);
         self.changed.notify_all();
         answer

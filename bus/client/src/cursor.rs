@@ -36,7 +36,6 @@ const fn margin_bytes(capacity_bytes: u64) -> u64 {
 /// A reader's place in one partition. One thread's at a time; nothing it does is seen by writers or other readers.
 pub struct Cursor<S> {
     source: S,
-    generation: u64,
     durability: Durability,
     epoch: Epoch,
     epoch_start: Position,
@@ -76,7 +75,6 @@ impl<S: Source> Cursor<S> {
     /// A cursor that delivers nothing that has not come so far as `durability`. It reads after [`Cursor::seek`].
     pub fn new(source: S, durability: Durability) -> Cursor<S> {
         Cursor {
-            generation: source.generation(),
             source,
             durability,
             epoch: Epoch(0),
@@ -141,26 +139,19 @@ impl<S: Source> Cursor<S> {
     /// Takes over what has come since the last look at the source; every poll does so first.
     #[inline]
     pub fn learn(&mut self) {
-        if self.source.generation() != self.generation {
-            self.take_over();
+        if self.source.refresh() {
+            self.attend();
         }
     }
 
-    #[cold]
-    fn take_over(&mut self) {
-        self.generation = self.source.generation();
-        self.source.refresh();
-        self.attend();
-    }
-
     /// Learns what there is of the present epoch.
+    #[cold]
     fn attend(&mut self) {
         self.held = match self.epoch {
             Epoch(0) => Held::Closed { end: Position(0), sequence: Sequence(0) },
             epoch => self.source.held(epoch),
         };
-        let later = self.source.epochs().iter().filter(|other| other.epoch > self.epoch);
-        self.end = later.map(|other| other.previous_end).min().unwrap_or(NOWHERE);
+        self.end = self.source.epochs().end_of(self.epoch).unwrap_or(NOWHERE);
         self.learn_end();
         self.bound = Position(0);
     }
@@ -413,8 +404,8 @@ impl<S: Source> Cursor<S> {
     /// The epoch is read to its end: on to the next one that was not taken back.
     #[cold]
     fn cross(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
-        let next = successor(self.source.epochs(), self.epoch).filter(|next| self.leads_to(next));
-        let Some(next) = next else { return self.at_rest(each) };
+        let next = self.source.epochs().successor(self.epoch).copied();
+        let Some(next) = next.filter(|_| self.goes_on()) else { return self.at_rest(each) };
         if let Some(event) = self.want.at_start(next.sequence) {
             each(event);
             return Ok(Turn::Again);
@@ -424,10 +415,10 @@ impl<S: Source> Cursor<S> {
         Ok(Turn::Again)
     }
 
-    /// Whether the epoch's end is the one that `next` went on from. After a loss it may lie before that: then `next` is
-    /// gone too, though no later epoch says so yet.
-    fn leads_to(&self, next: &EpochStart) -> bool {
-        !matches!(self.held, Held::Closed { end, .. } if end < next.previous_end)
+    /// Whether the epoch's end is the one that later ones tell. After a loss it may lie before that: then these are gone
+    /// too, though none of them says so yet.
+    fn goes_on(&self) -> bool {
+        !matches!(self.held, Held::Closed { end, .. } if Some(end) < self.source.epochs().end_of(self.epoch))
     }
 
     fn begin(&mut self, start: EpochStart) {
@@ -450,20 +441,6 @@ impl<S: Source> Cursor<S> {
         each(event);
         Ok(Turn::Again)
     }
-}
-
-/// The epochs that still stand, the newest first: a later one that starts at or below another has taken it back.
-fn standing(epochs: &[EpochStart]) -> impl Iterator<Item = &EpochStart> {
-    let mut least = NOWHERE;
-    epochs.iter().rev().filter(move |start| {
-        let stands = start.position < least;
-        least = least.min(start.position);
-        stands
-    })
-}
-
-fn successor(epochs: &[EpochStart], epoch: Epoch) -> Option<EpochStart> {
-    standing(epochs).take_while(|start| start.epoch > epoch).last().copied()
 }
 
 /// The bytes of a message, with what names it.

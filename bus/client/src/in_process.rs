@@ -173,9 +173,9 @@ impl Ownership for Given {
 
 /// Lets go of the rings that are one too many; `sequence` comes after the newest epoch.
 fn close_oldest(facts: &mut Facts, sequence: Sequence) {
-    let kept = facts.epochs.len().saturating_sub(ENDED_RINGS_MAX);
-    for (index, start) in facts.epochs[..kept].iter().enumerate() {
-        let next = facts.epochs.get(index + 1);
+    let closed = facts.epochs.iter().len().saturating_sub(ENDED_RINGS_MAX);
+    for start in facts.epochs.iter().take(closed) {
+        let next = facts.epochs.after(start.epoch);
         let (end, sequence) = next.map_or((start.position, sequence), |next| (next.previous_end, next.sequence));
         facts.held.insert(start.epoch, Held::Closed { end, sequence });
     }

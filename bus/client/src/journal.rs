@@ -4,7 +4,7 @@ use crate::GapCause;
 use crate::cursor::{Answer, Journal, JournalFailure, JournalPoll, Seek};
 use crate::partition::Partition;
 use oyez_journal::{Epochs, JournalId, JournalReader, ReadError, SegmentFile, Segments};
-use oyez_ring::{Epoch, EpochStart, Position};
+use oyez_ring::{Epoch, Position};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -29,8 +29,8 @@ impl Recorded {
         Recorded { reader: JournalReader::new(id, Epochs::default(), segments) }
     }
 
-    pub(crate) fn set_epochs(&mut self, epochs: &[EpochStart]) {
-        self.reader.set_epochs(Epochs::from(epochs.to_vec()));
+    pub(crate) fn set_epochs(&mut self, epochs: Epochs) {
+        self.reader.set_epochs(epochs);
     }
 }
 

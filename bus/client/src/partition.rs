@@ -3,8 +3,8 @@
 
 use crate::cursor::{Held, Source};
 use crate::journal::Recorded;
-use oyez_journal::JournalId;
-use oyez_ring::{Epoch, EpochStart, Position};
+use oyez_journal::{Epochs, JournalId};
+use oyez_ring::{Epoch, Position};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -24,8 +24,7 @@ pub(crate) struct Partition {
 /// What is known, and what is wanted to be known.
 #[derive(Default)]
 pub(crate) struct Facts {
-    /// Every epoch, ascending.
-    pub(crate) epochs: Vec<EpochStart>,
+    pub(crate) epochs: Epochs,
     pub(crate) held: BTreeMap<Epoch, Held>,
     /// The answer to the segment asked for last: its base, and the file, if there is one.
     pub(crate) segment: Option<(Position, io::Result<Option<File>>)>,
@@ -111,7 +110,7 @@ pub(crate) struct Attached {
     partition: Arc<Partition>,
     /// The generation that the copies below are of.
     seen: u64,
-    epochs: Vec<EpochStart>,
+    epochs: Epochs,
     /// What is held of the epoch asked for last. An answer that went stale is kept until a new one comes.
     held: (Epoch, Held),
     unreadable: Option<String>,
@@ -125,25 +124,34 @@ impl Attached {
         let journal = journal.map(|(id, segment_bytes)| Recorded::new(id, segment_bytes, Arc::clone(&partition)));
         let held = (Epoch(0), Held::Unknown);
         let mut attached =
-            Attached { partition, seen: 0, epochs: Vec::new(), held, unreadable: None, is_complete: false, journal };
+            Attached { partition, seen: 0, epochs: Epochs::default(), held, unreadable: None, is_complete: false, journal };
         attached.refresh();
         attached
     }
 
-    /// The generation last taken over.
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
-    }
-
-    /// Waits until something has changed since generation `seen`; `false` when that does not happen in time.
-    pub(crate) fn wait(&self, seen: u64, deadline: Instant) -> bool {
+    /// Waits until something has come that was not taken over yet; `false` when that does not happen in time.
+    pub(crate) fn wait(&self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let facts = self.partition.lock();
-        let unchanged = |_: &mut Facts| self.partition.generation.load(Ordering::Acquire) == seen;
+        let unchanged = |_: &mut Facts| self.partition.generation.load(Ordering::Acquire) == self.seen;
         match self.partition.changed.wait_timeout_while(facts, left, unchanged) {
             Ok((_, waited)) => !waited.timed_out(),
             Err(_) => false,
         }
+    }
+
+    #[cold]
+    fn take_over(&mut self) {
+        let facts = self.partition.lock();
+        self.seen = self.partition.generation.load(Ordering::Relaxed);
+        if self.epochs.last() != facts.epochs.last() {
+            self.epochs.clone_from(&facts.epochs);
+            if let Some(journal) = &mut self.journal {
+                journal.set_epochs(self.epochs.clone());
+            }
+        }
+        self.unreadable.clone_from(&facts.unreadable);
+        self.is_complete = facts.is_complete;
     }
 
     /// Whether every epoch that there is is known: until then nothing can be sought.
@@ -161,24 +169,15 @@ impl Source for Attached {
     type Journal = Recorded;
 
     #[inline]
-    fn generation(&self) -> u64 {
-        self.partition.generation.load(Ordering::Relaxed)
-    }
-
-    fn refresh(&mut self) {
-        self.seen = self.partition.generation.load(Ordering::Acquire);
-        let facts = self.partition.lock();
-        if self.epochs.len() != facts.epochs.len() {
-            self.epochs.clone_from(&facts.epochs);
-            if let Some(journal) = &mut self.journal {
-                journal.set_epochs(&self.epochs);
-            }
+    fn refresh(&mut self) -> bool {
+        let changed = self.partition.generation.load(Ordering::Relaxed) != self.seen;
+        if changed {
+            self.take_over();
         }
-        self.unreadable.clone_from(&facts.unreadable);
-        self.is_complete = facts.is_complete;
+        changed
     }
 
-    fn epochs(&self) -> &[EpochStart] {
+    fn epochs(&self) -> &Epochs {
         &self.epochs
     }
 

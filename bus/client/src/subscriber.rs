@@ -152,16 +152,14 @@ impl Reading {
         let deadline = Instant::now() + timeout;
         let mut reading = Reading { info, partition, cursor: Cursor::new(attached, durability) };
         loop {
-            let source = reading.cursor.source();
-            let (seen, is_complete) = (source.seen(), source.is_complete());
-            if is_complete {
+            if reading.cursor.source().is_complete() {
                 let located = reading.cursor.seek(start);
                 if located.map_err(|source| SubscribeError::Cursor { topic: topic.clone(), partition, source })? {
                     return Ok(reading);
                 }
             }
             reading.failure()?;
-            if !reading.cursor.source().wait(seen, deadline) {
+            if !reading.cursor.source().wait(deadline) {
                 return Err(SubscribeError::Timeout { topic, timeout_ms: timeout.as_millis() });
             }
             reading.cursor.learn();

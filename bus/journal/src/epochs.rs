@@ -15,36 +15,69 @@ const ROOM_BYTES: u64 = 64 << 10;
 const KIND_EPOCH: u32 = 1;
 const KIND_RESERVE: u32 = 2;
 
-/// The epochs of a partition, in order. The epoch of a position is the highest whose start is not above it.
+/// The epochs of a partition, by rising number. After a power cut a later one may begin below an earlier one, and so
+/// takes back what that one had from there on. Every question costs the logarithm of their number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Epochs(Vec<EpochStart>);
+pub struct Epochs {
+    starts: Vec<EpochStart>,
+    /// Of each and all after it, the least `previous_end`.
+    least_ends: Vec<Position>,
+    /// Those that still stand, by their places in `starts`: their positions rise, too.
+    standing: Vec<usize>,
+}
 
 impl From<Vec<EpochStart>> for Epochs {
     fn from(mut starts: Vec<EpochStart>) -> Self {
         starts.sort_by_key(|start| start.epoch);
-        Epochs(starts)
+        let mut epochs = Epochs::default();
+        starts.into_iter().for_each(|start| epochs.push(start));
+        epochs
     }
 }
 
 impl Epochs {
-    /// The epoch that `position` belongs to.
+    /// Takes the epoch that was granted last.
+    pub fn push(&mut self, start: EpochStart) {
+        debug_assert!(self.last().is_none_or(|last| last.epoch < start.epoch));
+        self.least_ends.iter_mut().rev().take_while(|end| **end > start.previous_end).for_each(|end| {
+            *end = start.previous_end;
+        });
+        while self.standing.pop_if(|number| self.starts[*number].position >= start.position).is_some() {}
+        self.least_ends.push(start.previous_end);
+        self.standing.push(self.starts.len());
+        self.starts.push(start);
+    }
+
+    /// The epoch that `position` belongs to: the highest whose start is not above it.
     pub fn of(&self, position: Position) -> Option<&EpochStart> {
-        self.0.iter().rev().find(|start| start.position <= position)
+        let after = self.standing.partition_point(|number| self.starts[*number].position <= position);
+        Some(&self.starts[self.standing[after.checked_sub(1)?]])
     }
 
     /// The epoch of that number.
     pub fn get(&self, epoch: Epoch) -> Option<&EpochStart> {
-        self.0.iter().find(|start| start.epoch == epoch)
+        self.starts.binary_search_by_key(&epoch, |start| start.epoch).ok().map(|number| &self.starts[number])
     }
 
     /// The epoch after that number.
     pub fn after(&self, epoch: Epoch) -> Option<&EpochStart> {
-        self.0.iter().find(|start| start.epoch > epoch)
+        self.starts.get(self.number_after(epoch))
     }
 
-    /// Where an epoch ended, which its successor tells.
+    /// Where an epoch ended: the least that any later one tells, for each tells only as much as was left when it began.
     pub fn end_of(&self, epoch: Epoch) -> Option<Position> {
-        self.after(epoch).map(|next| next.previous_end)
+        self.least_ends.get(self.number_after(epoch)).copied()
+    }
+
+    /// The oldest later epoch that still stands: where a reader goes on that has read `epoch` to its end.
+    pub fn successor(&self, epoch: Epoch) -> Option<&EpochStart> {
+        let later = self.standing.partition_point(|number| self.starts[*number].epoch <= epoch);
+        self.standing.get(later).map(|number| &self.starts[*number])
+    }
+
+    /// The epochs that no later one has taken back, the newest first.
+    pub fn standing(&self) -> impl Iterator<Item = &EpochStart> {
+        self.standing.iter().rev().map(|number| &self.starts[*number])
     }
 
     /// Whether a slot counts: its epoch owns its block, and had not ended before its end. What other epochs left there
@@ -56,12 +89,16 @@ impl Epochs {
 
     /// The newest epoch.
     pub fn last(&self) -> Option<&EpochStart> {
-        self.0.last()
+        self.starts.last()
     }
 
     /// All of them, the oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, EpochStart> {
-        self.0.iter()
+        self.starts.iter()
+    }
+
+    fn number_after(&self, epoch: Epoch) -> usize {
+        self.starts.partition_point(|start| start.epoch <= epoch)
     }
 }
 
@@ -116,7 +153,7 @@ impl EpochsFile {
     fn take(&mut self, entry: &[u8]) -> Result<(), JournalError> {
         let last = self.epochs.last().map_or(Epoch(0), |last| last.epoch);
         match u32_at(entry, 0) {
-            KIND_EPOCH if Epoch(u32_at(entry, 4)) > last => self.epochs.0.push(EpochStart {
+            KIND_EPOCH if Epoch(u32_at(entry, 4)) > last => self.epochs.push(EpochStart {
                 epoch: Epoch(u32_at(entry, 4)),
                 position: Position(u64_at(entry, 8)),
                 sequence: Sequence(u64_at(entry, 16)),
@@ -212,7 +249,7 @@ mod tests {
         made.reserve(ahead).unwrap();
         made.begin(&start(2)).unwrap();
         let read = file(dir.path()).unwrap();
-        assert_eq!(read.epochs, Epochs(vec![start(1), start(2)]));
+        assert_eq!(read.epochs, Epochs::from(vec![start(1), start(2)]));
         assert_eq!(read.reserve, Some(ahead));
     }
 
@@ -226,13 +263,13 @@ mod tests {
         for cut in ENTRY_BYTES..2 * ENTRY_BYTES {
             let mut torn = whole[..cut].to_vec();
             std::fs::write(&path, &torn).unwrap();
-            assert_eq!(file(dir.path()).unwrap().epochs.0, [start(1)], "cut at {cut}");
+            assert_eq!(file(dir.path()).unwrap().epochs.starts, [start(1)], "cut at {cut}");
             torn.resize(2 * ENTRY_BYTES, 0);
             std::fs::write(&path, &torn).unwrap();
             let mut read = file(dir.path()).unwrap();
-            assert_eq!(read.epochs.0, [start(1)], "zeros from {cut} on");
+            assert_eq!(read.epochs.starts, [start(1)], "zeros from {cut} on");
             read.begin(&start(3)).unwrap();
-            assert_eq!(file(dir.path()).unwrap().epochs.0, [start(1), start(3)]);
+            assert_eq!(file(dir.path()).unwrap().epochs.starts, [start(1), start(3)]);
         }
     }
 
@@ -264,5 +301,39 @@ mod tests {
         assert_eq!(epochs.end_of(Epoch(1)), Some(Position((1 << 20) - 64)));
         assert_eq!(epochs.end_of(Epoch(3)), None);
         assert_eq!(Epochs::default().of(Position(0)), None);
+    }
+
+    /// The definitions, without a shortcut.
+    #[test]
+    fn after_any_cuts_each_answer_is_the_one_that_the_definitions_give() {
+        let mut random = 1_u64;
+        let mut below = |limit: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % limit
+        };
+        for _ in 0..200 {
+            let (mut starts, mut end) = (Vec::<EpochStart>::new(), 0);
+            for number in 1..=12 {
+                let previous_end = Position(if below(3) == 0 { below(end + 1) } else { end });
+                let position = previous_end.next_block();
+                starts.push(EpochStart { position, previous_end, ..start(1 + 2 * number) });
+                end = position.0 + below(200_000) / 8 * 8;
+            }
+            let epochs = Epochs::from(starts.clone());
+            let stands = |at: usize| starts[at + 1..].iter().all(|later| later.position > starts[at].position);
+            let standing: Vec<_> = (0..starts.len()).filter(|at| stands(*at)).map(|at| starts[at]).collect();
+            assert!(epochs.standing().copied().eq(standing.iter().rev().copied()));
+            for number in 0..=26 {
+                let epoch = Epoch(number);
+                let later = || starts.iter().filter(|start| start.epoch > epoch);
+                assert_eq!(epochs.end_of(epoch), later().map(|later| later.previous_end).min());
+                assert_eq!(epochs.after(epoch), later().next());
+                assert_eq!(epochs.successor(epoch), standing.iter().find(|start| start.epoch > epoch));
+                assert_eq!(epochs.get(epoch), starts.iter().find(|start| start.epoch == epoch));
+            }
+            for position in (0..end + 200_000).step_by(8_192).map(Position) {
+                assert_eq!(epochs.of(position), starts.iter().rev().find(|start| start.position <= position));
+            }
+        }
     }
 }

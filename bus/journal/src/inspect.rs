@@ -60,8 +60,8 @@ impl<'e> Inspector<'e> {
             found.tail.time_ns = last.last_time_ns.max(start.time_ns);
             // An epoch that is whole ends where the next begins. One that is not does not: what is missing may still be
             // in a ring that outlived its broker; where none did, it is lost, and the next epoch begins before it.
-            let next = self.epochs.after(last.epoch).filter(|next| last.end >= next.previous_end);
-            if let Some(next) = next {
+            let is_whole = self.epochs.end_of(last.epoch).is_some_and(|end| last.end >= end);
+            if let Some(next) = self.epochs.successor(last.epoch).filter(|_| is_whole) {
                 found.tail.position = next.position;
                 found.tail.sequence = next.sequence;
             }

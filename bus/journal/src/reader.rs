@@ -36,6 +36,9 @@ pub struct JournalReader<S> {
     segment: Option<SegmentFile>,
     position: Position,
     sequence: Option<Sequence>,
+    /// The epoch of the position, and where it ends, as far as is known; 0 where both have to be found anew.
+    epoch: Epoch,
+    end: Position,
     until: Until,
     loaded: Option<Loaded>,
     data: Box<[u8]>,
@@ -64,7 +67,8 @@ impl<S: Segments> JournalReader<S> {
     pub fn new(id: JournalId, epochs: Epochs, segments: S) -> JournalReader<S> {
         let data = vec![0; BLOCK as usize].into();
         let (position, until) = (Position(0), Until::Here);
-        JournalReader { id, epochs, segments, segment: None, position, sequence: None, until, loaded: None, data }
+        let (segment, sequence, epoch, end, loaded) = (None, None, Epoch(0), Position(0), None);
+        JournalReader { id, epochs, segments, segment, position, sequence, epoch, end, until, loaded, data }
     }
 
     /// Goes to `position`, where a frame begins, or where one ended. No I/O until the next poll.
@@ -72,7 +76,7 @@ impl<S: Segments> JournalReader<S> {
         self.position = position.block();
         self.sequence = None;
         self.until = if self.position == position { Until::Here } else { Until::Position(position) };
-        self.loaded = None;
+        (self.end, self.loaded) = (Position(0), None);
     }
 
     /// Goes to the first message below `limit` whose sequence is not below `sequence`; to `limit` where there is none.
@@ -99,7 +103,9 @@ impl<S: Segments> JournalReader<S> {
     /// [`ReadError`]. After [`ReadError::Corrupt`], seek to the end of its range to go on.
     pub fn poll(&mut self, limit: Position) -> Result<Option<Frame<'_>>, ReadError> {
         let (position, parsed) = loop {
-            self.leave_ended_epoch()?;
+            if self.position >= self.end {
+                self.enter_epoch()?;
+            }
             if self.position >= limit {
                 return Ok(None);
             }
@@ -141,7 +147,7 @@ impl<S: Segments> JournalReader<S> {
     /// Makes later epochs known.
     pub fn set_epochs(&mut self, epochs: Epochs) {
         self.epochs = epochs;
-        self.loaded = None;
+        (self.end, self.loaded) = (Position(0), None);
     }
 
     /// Where the segments come from.
@@ -149,16 +155,19 @@ impl<S: Segments> JournalReader<S> {
         &mut self.segments
     }
 
-    /// Where an epoch ended the next one begins.
-    fn leave_ended_epoch(&mut self) -> Result<(), ReadError> {
+    /// Finds the epoch of the position. Where that has ended, the next one that stands begins.
+    #[cold]
+    fn enter_epoch(&mut self) -> Result<(), ReadError> {
         loop {
-            let Some(start) = self.epochs.of(self.position.block()) else { return Ok(()) };
-            let Some(next) = self.epochs.after(start.epoch).copied() else { return Ok(()) };
-            // Whoever seeks an epoch's end needs nothing of its last block, which may be the one that is damaged.
-            let ended = self.until == Until::Position(next.previous_end);
-            if self.position < next.previous_end && !ended {
+            let Some(start) = self.epochs.of(self.position.block()) else {
+                (self.epoch, self.end) = (Epoch(0), Position(u64::MAX));
                 return Ok(());
-            }
+            };
+            let (end, next) = (self.epochs.end_of(start.epoch), self.epochs.successor(start.epoch));
+            (self.epoch, self.end) = (start.epoch, end.unwrap_or(Position(u64::MAX)));
+            // Whoever seeks an epoch's end needs nothing of its last block, which may be the one that is damaged.
+            let ended = self.until == Until::Position(self.end);
+            let Some(next) = next.filter(|_| self.position >= self.end || ended) else { return Ok(()) };
             match self.until {
                 Until::Position(_) if ended => self.until = Until::Here,
                 Until::Position(position) if position > self.position => return Err(ReadError::NotAFrame { position }),
@@ -193,9 +202,8 @@ impl<S: Segments> JournalReader<S> {
     fn step(&mut self, parsed: &Parsed) -> Result<(), ReadError> {
         let block = self.position.block();
         if parsed.kind == Some(Kind::Block) {
-            let epoch = self.epochs.of(block).map(|start| start.epoch);
             let opening = BlockOpening::decode(&self.data[parsed.payload.clone()])
-                .filter(|opening| opening.position == block && Some(opening.epoch) == epoch)
+                .filter(|opening| opening.position == block && opening.epoch == self.epoch)
                 .filter(|opening| self.sequence.is_none_or(|sequence| sequence == opening.sequence));
             self.sequence = Some(opening.ok_or_else(|| self.corrupt(Damage::Frames))?.sequence);
         }
@@ -340,9 +348,7 @@ impl<S: Segments> JournalReader<S> {
 
     /// The rest of the block at the cursor, as far as its epoch goes.
     fn corrupt(&self, cause: Damage) -> ReadError {
-        let block = self.position.block();
-        let end = self.epochs.of(block).and_then(|start| self.epochs.end_of(start.epoch));
-        let to = end.unwrap_or(Position(u64::MAX)).min(block.plus(BLOCK));
+        let to = self.end.min(self.position.block().plus(BLOCK));
         ReadError::Corrupt(Corrupt { from: self.position, to, cause })
     }
 }

@@ -511,3 +511,33 @@ fn a_reader_that_meets_a_new_epoch_says_so_and_goes_on() {
     }
     assert_eq!((messages, told), (600, 2));
 }
+
+/// The second epoch was granted where the first one had come to, and went with the power; the third begins lower.
+#[test]
+fn an_epoch_ends_at_the_least_that_any_later_one_tells() {
+    let case = unconfirmed(2_000);
+    let whole = copy(case.dir.path());
+    let (mut partition, recovery) = Partition::open(whole.path(), &options()).unwrap();
+    partition.begin_epoch(&partition.next_epoch(recovery.tail)).unwrap();
+    drop(partition);
+    std::fs::copy(whole.path().join("epochs"), case.dir.path().join("epochs")).unwrap();
+    let lost = (case.written.0 - case.durable.0) as usize;
+    segment(case.dir.path()).write_all_at(&vec![0; lost], case.durable.0).unwrap();
+    let (mut topic, recovery) = Topic::open(case.dir.path(), &options());
+    assert_eq!((recovery.tail.position, &recovery.corrupt[..]), (case.durable, &[][..]));
+    topic.published = case.published[..recovery.tail.sequence.0 as usize].to_vec();
+    topic.now_ns = recovery.tail.time_ns;
+    topic.begin_epoch(recovery.tail);
+    let mut io = Faulty::new(1);
+    io.holds = |op| matches!(op, Op::Flush { .. });
+    topic.publish_many(&mut io, 10);
+    let end = topic.ring().writer.tail().position;
+    topic.turn_until(&mut io, "written", |topic| topic.recorder.written() == end);
+    io.kill();
+    let published = topic.outlived().1;
+    let (_, again) = Partition::open(case.dir.path(), &options()).unwrap();
+    assert_eq!((again.tail.position, again.torn, again.corrupt), (end, None, vec![]));
+    let found = Folder::open(case.dir.path()).unwrap();
+    assert_eq!(found.verify(&mut |_, _| ()).unwrap().corrupt, []);
+    assert_same(&read(case.dir.path()), &published, "the first epoch and the third");
+}

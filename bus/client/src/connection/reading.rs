@@ -161,7 +161,7 @@ impl Reading {
         let newest = starts.last().map_or(self.newest, |start| start.epoch);
         let news = starts.into_iter().filter(|start| start.epoch > self.newest);
         let read = known.learn(|facts| {
-            facts.epochs.extend(news);
+            news.for_each(|start| facts.epochs.push(start));
             facts.is_complete = true;
             facts.asked.epoch
         });

@@ -1,7 +1,7 @@
 //! Finding the start: epoch, position and the message wanted first.
 
 use super::want::Asked;
-use super::{Answer, Cursor, CursorError, Held, Journal, Place, Ring, Seek, Source, margin_bytes, standing};
+use super::{Answer, Cursor, CursorError, Held, Journal, Place, Ring, Seek, Source, margin_bytes};
 use crate::{GapCause, Start};
 use oyez_ring::{BLOCK, Epoch, EpochStart, Poll, Position, Reader, Sequence};
 
@@ -14,7 +14,8 @@ impl<S: Source> Cursor<S> {
     /// # Errors
     /// [`CursorError`]: the journal cannot be read, or `start` names what never was.
     pub fn seek(&mut self, start: Start) -> Result<bool, CursorError> {
-        self.take_over();
+        self.source.refresh();
+        self.attend();
         let Some(newest) = self.source.epochs().last().copied() else { return self.seek_nothing(start) };
         match start {
             Start::Live => Ok(self.seek_live(newest)),
@@ -82,8 +83,8 @@ impl<S: Source> Cursor<S> {
     /// epoch: a newer one's page does not speak for it.
     fn seek_within(&mut self, seek: Seek, may_hold: impl Fn(Sequence, u64) -> bool) -> Result<bool, CursorError> {
         let epochs = self.source.epochs();
-        let holder = standing(epochs).find(|start| may_hold(start.sequence, start.time_ns)).or(standing(epochs).last());
-        let Some(holder) = holder.copied() else { return Ok(false) };
+        let holder = epochs.standing().find(|start| may_hold(start.sequence, start.time_ns));
+        let Some(holder) = holder.or(epochs.standing().last()).copied() else { return Ok(false) };
         self.begin(holder);
         let (position, recorded) = (self.position, self.recorded().min(self.end));
         let is_unknown = matches!(self.held, Held::Unknown);
@@ -95,7 +96,7 @@ impl<S: Source> Cursor<S> {
         let Answer::Ready(block) = found else { return Ok(false) };
         self.want.cause = GapCause::Retention;
         let block = block.map_or(holder.position, |block| block.max(holder.position));
-        let epoch = standing(self.source.epochs()).find(|start| start.position <= block).copied();
+        let epoch = self.source.epochs().of(block).copied();
         self.begin(epoch.unwrap_or(holder));
         self.position = block;
         Ok(true)
@@ -103,7 +104,7 @@ impl<S: Source> Cursor<S> {
 
     /// Nothing is recorded: to the oldest that a ring has, of `from` or a later epoch.
     fn seek_in_rings(&mut self, from: EpochStart, may_hold: impl Fn(Sequence, u64) -> bool) -> bool {
-        let epochs = standing(self.source.epochs()).take_while(|start| start.epoch >= from.epoch);
+        let epochs = self.source.epochs().standing().take_while(|start| start.epoch >= from.epoch);
         let candidates: Vec<_> = epochs.copied().collect();
         for start in candidates.into_iter().rev() {
             self.begin(start);

@@ -2,22 +2,21 @@
 
 use super::JournalFailure;
 use crate::GapCause;
-use oyez_ring::{Control, Epoch, EpochStart, Frame, Memory, Position, Sequence};
+use oyez_journal::Epochs;
+use oyez_ring::{Control, Epoch, Frame, Memory, Position, Sequence};
 
 /// One partition, as far as it is known here and now. Nothing blocks on the broker: what is not known yet is said so,
-/// is asked for behind the scenes, and changes [`Source::generation`] when it comes.
+/// is asked for behind the scenes, and [`Source::refresh`] tells when it has come.
 pub trait Source {
     /// The way to the journal.
     type Journal: Journal;
 
-    /// Differs whenever another answer may differ. One relaxed load: asked with every poll.
-    fn generation(&self) -> u64;
+    /// Takes over what has come since the last call; whether an answer may differ now. Asked with every poll: one
+    /// relaxed load where nothing has come.
+    fn refresh(&mut self) -> bool;
 
-    /// Takes over what has come since the last call.
-    fn refresh(&mut self);
-
-    /// Every epoch known, by ascending number. After a power cut a later one may start below an earlier one.
-    fn epochs(&self) -> &[EpochStart];
+    /// Every epoch known.
+    fn epochs(&self) -> &Epochs;
 
     /// What there is of an epoch.
     fn held(&mut self, epoch: Epoch) -> Held;

@@ -3,6 +3,7 @@
 use crate::world::{Kept, World};
 use oyez::cursor::{Answer, Held, Journal, JournalFailure, JournalPoll, Seek, Source};
 use oyez::{BLOCK, Epoch, GapCause, Position};
+use oyez_journal::Epochs;
 use oyez_ring::{EpochStart, Frame, Kind};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +11,13 @@ use std::rc::Rc;
 
 /// What one reader's connection has been told.
 #[derive(Clone)]
-pub(crate) struct View(Rc<RefCell<ViewState>>, SimulatedJournal, Vec<EpochStart>);
+pub(crate) struct View {
+    state: Rc<RefCell<ViewState>>,
+    journal: SimulatedJournal,
+    /// What was taken over.
+    seen: u64,
+    epochs: Epochs,
+}
 
 struct ViewState {
     world: World,
@@ -34,12 +41,12 @@ impl View {
         let state = Rc::new(RefCell::new(state));
         let journal =
             SimulatedJournal { view: Rc::clone(&state), epoch: Epoch(0), position: Position(0), payload: vec![] };
-        View(state, journal, Vec::new())
+        View { state, journal, seen: 0, epochs: Epochs::default() }
     }
 
     /// News: the epochs, and what is held of the newest and of the one that is read.
     pub(crate) fn tell(&self) {
-        let view = &mut *self.0.borrow_mut();
+        let view = &mut *self.state.borrow_mut();
         let world = view.world.clone();
         let world = world.state();
         view.generation += 1;
@@ -52,14 +59,14 @@ impl View {
 
     /// News of the epochs alone: what was held before is held still, stale or not.
     pub(crate) fn hint(&self) {
-        let view = &mut *self.0.borrow_mut();
+        let view = &mut *self.state.borrow_mut();
         view.generation += 1;
         view.epochs.clone_from(&view.world.state().epochs);
     }
 
     /// Where the epoch ends by all that was told: nothing above may come any more.
     pub(crate) fn told_end(&self, epoch: Epoch) -> Position {
-        let view = self.0.borrow();
+        let view = self.state.borrow();
         let later = view.epochs.iter().filter(|start| start.epoch > epoch).map(|start| start.previous_end);
         let closed = view.held.get(&epoch).and_then(|held| match held {
             Held::Closed { end, .. } => Some(*end),
@@ -69,34 +76,32 @@ impl View {
     }
 
     pub(crate) fn delay(&self, polls: u32) {
-        self.0.borrow_mut().delay_polls = polls;
+        self.state.borrow_mut().delay_polls = polls;
     }
 }
 
 impl Source for View {
     type Journal = SimulatedJournal;
 
-    fn generation(&self) -> u64 {
-        self.0.borrow().generation
+    fn refresh(&mut self) -> bool {
+        let state = self.state.borrow();
+        self.epochs = Epochs::from(state.epochs.clone());
+        std::mem::replace(&mut self.seen, state.generation) != state.generation
     }
 
-    fn refresh(&mut self) {
-        self.2.clone_from(&self.0.borrow().epochs);
-    }
-
-    fn epochs(&self) -> &[EpochStart] {
-        &self.2
+    fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     fn held(&mut self, epoch: Epoch) -> Held {
-        let view = &mut *self.0.borrow_mut();
+        let view = &mut *self.state.borrow_mut();
         view.asked = Some(epoch);
         view.held.get(&epoch).cloned().unwrap_or(Held::Unknown)
     }
 
     fn journal(&mut self) -> Option<&mut SimulatedJournal> {
-        let recorded = self.0.borrow().world.state().is_recorded();
-        recorded.then_some(&mut self.1)
+        let recorded = self.state.borrow().world.state().is_recorded();
+        recorded.then_some(&mut self.journal)
     }
 }
 

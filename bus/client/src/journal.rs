@@ -16,16 +16,28 @@ pub(crate) struct Recorded {
 }
 
 /// Segments as the broker hands them out. What it answered holds for one poll, or one seek, and is asked for anew after
-/// that: a file that no longer verifies may have begun another life.
+/// that: a file that no longer verifies may have begun another life. One that has to wait for an answer goes on with it,
+/// and may need those before it again.
 struct Handed {
     partition: Arc<Partition>,
     segment_bytes: u64,
     answers: BTreeMap<Position, Option<File>>,
+    waits: bool,
+}
+
+impl Handed {
+    /// A poll or a seek begins.
+    #[inline]
+    fn begin(&mut self) {
+        if !std::mem::take(&mut self.waits) && !self.answers.is_empty() {
+            self.answers.clear();
+        }
+    }
 }
 
 impl Recorded {
     pub(crate) fn new(id: JournalId, segment_bytes: u64, partition: Arc<Partition>) -> Recorded {
-        let segments = Handed { partition, segment_bytes, answers: BTreeMap::new() };
+        let segments = Handed { partition, segment_bytes, answers: BTreeMap::new(), waits: false };
         Recorded { reader: JournalReader::new(id, Epochs::default(), segments) }
     }
 
@@ -56,6 +68,7 @@ impl From<ReadError> for Refusal {
 
 impl Journal for Recorded {
     fn seek(&mut self, to: Seek, limit: Position) -> Result<Answer<Option<Position>>, JournalFailure> {
+        self.reader.segments().begin();
         let found = match to {
             Seek::Earliest => {
                 self.reader.segments().earliest().map_err(|error| ReadError::Io { position: Position(0), error }.into())
@@ -67,9 +80,6 @@ impl Journal for Recorded {
                 self.reader.seek_time(time_ns, limit).map(|()| self.reader.position()).map_err(Refusal::from)
             }
         };
-        if !matches!(found, Err(Refusal::Pending)) {
-            self.reader.segments().answers.clear();
-        }
         match found {
             Ok(position) => Ok(Answer::Ready(Some(position.block()))),
             Err(Refusal::Pending) => Ok(Answer::Pending),
@@ -84,9 +94,7 @@ impl Journal for Recorded {
 
     #[inline]
     fn poll(&mut self, limit: Position) -> Result<JournalPoll<'_>, JournalFailure> {
-        if !self.reader.segments().answers.is_empty() {
-            self.reader.segments().answers.clear();
-        }
+        self.reader.segments().begin();
         match self.reader.poll(limit) {
             Ok(Some(frame)) => Ok(JournalPoll::Frame(frame)),
             Ok(None) => Ok(JournalPoll::Empty),
@@ -108,7 +116,9 @@ impl Segments for Handed {
         let segment_bytes = self.segment_bytes;
         let base = Position(position.0 / segment_bytes * segment_bytes);
         if !self.answers.contains_key(&base) {
-            self.answers.insert(base, self.partition.take_segment(base)?);
+            let answer = self.partition.take_segment(base);
+            self.waits = matches!(&answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            self.answers.insert(base, answer?);
         }
         let Some(Some(file)) = self.answers.get(&base) else { return Ok(None) };
         Ok(Some(SegmentFile { base, segment_bytes, file: file.try_clone()? }))

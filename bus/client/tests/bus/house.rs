@@ -3,7 +3,9 @@
 use oyez::{Bus, Connect};
 use oyez_broker::{Role, ServeOptions, serve};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -50,6 +52,14 @@ impl House {
         let house = House { keeper, lines, folder, _run: run, socket };
         house.await_ready(1);
         house
+    }
+
+    /// Makes the slot of a block in the first segment of `md` illegible.
+    pub(crate) fn damage_slot(&self, block: u64) {
+        let path = self.folder.path().join("data/md/0/00000000000000000000.segment");
+        let file = File::options().write(true).open(path).expect("a segment");
+        // Data, header, three places of the open block's slot: docs/formats/segment.md.
+        file.write_all_at(&[0xa5], (4 << 20) + 4 * 4096 + block * 64 + 5).expect("written");
     }
 
     pub(crate) fn bus(&self) -> Bus {

@@ -61,6 +61,30 @@ fn an_owner_change_is_told_after_a_brokers_death_too() {
 }
 
 #[test]
+fn a_damaged_slot_at_a_segments_end_is_a_gap_and_reading_goes_on() {
+    let house = House::new(RECORDED);
+    let bus = house.bus();
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    let mut last = publish(&mut publisher, &[1; 1_000]);
+    // First to the middle of the segment's last block, which stands in a place of the open block's slot from then on;
+    // then until the ring has gone past the segment.
+    for position in [(4 << 20) - (32 << 10), 7 << 20] {
+        while last.position.0 < position {
+            last = publish(&mut publisher, &[1; 1_000]);
+        }
+        publisher.wait(last.position, Durability::Durable, PATIENCE).expect("a disk");
+    }
+    house.damage_slot(63);
+    let mut subscriber = bus.subscriber().topic("md", Start::Earliest).open().expect("a start");
+    let mut given = Given::default();
+    given.up_to(&mut subscriber, last.sequence.0);
+    assert_eq!(given.count("Gap"), 1, "{:?}", given.events);
+    assert!(given.events.iter().any(|event| event.contains("Corrupt")), "{:?}", given.events);
+    let missing = last.sequence.0 + 1 - given.sequences.len() as u64;
+    assert!((1..65).contains(&missing), "a part of a block: {missing}");
+}
+
+#[test]
 fn what_was_lost_with_the_rings_is_told_and_never_silently_doubled() {
     let mut house = House::new(RECORDED);
     let bus = house.bus();

@@ -3,7 +3,7 @@
 use crate::layout::{Geometry, SLOT_BYTES, header};
 use crate::recorder::PLACES;
 use crate::slot::Slot;
-use crate::{Epochs, JournalId};
+use crate::{Corrupt, Damage, Epochs, JournalId};
 use oyez_io::{Buffer, DISK_BLOCK, file};
 use oyez_ring::{BLOCK, Position};
 use std::fs::File;
@@ -18,6 +18,9 @@ pub(crate) struct Index {
     open: [Option<Slot>; PLACES],
     /// Blocks whose slots are neither zero nor whole; for the places of the open block, the segment's first.
     pub(crate) damaged: Vec<Position>,
+    /// Of these the ones that are not a whole slot of another place either, which a file's former life may have left;
+    /// none for a place of the open block.
+    pub(crate) illegible: Vec<Option<Position>>,
 }
 
 impl Index {
@@ -28,25 +31,27 @@ impl Index {
         let bytes = file::read_at(file, geometry.header_at(), len_bytes, &mut buffer)?;
         let is_whole = file.metadata()?.len() >= geometry.file_bytes();
         let header_is_whole = is_whole && bytes.starts_with(&header(id, geometry, base));
-        let mut damaged = Vec::new();
-        let mut judge = |bytes: &[u8], of: Position, fits: &dyn Fn(&Slot) -> bool| {
-            let slot = Slot::decode(bytes, id).filter(fits);
+        let (mut damaged, mut illegible) = (Vec::new(), Vec::new());
+        let mut judge = |bytes: &[u8], of: Option<Position>, fits: &dyn Fn(&Slot) -> bool| {
+            let whole = Slot::decode(bytes, id);
+            let slot = whole.filter(fits);
             if slot.is_none() && bytes.iter().any(|byte| *byte != 0) {
-                damaged.push(of);
+                damaged.push(of.unwrap_or(base));
+                illegible.extend(whole.is_none().then_some(of));
             }
             slot
         };
         let open = std::array::from_fn(|place| {
             let bytes = &bytes[(1 + place) * DISK_BLOCK..][..SLOT_BYTES];
-            judge(bytes, base, &|slot| geometry.base(slot.block()) == base)
+            judge(bytes, None, &|slot| geometry.base(slot.block()) == base)
         });
         let bytes = &bytes[(1 + PLACES) * DISK_BLOCK..];
         let slots = (0..geometry.blocks() as usize).map(|number| {
             let block = base.plus(number as u64 * BLOCK);
-            judge(&bytes[number * SLOT_BYTES..][..SLOT_BYTES], block, &|slot| slot.block() == block)
+            judge(&bytes[number * SLOT_BYTES..][..SLOT_BYTES], Some(block), &|slot| slot.block() == block)
         });
         let slots = slots.collect();
-        Ok(Index { base, header_is_whole, slots, open, damaged })
+        Ok(Index { base, header_is_whole, slots, open, damaged, illegible })
     }
 
     /// All slots that `epochs` accepts.
@@ -57,6 +62,15 @@ impl Index {
     /// All whole slots, of whichever epoch.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter().chain(&self.open).flatten()
+    }
+
+    /// What may have been recorded beyond `end`, as far as this segment goes, by slots that say nothing any more.
+    pub(crate) fn unknown_beyond(&self, end: Position) -> impl Iterator<Item = Corrupt> {
+        self.illegible.iter().filter_map(move |block| {
+            let from = block.unwrap_or(self.base).max(end);
+            let to = block.unwrap_or(from.block()).plus(BLOCK);
+            (from < to).then_some(Corrupt { from, to, cause: Damage::Slot })
+        })
     }
 
     /// The accepted slots of one block, the furthest first.

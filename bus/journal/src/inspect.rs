@@ -2,7 +2,8 @@
 //! that no flush had confirmed. Nothing is changed here.
 //!
 //! Above the recorded durable position a block that does not verify is a torn tail, and the journal ends before it.
-//! Below it, it is corruption: it was whole once, it is reported, and what stands behind it is kept.
+//! Below it, it is corruption: it was whole once, it is reported, and what stands behind it is kept. A slot beyond the end
+//! that says nothing any more, and is not empty either, is corruption too: nobody knows how much it spoke of.
 
 use crate::index::Index;
 use crate::layout::Geometry;
@@ -50,10 +51,16 @@ impl<'e> Inspector<'e> {
         let tail = Tail { position: Position(0), sequence: Sequence(0), time_ns: start.time_ns };
         let durable = Position(0);
         let mut found = Inspection { tail, last: None, durable, torn: None, corrupt: Vec::new() };
-        if let Some((last_block, end, durable)) = self.newest()? {
+        if let Some((last_block, end, durable)) = self.newest(&mut found.corrupt)? {
             found.durable = durable;
             self.walk(&mut found, Position(durable.0.saturating_sub(1)).block()..=last_block, end)?;
         }
+        found.corrupt.sort_by_key(|corrupt| corrupt.from);
+        found.corrupt.dedup_by(|next, last| {
+            let goes_on = next.cause == last.cause && next.from <= last.to;
+            last.to = if goes_on { last.to.max(next.to) } else { last.to };
+            goes_on
+        });
         if let Some(last) = found.last {
             found.tail.position = last.end;
             found.tail.sequence = last.next_sequence;
@@ -70,7 +77,7 @@ impl<'e> Inspector<'e> {
     }
 
     /// The last block with a slot, the furthest end, and the highest position called durable.
-    fn newest(&mut self) -> Result<Option<(Position, Position, Position)>, JournalError> {
+    fn newest(&mut self, corrupt: &mut Vec<Corrupt>) -> Result<Option<(Position, Position, Position)>, JournalError> {
         let bases = segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))?;
         for base in bases.into_iter().rev() {
             let epochs = self.epochs;
@@ -80,7 +87,9 @@ impl<'e> Inspector<'e> {
                 let (path, entry) = (self.dir.join("epochs"), epochs.iter().count() as u64);
                 return Err(JournalError::EpochsDamaged { path, entry });
             }
-            let Some(last) = index.accepted(epochs).max_by_key(|slot| slot.end) else { continue };
+            let last = index.accepted(epochs).max_by_key(|slot| slot.end);
+            corrupt.extend(index.unknown_beyond(last.map_or(base, |last| last.end)));
+            let Some(last) = last else { continue };
             let durable = index.accepted(epochs).map(|slot| slot.durable).max();
             return Ok(Some((last.block(), last.end, durable.unwrap_or_default())));
         }

@@ -541,3 +541,28 @@ fn an_epoch_ends_at_the_least_that_any_later_one_tells() {
     assert_eq!(found.verify(&mut |_, _| ()).unwrap().corrupt, []);
     assert_same(&read(case.dir.path()), &published, "the first epoch and the third");
 }
+
+/// One sector of the index goes bad: the slots of the last blocks, which were durable.
+#[test]
+fn slots_that_are_damaged_at_the_end_are_reported_before_they_are_cleared() {
+    let dir = folder();
+    let mut io = Faulty::new(5);
+    let mut topic = Topic::begin(dir.path(), &options());
+    topic.publish_many(&mut io, 9_000);
+    topic.end_epoch(&mut io);
+    topic.idle(&mut io);
+    let end = topic.outlived().1.last().unwrap().end;
+    let (slots, first) = (SEGMENT + 4 * 4096, end.0 / BLOCK / 8 * 8);
+    assert!(first > 0 && end.0 / BLOCK < 64);
+    let file = segment(dir.path());
+    file.write_all_at(&[0xa5; 512], slots + first * 64).unwrap();
+    // The places of the open block speak of the last one.
+    file.write_all_at(&[0; 3 * 4096], SEGMENT + 4096).unwrap();
+    drop(file);
+    let (_, recovery) = Partition::open(dir.path(), &options()).unwrap();
+    let (from, to) = (Position(first * BLOCK), Position((first + 8) * BLOCK));
+    assert_eq!(recovery.tail.position, from);
+    assert_eq!(recovery.corrupt, [Corrupt { from, to, cause: Damage::Slot }]);
+    let (_, again) = Partition::open(dir.path(), &options()).unwrap();
+    assert_eq!((again.tail, again.corrupt), (recovery.tail, vec![]));
+}

@@ -128,7 +128,7 @@ impl Link {
         };
         // Declared before the memory, so dropped after it: the broker hears of the end when nothing is mapped any more.
         let owned = Owned::new(topic, partition, epoch, Arc::clone(&self.wake));
-        let (memory, control) = map_owned(topic, capacity, offer.descriptors)?;
+        let (memory, control) = map_owned(topic, capacity, &offer.descriptors)?;
         let request = Request {
             message: Message::Mapped { partition, epoch, topic: topic.to_owned() },
             correlation: Some(offer.packet.correlation),

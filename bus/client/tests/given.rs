@@ -50,22 +50,25 @@ fn handed_out(wrong: Wrong, is_owner: bool) -> [OwnedFd; 2] {
     [memory(len_bytes, wrong != Wrong::Unsealed && !is_owner, access), page]
 }
 
-/// Answers one connection until it hangs up.
-fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<()> {
+/// Answers one connection until it hangs up; how often it was asked to wait for an epoch.
+fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<usize> {
     let flags = SocketFlags::CLOEXEC;
     let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a socket");
     bind(&listener, &SocketAddrUnix::new(socket).expect("a short path")).expect("bound");
     listen(&listener, 4).expect("listening");
     std::thread::spawn(move || {
         let connection = Connection::new(accept(&listener).expect("a client"));
+        let mut waits = 0;
         while let Ok(received) = connection.receive(Instant::now() + PATIENCE) {
             let Packet { correlation, message } = received.packet;
+            waits += usize::from(matches!(message, Message::OpenEpoch { wait: true, .. }));
             let Some((message, given)) = answer(message, wrong) else { continue };
             let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
             if connection.send(&Packet { correlation, message }, &given).is_err() {
-                return; // The client has seen enough.
+                break; // The client has seen enough.
             }
         }
+        waits
     })
 }
 
@@ -176,4 +179,19 @@ fn a_publisher_maps_only_what_is_of_the_right_size_and_a_page_it_cannot_write() 
         let error = with_broker(wrong, |bus| bus.publisher("md").open().map(drop)).expect_err("it is not whole");
         assert!(error.to_string().contains(text) && error.to_string().contains("topic md"), "{wrong:?}: {error}");
     }
+}
+
+/// A broker lets a connection wait for so many epochs and no more; nothing takes such a request back.
+#[test]
+fn subscribers_that_come_and_go_wait_for_the_next_epoch_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("bus.sock");
+    let broker = serve(&socket, Wrong::Nothing);
+    let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it answers");
+    for _ in 0..10 {
+        drop(bus.subscriber().topic("md", Start::Live).open().expect("a start"));
+    }
+    drop(bus);
+    let waits = broker.join().expect("it ended");
+    assert!(waits <= 1, "{waits} at a time");
 }

@@ -41,6 +41,8 @@ enum Waiter {
     Reclaim(Weak<Owned>),
     /// The reading of that number.
     Reading(u64, Step),
+    /// All that wait for the same epoch to begin: the broker keeps one such request, and for as long as that takes.
+    Epoch(Message, Vec<u64>),
     /// Nobody: a release that is not waited for.
     Nobody,
 }
@@ -154,7 +156,7 @@ impl Attendant {
                 // A caller that has given up needs no answer.
                 Waiter::Caller(reply, _) => drop(reply.try_send(Err(BusError::Away { socket: socket.clone() }))),
                 Waiter::Reclaim(owned) => self.own(owned),
-                Waiter::Reading(..) | Waiter::Nobody => {}
+                Waiter::Reading(..) | Waiter::Epoch(..) | Waiter::Nobody => {}
             }
         }
     }
@@ -168,13 +170,19 @@ impl Attendant {
                 drop(reply.try_send(Ok(received)));
             }
             Some(Waiter::Reclaim(owned)) => self.reclaimed(owned, received),
-            Some(Waiter::Reading(number, step)) => {
-                if let Some(reading) = self.readings.get_mut(&number) {
-                    reading.answered(step, received);
-                }
+            Some(Waiter::Reading(number, step)) => self.answered(number, step, &received),
+            Some(Waiter::Epoch(_, numbers)) => {
+                numbers.into_iter().for_each(|number| self.answered(number, Step::Await, &received));
             }
             // `Closing` asks owners to release: the control page tells them so with their next publish.
             Some(Waiter::Nobody) | None => {}
+        }
+    }
+
+    /// It may be read no more.
+    fn answered(&mut self, number: u64, step: Step, received: &Received) {
+        if let Some(reading) = self.readings.get_mut(&number) {
+            reading.answered(step, received);
         }
     }
 
@@ -238,8 +246,24 @@ impl Attendant {
         let numbers: Vec<u64> = self.readings.keys().copied().collect();
         for number in numbers {
             while let Some((message, step)) = self.readings.get_mut(&number).and_then(Reading::next_want) {
-                self.say(message, Waiter::Reading(number, step));
+                match step {
+                    Step::Await => self.wait_for_epoch(message, number),
+                    _ => self.say(message, Waiter::Reading(number, step)),
+                }
             }
+        }
+    }
+
+    /// Waits with those who wait for that epoch already, if any does; it may have been dropped since.
+    fn wait_for_epoch(&mut self, message: Message, number: u64) {
+        let waiting = self.waiters.values_mut().find_map(|waiter| match waiter {
+            Waiter::Epoch(asked, numbers) if *asked == message => Some(numbers),
+            _ => None,
+        });
+        match waiting {
+            Some(numbers) if numbers.contains(&number) => {}
+            Some(numbers) => numbers.push(number),
+            None => self.say(message.clone(), Waiter::Epoch(message, vec![number])),
         }
     }
 

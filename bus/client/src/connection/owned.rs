@@ -82,18 +82,18 @@ impl publisher::Ownership for Ownership {
 }
 
 /// Checks and maps what a publisher was given: the data memory to write, the control page to read.
-pub(super) fn map_owned(topic: &str, capacity: u64, given: Vec<OwnedFd>) -> Result<(RegionMut, Control), BusError> {
+pub(super) fn map_owned(topic: &str, capacity: u64, given: &[OwnedFd]) -> Result<(RegionMut, Control), BusError> {
     let (data, control) = two(topic, capacity, given)?;
-    check_size(&data, Memory::len_bytes(capacity)).map_err(untrusted(topic))?;
-    let memory = RegionMut::map(&data, Memory::len_bytes(capacity) as usize).map_err(unmapped(topic))?;
-    Ok((memory, map_control(topic, &control)?))
+    check_size(data, Memory::len_bytes(capacity)).map_err(untrusted(topic))?;
+    let memory = RegionMut::map(data, Memory::len_bytes(capacity) as usize).map_err(unmapped(topic))?;
+    Ok((memory, map_control(topic, control)?))
 }
 
 /// Checks and maps what a reader was given.
-pub(super) fn map_ring(topic: &str, capacity: u64, given: Vec<OwnedFd>) -> Result<(Memory, Control), BusError> {
+pub(super) fn map_ring(topic: &str, capacity: u64, given: &[OwnedFd]) -> Result<(Memory, Control), BusError> {
     let (data, control) = two(topic, capacity, given)?;
-    let region = map_read_only(topic, &data, Memory::len_bytes(capacity))?;
-    Ok((Memory::new(region, capacity), map_control(topic, &control)?))
+    let region = map_read_only(topic, data, Memory::len_bytes(capacity))?;
+    Ok((Memory::new(region, capacity), map_control(topic, control)?))
 }
 
 /// Checks and maps a control page.
@@ -106,10 +106,10 @@ fn map_read_only(topic: &str, memory: impl AsFd, len_bytes: u64) -> Result<Regio
     Region::map(memory, len_bytes as usize).map_err(unmapped(topic))
 }
 
-fn two(topic: &str, capacity: u64, given: Vec<OwnedFd>) -> Result<(OwnedFd, OwnedFd), BusError> {
+fn two<'a>(topic: &str, capacity: u64, given: &'a [OwnedFd]) -> Result<(&'a OwnedFd, &'a OwnedFd), BusError> {
     let is_sound = capacity.is_power_of_two() && (2 * BLOCK..=CAPACITY_BYTES_MAX).contains(&capacity);
-    match <[OwnedFd; 2]>::try_from(given) {
-        Ok([data, control]) if is_sound => Ok((data, control)),
+    match given {
+        [data, control] if is_sound => Ok((data, control)),
         _ => Err(untrusted(topic)(MemoryError::Size { found: capacity, expected: 2 * BLOCK })),
     }
 }

@@ -98,40 +98,40 @@ impl Reading {
         self.wanted.pop()
     }
 
-    pub(super) fn answered(&mut self, step: Step, received: Received) {
+    pub(super) fn answered(&mut self, step: Step, received: &Received) {
         let Some(known) = self.known.upgrade() else { return };
         let Received { packet, descriptors } = received;
-        match (step, packet.message) {
+        match (step, &packet.message) {
             (Step::Subscribe, Message::Subscribed { journal, earliest, .. }) => {
-                self.subscribed_again(&known, journal, earliest);
+                self.subscribed_again(&known, *journal, *earliest);
             }
             (Step::List, Message::Epochs { epochs, .. }) => self.listed(&known, epochs),
             (Step::Open | Step::Await, Message::EpochOpened { start, capacity }) => {
-                match map_ring(&self.topic, capacity, descriptors) {
-                    Ok((memory, control)) => self.learn_epoch(&known, start, Held::Ring(Ring { memory, control })),
+                match map_ring(&self.topic, *capacity, descriptors) {
+                    Ok((memory, control)) => self.learn_epoch(&known, *start, Held::Ring(Ring { memory, control })),
                     Err(error) => give_up(&known, error.to_string()),
                 }
             }
             (Step::Open | Step::Await, Message::EpochClosed { start, end, end_sequence }) => {
-                self.learn_epoch(&known, start, Held::Closed { end, sequence: end_sequence });
+                self.learn_epoch(&known, *start, Held::Closed { end: *end, sequence: *end_sequence });
             }
             (Step::Segment(base), Message::SegmentOpened { .. }) => {
-                let file = descriptors.into_iter().next().map(File::from);
-                known.learn(|facts| facts.segment = Some((base, Ok(file))));
+                let file = descriptors.first().map(|file| Ok(File::from(file.try_clone()?))).transpose();
+                known.learn(|facts| facts.segment = Some((base, file)));
             }
             (Step::Segment(base), Message::Failure { code: FailureCode::NotInJournal, .. }) => {
                 let (partition, topic) = (self.partition, self.topic.clone());
                 self.want(Step::Earliest(base), Message::DescribeTopic { partition, topic });
             }
             (Step::Segment(base), Message::Failure { text, .. }) => {
-                known.learn(|facts| facts.segment = Some((base, Err(io::Error::other(text)))));
+                known.learn(|facts| facts.segment = Some((base, Err(io::Error::other(text.clone())))));
             }
             (Step::Earliest(base), Message::Topic { earliest, .. }) => known.learn(|facts| {
-                facts.earliest = earliest;
+                facts.earliest = *earliest;
                 facts.segment = Some((base, Ok(None)));
             }),
-            (_, Message::Failure { code, .. }) if passes(code) => self.again_at = Some(Instant::now() + TRY_AGAIN),
-            (_, Message::Failure { text, .. }) => give_up(&known, text),
+            (_, Message::Failure { code, .. }) if passes(*code) => self.again_at = Some(Instant::now() + TRY_AGAIN),
+            (_, Message::Failure { text, .. }) => give_up(&known, text.clone()),
             (_, other) => give_up(&known, format!("the broker answered with {}; upgrade the older one", other.name())),
         }
     }
@@ -151,7 +151,7 @@ impl Reading {
 
     /// Parts of the list, until it is whole: then the rings of the newest and of the one that is read, and the epoch
     /// that comes next.
-    fn listed(&mut self, known: &Partition, epochs: Vec<EpochStart>) {
+    fn listed(&mut self, known: &Partition, epochs: &[EpochStart]) {
         let is_whole = epochs.len() < EPOCHS_MAX;
         self.starts.extend(epochs);
         if !is_whole {

@@ -220,3 +220,23 @@ fn a_message_that_was_never_published_cannot_be_started_with() {
     let unknown = bus.subscriber().topic("md", Start::Resume { epoch, sequence: Sequence(1) }).open().unwrap_err();
     assert!(unknown.to_string().contains("epoch 77 never was"), "{unknown}");
 }
+
+#[test]
+fn subscribers_of_one_connection_learn_of_a_new_epoch_together() {
+    let house = House::new(UNRECORDED);
+    let bus = house.bus();
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    publish(&mut publisher, &message(0, 64));
+    let open = || bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    // The first one, who asked, is gone when the answer comes.
+    drop(open());
+    let pair = [open(), open()];
+    drop(publisher);
+    let mut next = bus.publisher("md").wait(PATIENCE).open().expect("it is free");
+    publish(&mut next, &message(1, 64));
+    for mut subscriber in pair {
+        let mut given = Given::default();
+        given.up_to(&mut subscriber, 1);
+        assert_eq!(given.count("Epoch"), 1, "{:?}", given.events);
+    }
+}

@@ -26,8 +26,8 @@ pub(crate) struct Partition {
 pub(crate) struct Facts {
     pub(crate) epochs: Epochs,
     pub(crate) held: BTreeMap<Epoch, Held>,
-    /// The answer to the segment asked for last: its base, and the file, if there is one.
-    pub(crate) segment: Option<(Position, io::Result<Option<File>>)>,
+    /// The segment asked for last: its base, and once it is answered the file, if there is one.
+    pub(crate) segment: Option<(Position, Option<io::Result<Option<File>>>)>,
     /// The lowest position that the journal had when it was asked.
     pub(crate) earliest: Position,
     /// Why nothing more will be known.
@@ -74,12 +74,26 @@ impl Partition {
 
     /// The segment that begins at `base`, where it is at hand; else it is asked for, and this would block.
     pub(crate) fn take_segment(&self, base: Position) -> io::Result<Option<File>> {
-        match self.lock().segment.take() {
-            Some((answered, file)) if answered == base => return file,
-            _ => {}
+        let mut facts = self.lock();
+        let is_asked = match facts.segment.take_if(|(asked, file)| *asked != base || file.is_some()) {
+            Some((answered, Some(file))) if answered == base => return file,
+            _ => facts.segment.is_some(),
+        };
+        if !is_asked {
+            facts.segment = Some((base, None));
+            facts.asked.segment = Some(base);
+            drop(facts);
+            self.wake();
         }
-        self.ask(true, |asked| asked.segment = Some(base));
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// What was asked for is answered; it may be wanted no more.
+    pub(crate) fn give_segment(&self, base: Position, file: io::Result<Option<File>>) {
+        self.learn(|facts| match &mut facts.segment {
+            Some((asked, answer @ None)) if *asked == base => *answer = Some(file),
+            _ => {}
+        });
     }
 
     /// The lowest position that the journal has, as far as is known: the control page of the newest ring tells.
@@ -92,9 +106,8 @@ impl Partition {
         newest.filter(|position| position.0 != u64::MAX).map_or(facts.earliest, |newest| newest.max(facts.earliest))
     }
 
-    fn ask(&self, now: bool, want: impl FnOnce(&mut Asked)) {
-        want(&mut self.lock().asked);
-        if let Some(wake) = self.wake.as_ref().filter(|_| now) {
+    fn wake(&self) {
+        if let Some(wake) = &self.wake {
             wake();
         }
     }
@@ -123,8 +136,15 @@ impl Attached {
     pub(crate) fn new(partition: Arc<Partition>, journal: Option<(JournalId, u64)>) -> Attached {
         let journal = journal.map(|(id, segment_bytes)| Recorded::new(id, segment_bytes, Arc::clone(&partition)));
         let held = (Epoch(0), Held::Unknown);
-        let mut attached =
-            Attached { partition, seen: 0, epochs: Epochs::default(), held, unreadable: None, is_complete: false, journal };
+        let mut attached = Attached {
+            partition,
+            seen: 0,
+            epochs: Epochs::default(),
+            held,
+            unreadable: None,
+            is_complete: false,
+            journal,
+        };
         attached.refresh();
         attached
     }
@@ -182,17 +202,19 @@ impl Source for Attached {
     }
 
     fn held(&mut self, epoch: Epoch) -> Held {
-        let known = known_of(&self.partition.lock(), epoch);
-        match known {
+        let mut facts = self.partition.lock();
+        match known_of(&facts, epoch) {
             Some(held) => self.held = (epoch, held),
             None if self.held.0 == epoch && !matches!(self.held.1, Held::Unknown) => {}
             None => self.held = (epoch, Held::Unknown),
         }
         let is_unknown = matches!(self.held.1, Held::Unknown);
-        self.partition.ask(is_unknown, |asked| {
-            asked.epoch = Some(epoch);
-            asked.epoch_is_wanted |= is_unknown;
-        });
+        facts.asked.epoch = Some(epoch);
+        facts.asked.epoch_is_wanted |= is_unknown;
+        drop(facts);
+        if is_unknown {
+            self.partition.wake();
+        }
         self.held.1.clone()
     }
 
@@ -210,5 +232,27 @@ fn known_of(facts: &Facts, epoch: Epoch) -> Option<Held> {
             Some(last.clone())
         }
         _ => Some(known.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_asked_for_once_until_it_is_answered_or_the_answer_is_lost() {
+        let partition = Partition::new(Facts::default(), Some(Box::new(|| ())));
+        let [wanted, other] = [Position(0), Position(4 << 20)];
+        let waits = |base| partition.take_segment(base).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        assert!(waits(wanted) && partition.take_asked().segment == Some(wanted));
+        assert!(waits(wanted) && partition.take_asked().segment.is_none(), "with the second poll");
+        partition.learn(|facts| facts.segment = None);
+        assert!(waits(wanted) && partition.take_asked().segment == Some(wanted), "the broker came back");
+        assert!(waits(other) && partition.take_asked().segment == Some(other));
+        partition.give_segment(wanted, Ok(None));
+        assert!(waits(other) && partition.take_asked().segment.is_none(), "an answer that is wanted no more");
+        partition.give_segment(other, Ok(None));
+        assert!(matches!(partition.take_segment(other), Ok(None)));
+        assert!(waits(other) && partition.take_asked().segment == Some(other), "asked anew");
     }
 }

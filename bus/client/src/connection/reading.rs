@@ -4,8 +4,9 @@ use super::attendant::passes;
 use super::owned::map_ring;
 use crate::cursor::{Held, Ring};
 use crate::partition::Partition;
+use oyez_protocol::FailureCode::{Broker, NotInJournal};
 use oyez_protocol::message::EPOCHS_MAX;
-use oyez_protocol::{FailureCode, Message, Received};
+use oyez_protocol::{Message, Received};
 use oyez_ring::{Epoch, EpochStart, Position};
 use std::fs::File;
 use std::io;
@@ -117,19 +118,19 @@ impl Reading {
             }
             (Step::Segment(base), Message::SegmentOpened { .. }) => {
                 let file = descriptors.first().map(|file| Ok(File::from(file.try_clone()?))).transpose();
-                known.learn(|facts| facts.segment = Some((base, file)));
+                known.give_segment(base, file);
             }
-            (Step::Segment(base), Message::Failure { code: FailureCode::NotInJournal, .. }) => {
+            (Step::Segment(base), Message::Failure { code: NotInJournal, .. }) => {
                 let (partition, topic) = (self.partition, self.topic.clone());
                 self.want(Step::Earliest(base), Message::DescribeTopic { partition, topic });
             }
-            (Step::Segment(base), Message::Failure { text, .. }) => {
-                known.learn(|facts| facts.segment = Some((base, Err(io::Error::other(text.clone())))));
+            (Step::Segment(base), Message::Failure { code, text }) if *code == Broker || !passes(*code) => {
+                known.give_segment(base, Err(io::Error::other(text.clone())));
             }
-            (Step::Earliest(base), Message::Topic { earliest, .. }) => known.learn(|facts| {
-                facts.earliest = *earliest;
-                facts.segment = Some((base, Ok(None)));
-            }),
+            (Step::Earliest(base), Message::Topic { earliest, .. }) => {
+                known.learn(|facts| facts.earliest = *earliest);
+                known.give_segment(base, Ok(None));
+            }
             (_, Message::Failure { code, .. }) if passes(*code) => self.again_at = Some(Instant::now() + TRY_AGAIN),
             (_, Message::Failure { text, .. }) => give_up(&known, text.clone()),
             (_, other) => give_up(&known, format!("the broker answered with {}; upgrade the older one", other.name())),
@@ -141,6 +142,8 @@ impl Reading {
             known.learn(|facts| {
                 facts.earliest = earliest;
                 facts.held.clear();
+                // An answer that was still to come is lost: the cursor asks again.
+                facts.segment = None;
             });
             self.want_list();
         } else {

@@ -98,6 +98,12 @@ impl JournalError {
     }
 }
 
+/// Whether the device cannot give what it once took (`EIO`): damage like any other, for what stands beside it can be had.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.raw_os_error() == Some(EIO)
+}
+
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull => "; make room, or shorten the retention: recording resumes by itself",
@@ -159,6 +165,14 @@ pub enum ReadError {
         /// Its number.
         epoch: Epoch,
     },
+    /// A frame that this build cannot read, and that may not be skipped.
+    #[error("a frame of kind {kind} at position {position}, which this build does not know; use a newer one")]
+    UnknownKind {
+        /// Where it begins.
+        position: Position,
+        /// The number of its kind.
+        kind: u8,
+    },
     /// No frame begins at the position that was sought.
     #[error("no frame begins at position {position}; seek to a block, or to a position that a frame gave")]
     NotAFrame {
@@ -211,6 +225,7 @@ mod tests {
             (ReadError::Retention { position: Position(1), earliest: Position(7) }, "begins at 7"),
             (ReadError::Corrupt(corrupt), "positions 1 to 9 are corrupt (its bytes do not verify); restore"),
             (ReadError::NewEpoch { epoch: Epoch(4) }, "epoch 4"),
+            (ReadError::UnknownKind { position: Position(8), kind: 40 }, "kind 40 at position 8"),
             (ReadError::NotAFrame { position: Position(8) }, "position 8"),
             (ReadError::Io { position: Position(8), error: io::ErrorKind::NotFound.into() }, "position 8"),
         ];

@@ -7,8 +7,8 @@ use std::ops::Range;
 /// A frame, by offsets within its block.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parsed {
-    /// `None`: unknown to this build.
-    pub(crate) kind: Option<Kind>,
+    /// `Err` with its number: unknown to this build.
+    pub(crate) kind: Result<Kind, u8>,
     pub(crate) flags: u8,
     pub(crate) sequence_low: u16,
     pub(crate) time_ns: u64,
@@ -19,19 +19,19 @@ pub(crate) struct Parsed {
 /// The frame at `at` in the recorded bytes of a block; `None` where no writer can have written it.
 pub(crate) fn parse(recorded: &[u8], at: usize) -> Option<Parsed> {
     let word = CommitWord::unpack(u64::from_le_bytes(*recorded.get(at..)?.first_chunk()?));
-    let kind = Kind::of(word.kind);
+    let kind = Kind::of(word.kind).ok_or(word.kind);
     let length = word.length as usize;
     let end = at.checked_add(length)?.next_multiple_of(8);
     if end > recorded.len() || length < 8 {
         return None;
     }
-    if kind == Some(Kind::Padding) {
+    if kind == Ok(Kind::Padding) {
         let whole = end as u64 == BLOCK;
         let padding = Parsed { kind, flags: 0, sequence_low: word.sequence_low, time_ns: 0, payload: at..at, end };
         return whole.then_some(padding);
     }
     let header = FRAME_HEADER as usize;
-    if length < header || (kind == Some(Kind::Block)) != (at == 0) {
+    if length < header || (kind == Ok(Kind::Block)) != (at == 0) {
         return None;
     }
     let time_ns = u64::from_le_bytes(*recorded[at + 8..].first_chunk()?);
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_message_is_taken_apart() {
         let parsed = parse(&frame(21, 1, 64), 8).unwrap();
-        let (kind, payload) = (Some(Kind::Message), 24..29);
+        let (kind, payload) = (Ok(Kind::Message), 24..29);
         assert_eq!(parsed, Parsed { kind, flags: 3, sequence_low: 7, time_ns: 99, payload, end: 32 });
     }
 

@@ -1,5 +1,6 @@
 //! A segment's slots, read at once.
 
+use crate::error::is_unreadable;
 use crate::layout::{Geometry, SLOT_BYTES, header};
 use crate::recorder::PLACES;
 use crate::slot::Slot;
@@ -26,9 +27,7 @@ pub(crate) struct Index {
 impl Index {
     /// Reads a segment's header and slots: kilobytes.
     pub(crate) fn read(file: &File, geometry: Geometry, id: JournalId, base: Position) -> io::Result<Index> {
-        let len_bytes = (geometry.file_bytes() - geometry.header_at()) as usize;
-        let mut buffer = Buffer::new(len_bytes);
-        let bytes = file::read_at(file, geometry.header_at(), len_bytes, &mut buffer)?;
+        let bytes = read_legible(file, geometry.header_at(), (geometry.file_bytes() - geometry.header_at()) as usize)?;
         let is_whole = file.metadata()?.len() >= geometry.file_bytes();
         let header_is_whole = is_whole && bytes.starts_with(&header(id, geometry, base));
         let (mut damaged, mut illegible) = (Vec::new(), Vec::new());
@@ -80,5 +79,40 @@ impl Index {
         let mut slots: Vec<Slot> = candidates.filter(|s| s.block() == block && epochs.accepts(s)).copied().collect();
         slots.sort_by_key(|slot| std::cmp::Reverse(slot.end));
         slots
+    }
+}
+
+/// Bytes of whole disk blocks. One that the device cannot read becomes one that says nothing, and is not empty either.
+fn read_legible(file: &File, offset: u64, len_bytes: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = Buffer::new(len_bytes);
+    match file::read_at(file, offset, len_bytes, &mut buffer) {
+        Ok(bytes) => return Ok(bytes.to_vec()),
+        Err(error) if !is_unreadable(&error) => return Err(error),
+        Err(_) => {}
+    }
+    let mut bytes = vec![0xff; len_bytes];
+    for (number, part) in bytes.chunks_mut(DISK_BLOCK).enumerate() {
+        match file::read_at(file, offset + (number * DISK_BLOCK) as u64, part.len(), &mut buffer) {
+            Ok(read) => part.copy_from_slice(read),
+            Err(error) if is_unreadable(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process's own memory, where nothing is mapped, is as unreadable as a bad sector.
+    #[test]
+    fn what_the_device_cannot_read_is_damaged() {
+        let file = File::open("/proc/self/mem").unwrap();
+        let geometry = Geometry { segment_bytes: 4 << 20 };
+        let index = Index::read(&file, geometry, JournalId(1), Position(0)).unwrap();
+        assert_eq!((index.all().count(), index.damaged.len()), (0, 64 + PLACES));
+        assert_eq!(index.unknown_beyond(Position(0)).last().unwrap().to, Position(4 << 20));
+        assert!(!index.header_is_whole);
     }
 }

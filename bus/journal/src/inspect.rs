@@ -5,6 +5,7 @@
 //! Below it, it is corruption: it was whole once, it is reported, and what stands behind it is kept. A slot beyond the end
 //! that says nothing any more, and is not empty either, is corruption too: nobody knows how much it spoke of.
 
+use crate::error::is_unreadable;
 use crate::index::Index;
 use crate::layout::Geometry;
 use crate::slot::{Slot, seed};
@@ -148,9 +149,11 @@ impl<'e> Inspector<'e> {
         let base = self.geometry.base(block);
         let Some((file, _)) = self.opened.get(&base) else { return Ok(false) };
         let len_bytes = (slot.end.0 - block.0) as usize;
-        let bytes = file::read_at(file, self.geometry.data_at(block), len_bytes, &mut self.buffer);
-        let bytes = bytes.map_err(JournalError::io("read", &self.dir.join(self.geometry.file_name(base))))?;
-        Ok(crc32c::crc32c_append(seed(self.id, block, slot.epoch), bytes) == slot.data_crc)
+        match file::read_at(file, self.geometry.data_at(block), len_bytes, &mut self.buffer) {
+            Ok(bytes) => Ok(crc32c::crc32c_append(seed(self.id, block, slot.epoch), bytes) == slot.data_crc),
+            Err(error) if is_unreadable(&error) => Ok(false),
+            Err(error) => Err(JournalError::io("read", &self.dir.join(self.geometry.file_name(base)))(error)),
+        }
     }
 
     fn index(&mut self, base: Position) -> Result<Option<&Index>, JournalError> {

@@ -1,5 +1,6 @@
 //! Reading a journal back. Every block is checked against its slot before a byte of it is believed.
 
+use crate::error::is_unreadable;
 use crate::frames::{Parsed, parse};
 use crate::layout::{Geometry, SLOT_BYTES};
 use crate::recorder::PLACES;
@@ -102,7 +103,7 @@ impl<S: Segments> JournalReader<S> {
     /// # Errors
     /// [`ReadError`]. After [`ReadError::Corrupt`], seek to the end of its range to go on.
     pub fn poll(&mut self, limit: Position) -> Result<Option<Frame<'_>>, ReadError> {
-        let (position, parsed) = loop {
+        let (position, kind, parsed) = loop {
             if self.position >= self.end {
                 self.enter_epoch()?;
             }
@@ -119,11 +120,14 @@ impl<S: Segments> JournalReader<S> {
             }
             let (position, passed) = (self.position, self.passes(&parsed)?);
             self.step(&parsed)?;
-            if !passed && !matches!(parsed.kind, Some(Kind::Block | Kind::Padding) | None) {
-                break (position, parsed);
+            if let Ok(kind) = parsed.kind
+                && !passed
+                && !matches!(kind, Kind::Block | Kind::Padding)
+            {
+                break (position, kind, parsed);
             }
         };
-        Ok(Some(self.frame(position, parsed)))
+        Ok(Some(self.frame(position, kind, parsed)))
     }
 
     /// Where the next frame begins.
@@ -201,30 +205,28 @@ impl<S: Segments> JournalReader<S> {
     /// Past the frame at the cursor, counting.
     fn step(&mut self, parsed: &Parsed) -> Result<(), ReadError> {
         let block = self.position.block();
-        if parsed.kind == Some(Kind::Block) {
+        if parsed.kind == Ok(Kind::Block) {
             let opening = BlockOpening::decode(&self.data[parsed.payload.clone()])
                 .filter(|opening| opening.position == block && opening.epoch == self.epoch)
                 .filter(|opening| self.sequence.is_none_or(|sequence| sequence == opening.sequence));
             self.sequence = Some(opening.ok_or_else(|| self.corrupt(Damage::Frames))?.sequence);
         }
         let sequence = self.sequence.ok_or_else(|| self.corrupt(Damage::Frames))?;
-        let known = parsed.kind.is_some() || parsed.flags & FLAG_IGNORABLE != 0;
-        if !known || (parsed.kind.is_some() && parsed.sequence_low != sequence.0 as u16) {
-            return Err(self.corrupt(Damage::Frames));
-        }
-        if parsed.kind == Some(Kind::Message) {
-            self.sequence = Some(Sequence(sequence.0 + 1));
+        match parsed.kind {
+            Ok(_) if parsed.sequence_low != sequence.0 as u16 => return Err(self.corrupt(Damage::Frames)),
+            Ok(kind) => self.sequence = Some(Sequence(sequence.0 + u64::from(kind.ends_message(parsed.flags)))),
+            Err(_) if parsed.flags & FLAG_IGNORABLE != 0 => {}
+            Err(kind) => return Err(ReadError::UnknownKind { position: self.position, kind }),
         }
         self.position = block.plus(parsed.end as u64);
         Ok(())
     }
 
     /// The frame that was just stepped over.
-    fn frame(&self, position: Position, parsed: Parsed) -> Frame<'_> {
-        let kind = parsed.kind.unwrap_or(Kind::Padding);
-        let after = self.sequence.unwrap_or_default();
-        let sequence = Sequence(after.0 - u64::from(kind == Kind::Message));
+    fn frame(&self, position: Position, kind: Kind, parsed: Parsed) -> Frame<'_> {
         let Parsed { flags, time_ns, payload, .. } = parsed;
+        let after = self.sequence.unwrap_or_default();
+        let sequence = Sequence(after.0 - u64::from(kind.ends_message(flags)));
         Frame { position, end: self.position, kind, flags, sequence, time_ns, payload: &self.data[payload] }
     }
 
@@ -282,7 +284,7 @@ impl<S: Segments> JournalReader<S> {
         match file.read_exact_at(bytes, begun.end.0 - base.0) {
             Ok(()) => Ok(Loaded { end, crc: crc32c::crc32c_append(begun.crc, bytes), ..begun }),
             // A file that is too short does not verify.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(begun),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || is_unreadable(&error) => Ok(begun),
             Err(error) => Err(self.io()(error)),
         }
     }
@@ -299,8 +301,9 @@ impl<S: Segments> JournalReader<S> {
         for (slot, offset) in slots.iter_mut().zip(std::iter::once(geometry.slot_at(block)).chain(places)) {
             let mut bytes = [0; SLOT_BYTES];
             match file.read_exact_at(&mut bytes, offset) {
-                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(self.io()(error)),
-                _ => *slot = Slot::decode(&bytes, self.id).filter(|slot| slot.block() == block),
+                Ok(()) => *slot = Slot::decode(&bytes, self.id).filter(|slot| slot.block() == block),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || is_unreadable(&error) => {}
+                Err(error) => return Err(self.io()(error)),
             }
         }
         let known = self.epochs.last().map(|last| last.epoch);

@@ -69,6 +69,12 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// Whether a message ends with a frame of this kind and these flags: counting goes up after it.
+    #[inline(always)]
+    pub const fn ends_message(self, flags: u8) -> bool {
+        matches!(self, Kind::Message) || matches!(self, Kind::Fragment) && flags & FLAG_LAST != 0
+    }
 }
 
 /// The first word of a frame. As a word of zero it means *not there yet*.

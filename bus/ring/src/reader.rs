@@ -1,6 +1,6 @@
 //! Reading: copy out, then judge. A reader writes nothing, so no writer and no other reader notices it.
 
-use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, FLAG_LAST, Kind};
+use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, Kind};
 use crate::pace::Pace;
 use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
 use oyez_mem::sync;
@@ -217,8 +217,7 @@ impl Reader {
             _ if length < FRAME_HEADER as usize => return invalid(Reason::Length),
             _ => {}
         }
-        let counts = kind == Kind::Message || kind == Kind::Fragment && word.flags & FLAG_LAST != 0;
-        self.sequence = Some(Sequence(sequence.0 + u64::from(counts)));
+        self.sequence = Some(Sequence(sequence.0 + u64::from(kind.ends_message(word.flags))));
         self.position = end;
         self.pace.frame();
         over.sequence = sequence;

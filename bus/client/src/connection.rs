@@ -11,7 +11,7 @@ use crate::partition::{Attached, Facts, Partition};
 use crate::publisher::Granted;
 use crate::topic::Templates;
 use crate::{BusError, Connect, Durability, PublishError, Publisher, TopicInfo};
-use attendant::{Attendant, Command, Request};
+use attendant::{Attendant, Claim, Command, Request};
 use owned::{Owned, Ownership, map_owned};
 use oyez_journal::JournalId;
 use oyez_protocol::{Message, Received, Refusal};
@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -132,7 +132,7 @@ impl Link {
         let request = Request {
             message: Message::Mapped { partition, epoch, topic: topic.to_owned() },
             correlation: Some(offer.packet.correlation),
-            owned: Arc::downgrade(&owned),
+            claim: Some(Claim::new(&owned)),
         };
         let granted = self.once("Mapped", request, Instant::now() + self.timeout)?;
         let Message::Granted { position, sequence, time_ns, durability, schema_id, templates, .. } =
@@ -171,7 +171,7 @@ impl Link {
     fn request(&self, name: &'static str, message: Message) -> Result<Received, BusError> {
         let deadline = Instant::now() + self.timeout;
         loop {
-            let request = Request { message: message.clone(), correlation: None, owned: Weak::new() };
+            let request = Request { message: message.clone(), correlation: None, claim: None };
             match self.once(name, request, deadline) {
                 Err(BusError::Away { .. }) if Instant::now() < deadline => std::thread::sleep(ASK_AGAIN),
                 answer => return answer,
@@ -181,7 +181,7 @@ impl Link {
 
     fn once(&self, name: &'static str, request: Request, deadline: Instant) -> Result<Received, BusError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.command(Command::Request(request, reply));
+        self.command(Command::Request(Box::new(request), reply));
         let received = match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(received) => received?,
             Err(RecvTimeoutError::Timeout) => {

@@ -50,12 +50,17 @@ fn handed_out(wrong: Wrong, is_owner: bool) -> [OwnedFd; 2] {
     [memory(len_bytes, wrong != Wrong::Unsealed && !is_owner, access), page]
 }
 
-/// Answers one connection until it hangs up; how often it was asked to wait for an epoch.
-fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<usize> {
+fn listening(socket: &Path) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC;
     let listener = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a socket");
     bind(&listener, &SocketAddrUnix::new(socket).expect("a short path")).expect("bound");
     listen(&listener, 4).expect("listening");
+    listener
+}
+
+/// Answers one connection until it hangs up; how often it was asked to wait for an epoch.
+fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<usize> {
+    let listener = listening(socket);
     std::thread::spawn(move || {
         let connection = Connection::new(accept(&listener).expect("a client"));
         let mut waits = 0;
@@ -102,6 +107,18 @@ fn answer(asked: Message, wrong: Wrong) -> Option<(Message, Vec<OwnedFd>)> {
         _ => return None,
     };
     Some((message, Vec::new()))
+}
+
+fn granted(epoch: Epoch) -> Message {
+    Message::Granted {
+        epoch,
+        position: Position(96),
+        sequence: Sequence(0),
+        time_ns: 0,
+        durability: Durability::Published,
+        schema_id: 0,
+        templates: Vec::new(),
+    }
 }
 
 fn topic_of(topic: String, capacity: u64) -> Message {
@@ -194,4 +211,33 @@ fn subscribers_that_come_and_go_wait_for_the_next_epoch_once() {
     drop(bus);
     let waits = broker.join().expect("it ended");
     assert!(waits <= 1, "{waits} at a time");
+}
+
+#[test]
+fn what_is_granted_after_the_publisher_has_given_up_is_released() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("bus.sock");
+    let listener = listening(&socket);
+    let (gave_up, grant) = std::sync::mpsc::channel();
+    let broker = std::thread::spawn(move || {
+        let connection = Connection::new(accept(&listener).expect("a client"));
+        loop {
+            let Packet { correlation, message } = connection.receive(Instant::now() + PATIENCE).expect("a word").packet;
+            let (message, given) = match message {
+                Message::Release { epoch, .. } => return epoch,
+                Message::Mapped { epoch, .. } => {
+                    grant.recv_timeout(PATIENCE).expect("it gives up");
+                    (granted(epoch), Vec::new())
+                }
+                other => answer(other, Wrong::Nothing).expect("known"),
+            };
+            let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
+            connection.send(&Packet { correlation, message }, &given).expect("it listens");
+        }
+    });
+    let bus = Bus::connect(Connect::new(&socket).timeout(Duration::from_millis(500))).expect("it answers");
+    let error = bus.publisher("md").open().expect_err("nothing is granted in time");
+    assert!(error.to_string().contains("has not answered Mapped"), "{error}");
+    gave_up.send(()).expect("a broker");
+    assert_eq!(broker.join().expect("released"), Epoch(1));
 }

@@ -19,7 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// What the callers' side wants.
 pub(super) enum Command {
-    Request(Request, SyncSender<Result<Received, BusError>>),
+    Request(Box<Request>, SyncSender<Result<Received, BusError>>),
     /// A partition is read from now on.
     Read(Reading),
     /// The publisher itself releases this.
@@ -32,13 +32,13 @@ pub(super) struct Request {
     /// The correlation of an earlier answer, where this belongs to it.
     pub(super) correlation: Option<u64>,
     /// What a `Granted` in answer makes owned.
-    pub(super) owned: Weak<Owned>,
+    pub(super) claim: Option<Claim>,
 }
 
 /// Who waits for an answer.
 enum Waiter {
-    Caller(SyncSender<Result<Received, BusError>>, Weak<Owned>),
-    Reclaim(Weak<Owned>),
+    Caller(SyncSender<Result<Received, BusError>>, Option<Claim>),
+    Reclaim(Claim),
     /// The reading of that number.
     Reading(u64, Step),
     /// All that wait for the same epoch to begin: the broker keeps one such request, and for as long as that takes.
@@ -47,10 +47,16 @@ enum Waiter {
     Nobody,
 }
 
-/// An epoch that is owned, and what gives it back once its publisher is gone.
-struct Claim {
+/// An epoch that is owned, or may be once the broker has answered; and what gives it back once its publisher is gone.
+pub(super) struct Claim {
     owned: Weak<Owned>,
     release: Message,
+}
+
+impl Claim {
+    pub(super) fn new(owned: &Arc<Owned>) -> Claim {
+        Claim { owned: Arc::downgrade(owned), release: owned.release_message() }
+    }
 }
 
 pub(super) struct Attendant {
@@ -124,10 +130,10 @@ impl Attendant {
             return;
         }
         self.pause = PAUSE_MIN;
-        for Claim { owned, .. } in std::mem::take(&mut self.claims) {
-            if let Some(held) = owned.upgrade() {
+        for claim in std::mem::take(&mut self.claims) {
+            if let Some(held) = claim.owned.upgrade() {
                 let (partition, epoch, topic) = (held.partition, held.epoch, held.topic.clone());
-                self.say(Message::Reclaim { partition, epoch, topic }, Waiter::Reclaim(owned));
+                self.say(Message::Reclaim { partition, epoch, topic }, Waiter::Reclaim(claim));
             }
         }
         self.readings.values_mut().for_each(Reading::begin_again);
@@ -155,7 +161,7 @@ impl Attendant {
             match waiter {
                 // A caller that has given up needs no answer.
                 Waiter::Caller(reply, _) => drop(reply.try_send(Err(BusError::Away { socket: socket.clone() }))),
-                Waiter::Reclaim(owned) => self.own(owned),
+                Waiter::Reclaim(claim) => self.claims.push(claim),
                 Waiter::Reading(..) | Waiter::Epoch(..) | Waiter::Nobody => {}
             }
         }
@@ -163,13 +169,13 @@ impl Attendant {
 
     fn hear(&mut self, received: Received) {
         match self.waiters.remove(&received.packet.correlation) {
-            Some(Waiter::Caller(reply, owned)) => {
+            Some(Waiter::Caller(reply, claim)) => {
                 if let Message::Granted { .. } = received.packet.message {
-                    self.own(owned);
+                    self.claims.extend(claim);
                 }
                 drop(reply.try_send(Ok(received)));
             }
-            Some(Waiter::Reclaim(owned)) => self.reclaimed(owned, received),
+            Some(Waiter::Reclaim(claim)) => self.reclaimed(claim, received),
             Some(Waiter::Reading(number, step)) => self.answered(number, step, &received),
             Some(Waiter::Epoch(_, numbers)) => {
                 numbers.into_iter().for_each(|number| self.answered(number, Step::Await, &received));
@@ -186,14 +192,13 @@ impl Attendant {
         }
     }
 
-    fn own(&mut self, owned: Weak<Owned>) {
-        if let Some(held) = owned.upgrade() {
-            self.claims.push(Claim { release: held.release_message(), owned });
+    /// What the broker grants is claimed even where nobody wants it any more: then the next sweep gives it back.
+    fn reclaimed(&mut self, claim: Claim, received: Received) {
+        let owned = claim.owned.upgrade();
+        if let Message::Reclaimed { .. } = received.packet.message {
+            self.claims.push(claim);
         }
-    }
-
-    fn reclaimed(&mut self, weak: Weak<Owned>, received: Received) {
-        let Some(owned) = weak.upgrade() else { return };
+        let Some(owned) = owned else { return };
         let news = match received.packet.message {
             Message::Reclaimed { .. } => match received.descriptors.first() {
                 Some(page) => map_control(&owned.topic, page).map(News::Control).map_err(|error| error.to_string()),
@@ -202,9 +207,6 @@ impl Attendant {
             Message::Failure { text, .. } => Err(text),
             other => Err(format!("the broker answered Reclaim with {}", other.name())),
         };
-        if let Ok(News::Control(_)) = news {
-            self.own(weak);
-        }
         owned.tell(news.unwrap_or_else(News::Lost));
     }
 
@@ -212,7 +214,7 @@ impl Attendant {
     fn obey(&mut self) -> bool {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Request(request, reply)) => self.ask(request, reply),
+                Ok(Command::Request(request, reply)) => self.ask(*request, reply),
                 Ok(Command::Read(reading)) => {
                     self.reading_number += 1;
                     self.readings.insert(self.reading_number, reading);
@@ -228,7 +230,7 @@ impl Attendant {
         let correlation = request.correlation.unwrap_or_else(|| self.next_correlation());
         let sent = self.send(correlation, request.message);
         match sent {
-            Ok(()) => drop(self.waiters.insert(correlation, Waiter::Caller(reply, request.owned))),
+            Ok(()) => drop(self.waiters.insert(correlation, Waiter::Caller(reply, request.claim))),
             Err(error) => drop(reply.try_send(Err(error))),
         }
     }

@@ -168,8 +168,8 @@ impl Publisher {
             if self.grant.control.state() == State::JournalFailed {
                 return Err(self.grant.journal_failed());
             }
-            if let Some(why) = &self.grant.lost {
-                return Err(self.grant.lost(why.clone()));
+            if self.grant.lost.is_some() || self.grant.control.end().is_some_and(|end| end < position) {
+                return Err(self.grant.gone());
             }
             if Instant::now() >= deadline {
                 let (topic, timeout_ms) = (self.grant.topic.to_string(), timeout.as_millis());
@@ -388,4 +388,47 @@ impl std::fmt::Debug for Publisher {
 #[inline]
 pub(crate) fn now_ns() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_ring::{BLOCK, ControlMut, EpochStart, Memory, RegionMut, write_head};
+
+    struct Nobody;
+
+    impl Ownership for Nobody {
+        fn news(&mut self) -> Option<News> {
+            None
+        }
+
+        fn release(&mut self, _: Tail, _: bool) -> Result<(), BusError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_what_an_ended_epoch_will_never_have() {
+        let (epoch, none, capacity) = (Epoch(1), Position(0), 2 * BLOCK);
+        let start = EpochStart { epoch, position: none, sequence: Sequence(0), time_ns: 0, previous_end: none };
+        let memory = RegionMut::heap(Memory::len_bytes(capacity) as usize);
+        let tail = write_head(&memory, capacity, &start, 1);
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), none, Position(capacity));
+        let mut publisher = Publisher::new(Granted {
+            topic: "md".into(),
+            epoch,
+            durability: Durability::Durable,
+            templates: Templates::default(),
+            writer: Writer::new(memory, capacity, control.reader(), epoch, tail),
+            signal: Arc::default(),
+            ownership: Box::new(Nobody),
+        });
+        let mut publish = || publisher.offer(&[1; 64]).expect("an owner").published().expect("there is room");
+        let (first, second) = (publish().position, publish().position);
+        control.set_end(first);
+        control.set_durable(first);
+        let mut wait = |position| publisher.wait(position, Durability::Durable, Duration::from_secs(60));
+        wait(first).expect("it has come so far");
+        assert!(matches!(wait(second), Err(PublishError::Lost { .. })));
+    }
 }

@@ -312,17 +312,23 @@ impl Partition {
     }
 
     /// The oldest segment, if all in it is past the retention. The one before `base` is being written, and the one
-    /// before that may still await its flush.
+    /// before that may still await its flush. Times only rise: a segment whose own index does not tell the last one, since
+    /// it is damaged, is judged by the next that does.
     fn expired(&self, base: Position, now_ns: u64) -> Result<Option<Position>, JournalError> {
         let Some(&oldest) = self.bases.first() else { return Ok(None) };
         if oldest.0 + 3 * self.segment_bytes() > base.0 {
             return Ok(None);
         }
-        let path = self.path(oldest);
-        let index = File::open(&path).and_then(|file| Index::read(&file, self.geometry(), self.id(), oldest));
-        let index = index.map_err(JournalError::io("read", &path))?;
-        let last_time_ns = index.all().map(|slot| slot.last_time_ns).max().unwrap_or(0);
-        Ok((last_time_ns.saturating_add(self.options.retention_ns) < now_ns).then_some(oldest))
+        for judged in &self.bases {
+            let path = self.path(*judged);
+            let index = File::open(&path).and_then(|file| Index::read(&file, self.geometry(), self.id(), *judged));
+            let index = index.map_err(JournalError::io("read", &path))?;
+            let last_time_ns = index.all().map(|slot| slot.last_time_ns).max();
+            if let Some(last_time_ns) = last_time_ns.filter(|_| index.damaged.is_empty()) {
+                return Ok((last_time_ns.saturating_add(self.options.retention_ns) < now_ns).then_some(oldest));
+            }
+        }
+        Ok(None)
     }
 
     /// In this order a reader that meets the file's new life always finds that `earliest` has passed the old one.

@@ -6,8 +6,10 @@ use oyez_io::{Bytes, Op};
 use oyez_journal::{BrokenCause, Digest, Folder, Options, Partition, RecorderState};
 use oyez_ring::layout::CommitWord;
 use oyez_ring::{BLOCK, Kind, Position, Sequence};
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use support::faulty::Faulty;
-use support::{CAPACITY, SEGMENT, Topic, assert_same, folder, on_each, options, read};
+use support::{CAPACITY, SEGMENT, Topic, assert_same, folder, on_each, options, read, segment_path};
 
 fn digest(messages: &[support::Message]) -> [u8; 32] {
     let mut digest = Digest::new();
@@ -106,7 +108,7 @@ fn behind_the_end_and_in_padding_there_is_nothing_but_zeros() {
         topic.all_durable(io);
         topic.idle(io);
         let end = topic.recorder.written().0 as usize;
-        let bytes = std::fs::read(support::segment_path(dir.path(), 0)).unwrap();
+        let bytes = std::fs::read(segment_path(dir.path(), 0)).unwrap();
         assert!(!end.is_multiple_of(4096), "the test wants a partial disk block");
         assert!(bytes[end..end.next_multiple_of(4096)].iter().all(|byte| *byte == 0), "behind the end");
         let mut padded = 0;
@@ -412,6 +414,26 @@ fn segments_below_the_retention_are_recycled_and_their_readers_are_told_so() {
         let verified = Folder::open(dir.path()).unwrap().verify(&mut |_, _| ()).unwrap();
         assert_eq!(verified.corrupt, []);
     });
+}
+
+#[test]
+fn a_segment_whose_index_says_nothing_is_kept_as_long_as_the_one_after_it() {
+    let dir = folder();
+    let mut io = Faulty::new(3);
+    let mut topic = Topic::begin(dir.path(), &options());
+    while topic.recorder.written().0 < 3 * SEGMENT {
+        topic.publish_many(&mut io, 1_000);
+    }
+    topic.all_durable(&mut io);
+    topic.idle(&mut io);
+    let index = OpenOptions::new().write(true).open(segment_path(dir.path(), 0)).unwrap();
+    index.write_all_at(&[0xa5; 5 * 4096], SEGMENT).unwrap();
+    let (now_ns, after_ns) = (topic.now_ns, options().retention_ns + 1);
+    let mut earliest = Vec::new();
+    topic.partition.segment(Position(4 * SEGMENT), now_ns, &mut |position| earliest.push(position)).unwrap();
+    assert_eq!(earliest, [], "within the retention");
+    topic.partition.segment(Position(5 * SEGMENT), now_ns + after_ns, &mut |told| earliest.push(told)).unwrap();
+    assert_eq!(earliest, [Position(SEGMENT)]);
 }
 
 #[test]

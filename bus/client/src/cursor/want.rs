@@ -11,7 +11,7 @@ pub(super) struct Want {
     pub(super) not_before_ns: u64,
     /// A `CaughtUp` is owed.
     pub(super) behind: bool,
-    /// Why messages would be missing, if some turn out to be.
+    /// Why messages would be missing, if some turn out to be before the next one is given.
     pub(super) cause: GapCause,
     /// Whether `next` is only what the start asked for: nothing has shown yet that it can be had.
     pub(super) asked: Asked,
@@ -62,7 +62,7 @@ impl Want {
         {
             return verdict;
         }
-        self.next = Some(Sequence(sequence.0 + 1));
+        (self.next, self.cause) = (Some(Sequence(sequence.0 + 1)), GapCause::Lost);
         each(EventKind::Message(message(frame, epoch)));
         Verdict::Given
     }
@@ -82,9 +82,9 @@ impl Want {
             each(event);
             return Some(Verdict::EventFirst);
         }
-        (self.asked, self.cause) = (Asked::No, GapCause::Lost);
+        self.asked = Asked::No;
         if time_ns < self.not_before_ns {
-            self.next = Some(Sequence(sequence.0 + 1));
+            (self.next, self.cause) = (Some(Sequence(sequence.0 + 1)), GapCause::Lost);
             return Some(Verdict::Skipped);
         }
         self.not_before_ns = 0;
@@ -113,7 +113,7 @@ impl Want {
         if let Some(event) = self.gap_before(sequence) {
             return Ok(Some(event));
         }
-        (self.next, self.asked) = (Some(sequence), Asked::No);
+        (self.next, self.asked, self.cause) = (Some(sequence), Asked::No, GapCause::Lost);
         Ok(self.caught_up(sequence))
     }
 
@@ -129,7 +129,7 @@ impl Want {
             return None;
         }
         let event = self.gap_before(sequence).or_else(|| self.rewound_to(sequence));
-        self.next = Some(sequence);
+        (self.next, self.cause) = (Some(sequence), GapCause::Lost);
         event
     }
 
@@ -154,5 +154,26 @@ impl Want {
         let from = self.next.filter(|next| *next > to)?;
         (self.next, self.asked) = (Some(to), Asked::No);
         Some(EventKind::Rewound { from, to })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_ring::Position;
+
+    #[test]
+    fn why_something_may_be_missing_is_forgotten_with_the_next_message() {
+        let frame = |sequence| {
+            let (kind, position, sequence) = (Kind::Message, Position(64), Sequence(sequence));
+            Frame { position, end: position, kind, flags: 0, sequence, time_ns: 1, payload: &[] }
+        };
+        let mut want = Want { next: Some(Sequence(5)), behind: false, cause: GapCause::Corrupt, ..Want::default() };
+        let mut given = Vec::new();
+        let mut each = |event: EventKind<'_>| given.push(format!("{event:?}"));
+        // A damaged range that held no message.
+        assert!(matches!(want.give(&frame(5), Epoch(1), false, &mut each), Verdict::Given));
+        assert!(matches!(want.give(&frame(9), Epoch(1), false, &mut each), Verdict::EventFirst));
+        assert!(given[1].contains("Gap") && given[1].contains("Lost"), "{given:?}");
     }
 }

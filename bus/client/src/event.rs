@@ -67,7 +67,7 @@ pub struct Message<'a> {
     pub epoch: Epoch,
     /// Its number in the partition.
     pub sequence: Sequence,
-    /// Where its frame stands.
+    /// The end of its frame, as [`crate::Published::position`] is.
     pub position: Position,
     /// Publish time, ns since 1970 UTC; never less than the message's before it.
     pub time_ns: u64,

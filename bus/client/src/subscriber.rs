@@ -130,7 +130,8 @@ impl Subscriber {
         self.topics[topic.0].cursor.epoch()
     }
 
-    /// Whether the topic is read live from the ring, and not from the journal.
+    /// Whether the topic is being read from a ring. `false` while it is read from the journal, and between two places:
+    /// before the first poll, after an event that made the subscriber look anew, and at the end of an epoch.
     pub fn reads_ring(&self, topic: TopicIndex) -> bool {
         self.topics[topic.0].cursor.reads_ring()
     }

@@ -119,15 +119,7 @@ impl Reader {
     /// [`Invalid`]; polling again finds it again.
     #[inline(always)]
     pub fn poll(&mut self) -> Result<Poll<'_>, Invalid> {
-        loop {
-            let mut over = Over::default();
-            match self.advance(&mut over)? {
-                Step::Empty => return Ok(Poll::Empty),
-                Step::Lapped => return Ok(Poll::Lapped),
-                Step::Over(Kind::Block | Kind::Padding) | Step::Skip => {}
-                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
-            }
-        }
+        self.next(|kind| !matches!(kind, Kind::Block | Kind::Padding))
     }
 
     /// The next frame of any known kind: for the recorder, which takes every byte.
@@ -135,13 +127,19 @@ impl Reader {
     /// # Errors
     /// [`Invalid`]; polling again finds it again.
     pub fn poll_any(&mut self) -> Result<Poll<'_>, Invalid> {
+        self.next(|_| true)
+    }
+
+    /// The next frame of a kind that is wanted.
+    #[inline(always)]
+    fn next(&mut self, is_wanted: impl Fn(Kind) -> bool) -> Result<Poll<'_>, Invalid> {
         loop {
             let mut over = Over::default();
             match self.advance(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
                 Step::Lapped => return Ok(Poll::Lapped),
-                Step::Skip => {}
-                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
+                Step::Over(kind) if is_wanted(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
+                Step::Over(_) | Step::Skip => {}
             }
         }
     }

@@ -61,47 +61,16 @@ pub struct Writer {
     control: Control,
     /// The control page's gate as last read; read again only when it is reached.
     gate: u64,
-    scratch: Box<[u8; MESSAGE_BYTES_MAX]>,
-    claimed_bytes: usize,
 }
 
 impl Writer {
     /// Goes on at `tail`, which the grant of the epoch told.
     pub fn new(memory: RegionMut, capacity_bytes: u64, control: Control, epoch: Epoch, tail: Tail) -> Writer {
         let gate = control.gate().0;
-        let scratch = Box::new([0; MESSAGE_BYTES_MAX]);
-        Writer { frames: Frames::new(memory, capacity_bytes, epoch, tail), control, gate, scratch, claimed_bytes: 0 }
+        Writer { frames: Frames::new(memory, capacity_bytes, epoch, tail), control, gate }
     }
 
-    /// The writer's own memory for a message of `len_bytes`, to be filled and then committed. An abandoned claim costs
-    /// nothing and leaves nothing; its bytes are whatever the last message left there.
-    ///
-    /// # Errors
-    /// [`BadLength`].
-    #[inline]
-    pub fn claim(&mut self, len_bytes: usize) -> Result<&mut [u8], BadLength> {
-        check_length(len_bytes)?;
-        self.claimed_bytes = len_bytes;
-        Ok(&mut self.scratch[..len_bytes])
-    }
-
-    /// Publishes what was claimed last. `now_ns` is the wall clock; a clock that went back is held at the last time.
-    /// After [`Offer::BackPressured`] the claim stands, and may be committed again.
-    ///
-    /// # Panics
-    /// Without a claim.
-    #[inline]
-    pub fn commit(&mut self, now_ns: u64) -> Offer {
-        let len_bytes = self.claimed_bytes;
-        assert_ne!(len_bytes, 0, "commit without a claim");
-        let offer = publish(&mut self.frames, &self.control, &mut self.gate, &self.scratch[..len_bytes], now_ns);
-        if matches!(offer, Offer::Published(_)) {
-            self.claimed_bytes = 0;
-        }
-        offer
-    }
-
-    /// Publishes a copy of `message`.
+    /// Publishes a copy of `message`. `now_ns` is the wall clock; a clock that went back is held at the last time.
     ///
     /// # Errors
     /// [`BadLength`].

@@ -147,15 +147,12 @@ fn an_abandoned_claim_leaves_nothing_and_a_back_pressured_one_stands() {
         }
         bytes
     };
-    writer.claim(100).unwrap().fill(1);
-    writer.claim(16).unwrap().fill(2);
-    assert!(matches!(writer.commit(5), Offer::Published(published) if published.sequence.0 == 0));
+    assert!(matches!(writer.offer(&[2; 16], 5), Ok(Offer::Published(published)) if published.sequence.0 == 0));
     while let Offer::Published(_) = writer.offer(&[3; 4096], 6).unwrap() {}
-    writer.claim(4096).unwrap().fill(4);
-    assert_eq!(writer.commit(7), Offer::BackPressured);
+    assert_eq!(writer.offer(&[4; 4096], 7), Ok(Offer::BackPressured));
     assert_eq!(first_bytes()[..3], [1, 2, 3], "the Epoch frame, whose first byte is the epoch; then the messages");
     ring.control.set_gate(Position(2 * CAPACITY));
-    assert!(matches!(writer.commit(8), Offer::Published(_)));
+    assert!(matches!(writer.offer(&[4; 4096], 8), Ok(Offer::Published(_))));
     assert_eq!(first_bytes(), [4]);
 }
 
@@ -166,7 +163,6 @@ fn lengths_outside_the_bounds_are_refused_by_number() {
     for len in [0, 7, MESSAGE_BYTES_MAX + 1] {
         let said = writer.offer(&vec![0; len], 1).unwrap_err().to_string();
         assert!(said.contains(&format!("a message of {len} bytes: 8 to 4096 bytes fit")), "{said}");
-        assert!(writer.claim(len).is_err());
     }
 }
 

@@ -75,12 +75,13 @@ fn the_writing_process() {
     let control = Control::new(Region::map(File::open(task[1]).unwrap(), Control::LEN_BYTES).unwrap());
     let tail = Tail { position: Position(96), sequence: Sequence(0), time_ns: 1 };
     let mut writer = Writer::new(data, capacity_bytes, control, START.epoch, tail);
+    let mut scratch = [0; 480];
     for sequence in 0..task[3].parse().unwrap() {
-        let message = writer.claim(message_bytes(sequence)).unwrap();
+        let message = &mut scratch[..message_bytes(sequence)];
         for word in message.as_chunks_mut::<8>().0 {
             *word = sequence.to_le_bytes();
         }
-        while writer.commit(sequence) == Offer::BackPressured {
+        while writer.offer(message, sequence).unwrap() == Offer::BackPressured {
             std::hint::spin_loop();
         }
     }

@@ -140,6 +140,20 @@ struct Ring {
     scan: Scan,
     control: ControlMut,
     gate: Position,
+    /// The turn in which a frame was found to be ahead of its time, by that turn's clock.
+    doubted_ns: Option<u64>,
+}
+
+impl Ring {
+    /// Whether a frame may be ahead only of a clock that was read before the frame was seen: a core may have stood still
+    /// within its turn. A later turn's clock decides.
+    fn doubts(&mut self, cause: BrokenCause, now_ns: u64) -> bool {
+        let doubts = cause == BrokenCause::TimeAhead && *self.doubted_ns.get_or_insert(now_ns) == now_ns;
+        if doubts {
+            self.scan.rewind();
+        }
+        doubts
+    }
 }
 
 /// A range of one block on its way to disk.
@@ -250,7 +264,7 @@ impl Recorder {
         self.durable = recorded.position;
         self.noted = self.durable;
         self.state = RecorderState::Recording;
-        self.ring = Some(Ring { scan, control, gate: Position(0) });
+        self.ring = Some(Ring { scan, control, gate: Position(0), doubted_ns: None });
         self.tell();
     }
 
@@ -363,7 +377,11 @@ impl Recorder {
             && count < FRAMES_MAX
         {
             match ring.scan.read(ring.gate, now_ns, FRAMES_MAX - count) {
-                Ok(frames) => count += frames,
+                Ok(frames) => {
+                    count += frames;
+                    ring.doubted_ns = None;
+                }
+                Err(cause) if ring.doubts(cause, now_ns) => {}
                 Err(cause) => self.state = RecorderState::Broken { at: ring.scan.tail(), cause },
             }
             if !self.issue() {
@@ -408,7 +426,7 @@ impl Recorder {
     /// Moves the words of the control page: `gate` only after `written`.
     fn tell(&mut self) {
         let durable = self.durable();
-        let Some(Ring { scan, control, gate }) = &mut self.ring else { return };
+        let Some(Ring { scan, control, gate, .. }) = &mut self.ring else { return };
         control.set_written(self.written);
         control.set_durable(durable);
         let capacity_bytes = scan.memory().capacity_bytes();

@@ -417,6 +417,25 @@ fn segments_below_the_retention_are_recycled_and_their_readers_are_told_so() {
 }
 
 #[test]
+fn an_owner_is_not_broken_because_the_core_stood_still_within_its_turn() {
+    on_each(|io| {
+        let dir = folder();
+        let mut topic = Topic::begin(dir.path(), &options());
+        topic.publish_many(io, 10);
+        topic.all_durable(io);
+        // The core has read the clock, and is stopped for longer than a time may be ahead; its owner is not.
+        let read_ns = topic.now_ns;
+        topic.now_ns += 1_500_000_000;
+        topic.publish_many(io, 3);
+        topic.recorder.do_work(io, read_ns);
+        assert!(matches!(topic.recorder.state(), RecorderState::Recording), "{:?}", topic.recorder.state());
+        topic.all_durable(io);
+        topic.idle(io);
+        assert_same(&read(dir.path()), &topic.published, "all of it");
+    });
+}
+
+#[test]
 fn a_segment_whose_index_says_nothing_is_kept_as_long_as_the_one_after_it() {
     let dir = folder();
     let mut io = Faulty::new(3);

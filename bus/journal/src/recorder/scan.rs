@@ -99,6 +99,12 @@ impl Scan {
         keeps
     }
 
+    /// Goes back to the end of the last good frame: the one behind it was refused, and may not be again.
+    pub(super) fn rewind(&mut self) {
+        self.reader = Reader::at(self.memory.clone(), self.start.epoch, self.block);
+        while self.reader.position() < self.seen && matches!(self.reader.poll_any(), Ok(Poll::Frame(_))) {}
+    }
+
     /// Whether the block is read to its very end.
     pub(super) fn is_full(&self) -> bool {
         self.seen == self.block.plus(BLOCK)

@@ -144,6 +144,7 @@ impl Control {
                 Event::Attached(partition, epoch) => self.partitions[partition.0].attached(epoch),
                 Event::Done(partition) => self.partitions[partition.0].recorded(),
                 Event::Broken(partition, at, cause) => self.partitions[partition.0].broken(at, &cause),
+                Event::Short(partition, at, cause) => self.partitions[partition.0].short(at, &cause),
                 Event::Failed(partition, cause) => self.partitions[partition.0].journal_failed(cause),
                 Event::Spare(capacity_bytes, made) => self.spares.made(capacity_bytes, made),
                 Event::Segment(partition, _, Ok(segment)) => self.partitions[partition.0].give(segment),

@@ -14,7 +14,7 @@ use oyez_ring::{ControlMut, Epoch, EpochStart, Memory, Position, Tail};
 use crate::catalog::Idle;
 use crate::event::{Event, Events, PartitionIndex};
 use crate::log::log;
-use crate::partition::RecorderHandle;
+use crate::partition::{Judged, RecorderHandle};
 
 /// A turn longer than this is counted as a stall.
 const STALL: Duration = Duration::from_micros(50);
@@ -53,6 +53,7 @@ pub(crate) struct Attach {
 #[derive(Debug)]
 pub(crate) struct Core {
     commands: Sender<Command>,
+    judged: Vec<Judged>,
     thread: JoinHandle<()>,
     stalls: Arc<AtomicU64>,
 }
@@ -75,15 +76,17 @@ impl Core {
     ) -> std::io::Result<Core> {
         let (commands, queue) = unbounded();
         let stalls = Arc::new(AtomicU64::new(0));
-        let slots = recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
+        let slots: Vec<Slot> =
+            recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
+        let judged = slots.iter().map(|slot| Arc::clone(&slot.judged)).collect();
         let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping: None };
         let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
-        Ok(Core { commands, thread, stalls })
+        Ok(Core { commands, judged, thread, stalls })
     }
 
     /// The way to the recorder at this place.
     pub(crate) fn recorder(&self, slot: usize) -> RecorderHandle {
-        RecorderHandle { commands: self.commands.clone(), slot }
+        RecorderHandle { commands: self.commands.clone(), slot, judged: Arc::clone(&self.judged[slot]) }
     }
 
     /// Turns above 50 µs so far.
@@ -107,6 +110,10 @@ struct Slot {
     /// What to record next, with its end if that is known: begun when nothing of the last epoch is under way.
     next: Option<(Attach, Option<Position>)>,
     wanting: bool,
+    /// The epoch being recorded, and whether its end is known.
+    epoch: Option<Epoch>,
+    ended: bool,
+    judged: Judged,
     attached: Option<Epoch>,
     told: Told,
 }
@@ -116,6 +123,7 @@ struct Slot {
 enum Told {
     Nothing,
     Broken,
+    Short,
     Done,
     Failed,
 }
@@ -186,7 +194,7 @@ impl Duty {
     fn record(&mut self) -> usize {
         let now_ns = self.io.now_ns();
         let io = &mut *self.io;
-        self.slots.iter_mut().map(|slot| slot.attach_next() + slot.recorder.do_work(io, now_ns)).sum()
+        self.slots.iter_mut().map(|slot| slot.attach_next() + slot.record(io, now_ns)).sum()
     }
 
     fn report(&mut self) -> usize {
@@ -216,7 +224,17 @@ impl Duty {
 
 impl Slot {
     fn new(partition: PartitionIndex, recorder: Recorder) -> Slot {
-        Slot { partition, recorder, next: None, wanting: false, attached: None, told: Told::Nothing }
+        Slot {
+            partition,
+            recorder,
+            next: None,
+            wanting: false,
+            epoch: None,
+            ended: false,
+            judged: Judged::default(),
+            attached: None,
+            told: Told::Nothing,
+        }
     }
 
     fn attach_next(&mut self) -> usize {
@@ -225,18 +243,32 @@ impl Slot {
         }
         let Some((Attach { memory, control, start, at, .. }, end)) = self.next.take() else { return 0 };
         self.recorder.attach(memory, control, &start, at);
+        self.epoch = Some(start.epoch);
         self.attached = Some(start.epoch);
         self.told = Told::Nothing;
+        self.ended = end.is_some();
         if let Some(end) = end {
             self.recorder.end_epoch(end);
         }
         1
     }
 
+    fn record(&mut self, io: &mut dyn Io, now_ns: u64) -> usize {
+        let work = self.recorder.do_work(io, now_ns);
+        // Held by the other side for an instant now and then: told with the next turn.
+        if let Ok(mut judged) = self.judged.try_lock() {
+            *judged = self.epoch.zip(self.recorder.tail());
+        }
+        work
+    }
+
     fn end(&mut self, end: Position) {
         match &mut self.next {
             Some((_, known)) => *known = Some(end),
-            None => self.recorder.end_epoch(end),
+            None => {
+                self.ended = true;
+                self.recorder.end_epoch(end);
+            }
         }
     }
 
@@ -261,17 +293,12 @@ impl Slot {
         {
             self.wanting = true;
         }
-        let (state, event): (Told, fn(&Slot) -> Option<Event>) = match self.recorder.state() {
-            RecorderState::Broken { .. } => (Told::Broken, Slot::broken),
-            RecorderState::EpochDone { .. } => (Told::Done, Slot::done),
-            RecorderState::Failed { .. } => (Told::Failed, Slot::failed),
-            _ => (Told::Nothing, |_| None),
-        };
-        if state != self.told
-            && let Some(event) = event(self)
-            && tell(event)
-        {
+        let state = self.told_next();
+        if state != self.told && self.event().is_none_or(tell) {
             self.told = state;
+            if let (Told::Short, Some(at)) = (state, self.recorder.tail()) {
+                self.recorder.end_epoch(at.position);
+            }
         }
         if let Some(segment) = self.recorder.take_spent()
             && let Err(Event::Spent(segment)) = events.offer(Event::Spent(segment))
@@ -282,23 +309,23 @@ impl Slot {
         count
     }
 
-    fn broken(&self) -> Option<Event> {
+    fn told_next(&self) -> Told {
         match self.recorder.state() {
-            RecorderState::Broken { at, cause } => Some(Event::Broken(self.partition, *at, cause.to_string())),
-            _ => None,
+            RecorderState::Broken { .. } if self.ended => Told::Short,
+            RecorderState::Broken { .. } => Told::Broken,
+            RecorderState::EpochDone { .. } => Told::Done,
+            RecorderState::Failed { .. } => Told::Failed,
+            _ => Told::Nothing,
         }
     }
 
-    fn done(&self) -> Option<Event> {
+    fn event(&self) -> Option<Event> {
+        let partition = self.partition;
         match self.recorder.state() {
-            RecorderState::EpochDone { .. } => Some(Event::Done(self.partition)),
-            _ => None,
-        }
-    }
-
-    fn failed(&self) -> Option<Event> {
-        match self.recorder.state() {
-            RecorderState::Failed { what, error } => Some(Event::Failed(self.partition, format!("{what}: {error}"))),
+            RecorderState::Broken { at, cause } if self.ended => Some(Event::Short(partition, *at, cause.to_string())),
+            RecorderState::Broken { at, cause } => Some(Event::Broken(partition, *at, cause.to_string())),
+            RecorderState::EpochDone { .. } => Some(Event::Done(partition)),
+            RecorderState::Failed { what, error } => Some(Event::Failed(partition, format!("{what}: {error}"))),
             _ => None,
         }
     }

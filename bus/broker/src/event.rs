@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Done(PartitionIndex),
     /// The owner wrote what no honest writer writes; the last good frame ends here.
     Broken(PartitionIndex, Tail, String),
+    /// An ended epoch's ring does not hold what it held when its end was found: recorded to here, and no further.
+    Short(PartitionIndex, Tail, String),
     /// The journal failed, for good.
     Failed(PartitionIndex, String),
     /// A spare ring of this capacity, or why there is none.

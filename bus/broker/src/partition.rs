@@ -16,7 +16,7 @@ use crate::log::log;
 use crate::ring::Ring;
 pub(crate) use owner::{ConnectionId, Ended, Holder, Reclaim, Refused};
 use owner::{Leaving, Owner};
-pub(crate) use recording::RecorderHandle;
+pub(crate) use recording::{Judged, RecorderHandle};
 
 /// A partition at the broker.
 #[derive(Debug)]
@@ -184,7 +184,8 @@ impl Partition {
     pub(crate) fn renew_reserve(&mut self) {
         if self.durability == Durability::Published
             && let Some(ring) = self.ring().filter(|ring| ring.end.is_none())
-            && let Err(error) = lock(&self.journal).renew_reserve(ring.find_end().0)
+            && let Some(newest) = ring.newest_block()
+            && let Err(error) = lock(&self.journal).renew_reserve(newest)
         {
             log(format_args!("{}: no reserve: {error}", self.label()));
         }

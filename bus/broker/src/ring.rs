@@ -13,11 +13,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use oyez_journal::JournalError;
+use oyez_journal::{JournalError, find_end};
 use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_ring::{
-    BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Poll, Position, Reader, Region, RegionMut, State, Tail,
-    write_head,
+    Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Poll, Position, Reader, Region, RegionMut, State,
+    Tail, write_head,
 };
 
 use crate::spare::{self, Spare};
@@ -196,39 +196,22 @@ impl Ring {
         oyez_mem::lease::nobody_writes(&self.data)
     }
 
-    /// Walks the committed frames to their end, from what is recorded on. The flag tells that the end is not clean:
-    /// there stands what no honest writer writes.
-    pub(crate) fn find_end(&self) -> (Tail, bool) {
-        let recorded = self.control.gate() != Position(u64::MAX);
-        if recorded {
-            return self.walk(self.control.written().block().max(self.start.position));
-        }
-        let newest = Reader::newest_block(&self.memory, self.start.epoch, self.start.position);
-        let near = self.walk(newest);
-        if !near.1 {
-            return near;
-        }
-        // Damaged near its end: of all that the ring still holds, take what is whole.
-        let far = self.walk(self.memory.window(self.start.position).0.next_block());
-        if far.0.position > near.0.position { far } else { near }
+    /// Where the committed frames end, judged from `from` on as the recorder judges. The flag tells that the end is not
+    /// clean: there stands what no honest writer writes.
+    pub(crate) fn find_end(&self, from: Tail, now_ns: u64) -> (Tail, bool) {
+        let (end, broken) = find_end(self.memory.clone(), self.start, from, self.control.gate(), now_ns);
+        (end, broken.is_some())
     }
 
-    fn walk(&self, from: Position) -> (Tail, bool) {
-        let mut time_ns = self.start.time_ns;
-        let mut reader = Reader::at(self.memory.clone(), self.start.epoch, from);
-        let broken = loop {
-            match reader.poll_any() {
-                Ok(Poll::Frame(frame)) => time_ns = time_ns.max(frame.time_ns),
-                Ok(Poll::Empty) => break false,
-                Ok(Poll::Lapped) | Err(_) => break true,
-            }
-        };
-        match reader.sequence() {
-            Some(sequence) => (Tail { position: reader.position(), sequence, time_ns }, broken),
-            // Nothing there yet: the block before, which is whole then, tells the sequence.
-            None if from > self.start.position => self.walk(Position(from.0 - BLOCK)),
-            None => (Tail { position: from, sequence: self.start.sequence, time_ns }, true),
-        }
+    /// The newest block that its owner has opened. `None`: the owner has written what cannot be.
+    pub(crate) fn newest_block(&self) -> Option<Tail> {
+        let EpochStart { epoch, position: start, sequence, time_ns, .. } = self.start;
+        let position = Reader::newest_block(&self.memory, epoch, start);
+        let mut reader = Reader::at(self.memory.clone(), epoch, position);
+        let Ok(Poll::Frame(frame)) = reader.poll_any() else { return None };
+        let messages = frame.sequence.0.checked_sub(sequence.0)?;
+        let messages_max = (position.0 - start.0) / FRAME_HEADER;
+        (messages <= messages_max).then_some(Tail { position, sequence: frame.sequence, time_ns })
     }
 
     /// Says that the epoch is over: first where, then that.

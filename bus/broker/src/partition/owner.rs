@@ -19,6 +19,7 @@ use oyez_protocol::Durability;
 use oyez_ring::{Epoch, State, Tail};
 
 use super::{Partition, lock};
+use crate::control::now_ns;
 use crate::holders;
 use crate::log::log;
 use crate::ring::{HandOut, HandOutError, Ring, RingName};
@@ -289,17 +290,21 @@ impl Partition {
     fn close_ring(&mut self) -> Option<(Tail, bool)> {
         let failed = self.failed.is_some();
         let epoch = self.newest();
-        let ring = self.rings.back_mut().filter(|ring| ring.start.epoch == epoch)?;
+        let ring = self.ring()?;
         if let Some(end) = ring.end {
             return Some((end, false));
         }
-        let (end, broken) = ring.find_end();
+        let (end, broken) = match self.judged(ring) {
+            Some(judged) => ring.find_end(judged, now_ns()),
+            // Nothing tells what its messages were numbered: the next ones begin where no number was given.
+            None => (lock(&self.journal).reserve(), true),
+        };
         let state = match (failed, broken) {
             (true, _) => State::JournalFailed,
             (_, true) => State::Broken,
             _ => State::Ended,
         };
-        ring.close(end, state);
+        self.rings.back_mut()?.close(end, state);
         self.end_recording(epoch, end.position);
         Some((end, broken))
     }

@@ -155,6 +155,8 @@ fn a_broker_without_io_uring_records_and_recovers_the_same() {
     let mut house = House::with("segment_mib = 4\nio = \"syscalls\"\n", topic);
     let mut owned = house.peer("owner").own("md");
     owned.publish_all(30_000);
+    let tail = owned.writer.tail().position;
+    until("room for what comes while no broker is there", || (owned.writer.control().written() == tail).then_some(()));
     house.kill_broker();
     owned.publish_all(10_000);
     owned.reclaim(&house.socket);

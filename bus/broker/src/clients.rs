@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -75,9 +76,15 @@ impl Clients {
     }
 
     fn admit(&mut self, socket: OwnedFd) {
-        let Ok(credentials) = rustix::net::sockopt::socket_peercred(&socket) else { return };
-        let (uid, gid) = (credentials.uid.as_raw(), credentials.gid.as_raw());
-        let peer = Peer::new(credentials.pid.as_raw_pid() as u32, uid, gid);
+        // A peer outside of this PID namespace is process 0.
+        let credentials = match getsockopt(&socket, PeerCredentials) {
+            Ok(credentials) => credentials,
+            Err(errno) => {
+                return log(format_args!("a client was hung up on: the kernel does not say who it is: {errno}"));
+            }
+        };
+        let (uid, gid) = (credentials.uid(), credentials.gid());
+        let peer = Peer::new(credentials.pid() as u32, uid, gid);
         let connection = Connection::new(socket);
         let of_user = self.clients.values().filter(|client| client.peer.uid == uid).count();
         if self.clients.len() >= self.limits.connections_max || of_user >= self.limits.connections_per_user_max {

@@ -111,6 +111,7 @@ pub enum StartError {
 /// (one line on stderr says why).
 #[must_use]
 pub fn serve(options: &ServeOptions) -> u8 {
+    raise_descriptors();
     let served = match &options.role {
         Role::Keeper { arguments } => keep(&options.catalog, arguments.clone()),
         Role::Broker => start(&options.catalog).map(Control::run),
@@ -119,6 +120,15 @@ pub fn serve(options: &ServeOptions) -> u8 {
         log(error);
         CANNOT_START
     })
+}
+
+/// As many descriptors as this process may have: a ring takes two, a segment one, a client one. The keeper needs a copy
+/// of each it keeps to start a broker. What a broker inherits is the same.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Refused, the lower limit stands, and what it refuses is said then.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
 fn keep(catalog: &Path, arguments: Vec<OsString>) -> Result<u8, StartError> {

@@ -5,6 +5,7 @@ mod owner;
 mod recording;
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -45,6 +46,8 @@ pub(crate) struct Partition {
     owner: Owner,
     /// Why the journal takes nothing more.
     failed: Option<String>,
+    /// Rings that could not be adopted, by name, opened read-only.
+    strays: Vec<(String, OwnedFd)>,
     /// Names of rings that the store may let go of.
     dropped: Vec<String>,
 }
@@ -83,6 +86,7 @@ impl Partition {
             tail: recovered,
             owner: Owner::Nobody,
             failed: None,
+            strays: Vec::new(),
             dropped: Vec::new(),
         };
         partition.judge_adopted(recovered);
@@ -168,6 +172,11 @@ impl Partition {
     /// Has the store let go of rings that never came to be.
     pub(crate) fn drop_names(&mut self, names: Vec<String>) {
         self.dropped.extend(names);
+    }
+
+    /// Has nobody granted the partition while somebody writes one of these.
+    pub(crate) fn wait_for(&mut self, strays: Vec<(String, OwnedFd)>) {
+        self.strays.extend(strays);
     }
 
     /// Lets go of all rings: nothing is left to outlive the broker.

@@ -90,6 +90,9 @@ impl Control {
             Ok(None) => {}
             Err(refused) => return Ok(self.not_granted(asker, refused)),
         }
+        if self.partitions[index.0].is_behind() {
+            return Ok(self.preparing(asker));
+        }
         let capacity = self.partitions[index.0].capacity_bytes;
         let spare = match self.spares.take(capacity) {
             Taken::Spare(spare) => spare,

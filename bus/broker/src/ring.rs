@@ -45,22 +45,26 @@ pub(crate) struct RingName {
     pub(crate) partition: u16,
     pub(crate) epoch: Epoch,
     pub(crate) capacity_bytes: u64,
+    /// The user whom it was offered to.
+    pub(crate) uid: u32,
 }
 
 impl std::fmt::Display for RingName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ring.{}.{}.{}.{}", self.topic, self.partition, self.epoch, self.capacity_bytes)
+        let RingName { topic, partition, epoch, capacity_bytes, uid } = self;
+        write!(f, "ring.{topic}.{partition}.{epoch}.{capacity_bytes}.{uid}")
     }
 }
 
 impl RingName {
     /// Reads a name back; `None` for what the broker did not store.
     pub(crate) fn parse(name: &str) -> Option<RingName> {
-        let mut fields = name.strip_prefix("ring.")?.rsplitn(4, '.');
+        let mut fields = name.strip_prefix("ring.")?.rsplitn(5, '.');
+        let uid = fields.next()?.parse().ok()?;
         let capacity_bytes = fields.next()?.parse().ok()?;
         let epoch = Epoch(fields.next()?.parse().ok()?);
         let partition = fields.next()?.parse().ok()?;
-        Some(RingName { topic: fields.next()?.to_owned(), partition, epoch, capacity_bytes })
+        Some(RingName { topic: fields.next()?.to_owned(), partition, epoch, capacity_bytes, uid })
     }
 }
 
@@ -245,10 +249,11 @@ mod tests {
 
     #[test]
     fn names_are_read_back_dots_and_all() {
-        let name = RingName { topic: "md.eq.0".into(), partition: 3, epoch: Epoch(9), capacity_bytes: 1 << 21 };
-        assert_eq!(name.to_string(), "ring.md.eq.0.3.9.2097152");
+        let name =
+            RingName { topic: "md.eq.0".into(), partition: 3, epoch: Epoch(9), capacity_bytes: 1 << 21, uid: 1_000 };
+        assert_eq!(name.to_string(), "ring.md.eq.0.3.9.2097152.1000");
         assert_eq!(RingName::parse(&name.to_string()), Some(name));
-        for foreign in ["", "ring", "stored", "ring.a.b.c", "ring.a.1.2", "ring.a.1.2.x"] {
+        for foreign in ["", "ring", "stored", "ring.a.b.c", "ring.a.1.2", "ring.a.1.2.3", "ring.a.1.2.3.x"] {
             assert_eq!(RingName::parse(foreign), None, "{foreign}");
         }
     }

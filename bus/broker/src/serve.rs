@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oyez_journal::{JournalError, Options, Partition as Journal, Recorder, Recovery};
+use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_protocol::Durability;
+use rustix::io::Errno;
 
 use crate::catalog::{Catalog, CatalogError, Topic};
 use crate::clients::Clients;
@@ -100,6 +102,14 @@ pub enum StartError {
         step: &'static str,
         /// What the kernel said.
         error: std::io::Error,
+    },
+    /// A ring that the store kept cannot be taken over.
+    #[error("{ring}: not adopted: {error}; the keeper tries again")]
+    Adopt {
+        /// Its name in the store.
+        ring: String,
+        /// Why.
+        error: MemoryError,
     },
     /// The keeper cannot work.
     #[error("{0}")]
@@ -261,15 +271,29 @@ fn open_partition(
     };
     let (journal, recovery) = Journal::open(&folder, &options)?;
     tell(&folder, topic, &journal, &recovery);
-    let (mut rings, mut useless) = (VecDeque::new(), Vec::new());
+    let (mut rings, mut useless, mut strays) = (VecDeque::<Ring>::new(), Vec::new(), Vec::new());
     for (name, stored) in kept {
         let label = name.to_string();
         // One that was stored, but never made durable, is an epoch that nobody was told of.
-        let start = journal.epochs().get(name.epoch).copied();
-        match start.map(|start| Ring::adopt(&stored, name, start, topic.recorded())) {
-            Some(Ok(ring)) => rings.push_back(ring),
-            Some(Err(error)) => log(format_args!("{label}: not adopted: {error}; its unrecorded frames are lost")),
-            None => useless.push(label),
+        let Some(start) = journal.epochs().get(name.epoch).copied() else {
+            useless.push(label);
+            continue;
+        };
+        let adopt = |error| StartError::Adopt { ring: label.clone(), error };
+        match Ring::adopt(&stored, name, start, topic.recorded()) {
+            Ok(ring) => {
+                // Stored twice: the first was given up before anybody was told of it.
+                if rings.back().is_some_and(|last| last.start.epoch == start.epoch) {
+                    rings.pop_back();
+                }
+                rings.push_back(ring);
+            }
+            Err(error) if passes(&error) => return Err(adopt(error)),
+            Err(error) => {
+                log(format_args!("{label}: not adopted: {error}; its unrecorded frames are lost"));
+                // Its owner may be alive: until it is gone nobody else may have the partition.
+                strays.push((label.clone(), memory::reopen(&stored, Access::Read).map_err(adopt)?));
+            }
         }
     }
     if !rings.is_empty() {
@@ -277,7 +301,17 @@ fn open_partition(
     }
     let mut partition = Partition::new(topic, number, journal, recovery.tail, rings);
     partition.drop_names(useless);
+    partition.wait_for(strays);
     Ok((partition, recovery))
+}
+
+/// Whether what is refused now may be had in a moment.
+fn passes(error: &MemoryError) -> bool {
+    match error {
+        MemoryError::Refused { source, .. } => [Errno::MFILE, Errno::NFILE, Errno::NOMEM].contains(source),
+        MemoryError::Exhausted { .. } => true,
+        _ => false,
+    }
 }
 
 /// What recovery found that an operator should know.

@@ -11,6 +11,7 @@
 //! No timer ends an epoch. A connection that is gone only makes the broker look; an owner that is alive and comes back
 //! goes on (`Reclaim`). Every epoch that is in the `epochs` file goes through all of this, one whose offer failed too.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use oyez_protocol::Durability;
 use oyez_ring::{Epoch, State, Tail};
 
 use super::{Partition, lock};
+use crate::catalog::RINGS_PER_PARTITION;
 use crate::control::now_ns;
 use crate::holders;
 use crate::log::log;
@@ -117,12 +119,26 @@ impl Partition {
             Owner::Owned(_) | Owner::Leaving(_) => self.end_if_free(now),
             _ => None,
         };
+        let strays = self.strays_are_written();
         match &self.owner {
+            Owner::Nobody if strays => Err(Refused::Ending(None)),
             Owner::Nobody => Ok(ended),
             Owner::Offered { holder, .. } => Err(Refused::Offered(holder.clone())),
             Owner::Owned(holder) => Err(Refused::Taken(holder.clone())),
             Owner::Leaving(leaving) => Err(Refused::Ending(leaving.holder.clone())),
         }
+    }
+
+    fn strays_are_written(&mut self) -> bool {
+        let free = |(_, ring): &mut (String, OwnedFd)| oyez_mem::lease::nobody_writes(ring).unwrap_or(false);
+        self.dropped.extend(self.strays.extract_if(.., free).map(|(name, _)| name));
+        !self.strays.is_empty()
+    }
+
+    /// Whether it has as many rings as memory was counted for, and the disk is still at the oldest.
+    pub(crate) fn is_behind(&self) -> bool {
+        let behind = |ring: &Ring| self.recorder.is_some() && !ring.recorded;
+        self.rings.len() >= RINGS_PER_PARTITION && self.rings.front().is_some_and(behind)
     }
 
     /// Offers a new epoch to `holder`; the partition is vacant.
@@ -137,7 +153,8 @@ impl Partition {
         let mut journal = lock(&journal);
         let start = journal.next_epoch(self.tail);
         let (topic, partition) = (self.topic.clone(), self.number);
-        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes: self.capacity_bytes };
+        let (capacity_bytes, uid) = (self.capacity_bytes, holder.uid);
+        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes, uid };
         let recorded = self.durability != Durability::Published;
         let hand_out = HandOut::begin(spare, name, start, recorded, store, |start| journal.begin_epoch(start), now_ns)?;
         self.epochs = journal.epochs().clone();
@@ -195,12 +212,15 @@ impl Partition {
     }
 
     /// An owner is back on another connection. It may go on if its epoch is the newest, has not ended, and nobody else
-    /// has it.
+    /// has it. Who it was is known by its process; after a restart by its user, whom the store remembers.
     pub(crate) fn reclaim(&mut self, holder: Holder, epoch: Epoch) -> Result<&Ring, Reclaim> {
         let running = self.ring().is_some_and(|ring| ring.start.epoch == epoch && ring.end.is_none());
+        let owned = self.ring().is_some_and(|ring| ring.name.uid == holder.uid);
         match &self.owner {
             _ if !running => Err(Reclaim::Ended),
-            Owner::Leaving(Leaving { release: None, .. }) => {
+            Owner::Leaving(Leaving { release: None, holder: former, .. })
+                if owned && former.as_ref().is_none_or(|former| former.pid == holder.pid) =>
+            {
                 self.owner = Owner::Owned(holder);
                 self.ring().ok_or(Reclaim::Ended)
             }

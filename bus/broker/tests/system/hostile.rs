@@ -1,8 +1,8 @@
 //! Owners that write what they must not, and die: their own topic suffers, the broker and the next owner do not.
 
 use oyez_mem::memory;
-use oyez_protocol::Message;
-use oyez_ring::{Memory, Offer, RegionMut, State};
+use oyez_protocol::{FailureCode, Message, Refusal};
+use oyez_ring::{Epoch, Memory, Offer, RegionMut, State};
 
 use crate::house::House;
 use crate::peer::{Owned, now_ns, until};
@@ -70,4 +70,33 @@ fn a_ring_wiped_ends_where_the_recorder_had_come() {
     assert_eq!((opened.control.end(), next.writer.tail().sequence), (Some(end.position), end.sequence));
     assert_ne!(opened.control.state(), State::Running);
     assert_eq!(house.keeper.count("the broker died"), 0);
+}
+
+#[test]
+fn a_ring_that_cannot_be_adopted_keeps_the_next_owner_away_while_it_can_be_written() {
+    let house = House::new();
+    let mut first = house.peer("first");
+    let offer = until("an offer", || {
+        let answer = first.open_publisher("md");
+        (!matches!(answer.packet.message, Message::NotGranted { .. })).then_some(answer)
+    });
+    // No broker can add the seals that readers rely on any more.
+    memory::seal_size(&offer.descriptors[0]).expect("sealed");
+    house.kill_broker();
+    house.keeper.line(&["ring.md.0.1.", "not adopted"]);
+    let answer = house.peer("second").open_publisher("md").packet.message;
+    assert!(matches!(answer, Message::NotGranted { refusal: Refusal::Ending, .. }), "{answer:?}");
+    drop(offer);
+    assert_eq!(house.peer("second").own("md").epoch, Epoch(2));
+}
+
+#[test]
+fn an_epoch_is_taken_back_only_by_the_process_that_had_it() {
+    let house = House::new();
+    let owner = house.child("own-out-of-sight", &["md"]);
+    owner.line(&["out of sight"]);
+    let mut thief = house.peer("thief");
+    until("the broker to miss it", || (thief.state("md").0 == "ending").then_some(()));
+    let (code, _) = thief.refusal(Message::Reclaim { partition: 0, epoch: Epoch(1), topic: "md".into() });
+    assert_eq!(code, FailureCode::NotOwner);
 }

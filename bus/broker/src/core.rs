@@ -79,7 +79,8 @@ impl Core {
         let slots: Vec<Slot> =
             recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
         let judged = slots.iter().map(|slot| Arc::clone(&slot.judged)).collect();
-        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping: None };
+        let (stopping, io_failed) = (None, false);
+        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping, io_failed };
         let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
         Ok(Core { commands, judged, thread, stalls })
     }
@@ -137,6 +138,8 @@ struct Duty {
     events: Events,
     stalls: Arc<AtomicU64>,
     stopping: Option<Instant>,
+    /// No operation is ever completed again.
+    io_failed: bool,
 }
 
 impl Duty {
@@ -183,6 +186,7 @@ impl Duty {
             Ok(count) => count,
             Err(error) => {
                 // No operation can be completed any more, so nothing written is ever known to be so.
+                self.io_failed = true;
                 for slot in &mut self.slots {
                     slot.recorder.fail("complete any operation", std::io::Error::new(error.kind(), error.to_string()));
                 }
@@ -203,7 +207,7 @@ impl Duty {
     }
 
     fn in_flight(&self) -> usize {
-        self.slots.iter().map(|slot| slot.recorder.in_flight()).sum()
+        if self.io_failed { 0 } else { self.slots.iter().map(|slot| slot.recorder.in_flight()).sum() }
     }
 
     fn rest(&self, pace: Pace, idle_turns: u32) {
@@ -242,6 +246,10 @@ impl Slot {
             return 0;
         }
         let Some((Attach { memory, control, start, at, .. }, end)) = self.next.take() else { return 0 };
+        if matches!(self.recorder.state(), RecorderState::Failed { .. }) {
+            // The control thread asked before it had heard.
+            return 1;
+        }
         self.recorder.attach(memory, control, &start, at);
         self.epoch = Some(start.epoch);
         self.attached = Some(start.epoch);
@@ -328,5 +336,48 @@ impl Slot {
             RecorderState::Failed { what, error } => Some(Event::Failed(partition, format!("{what}: {error}"))),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_io::{Completion, Op};
+    use oyez_ring::{Control, RegionMut, Sequence};
+
+    struct Broken;
+
+    impl Io for Broken {
+        fn now_ns(&self) -> u64 {
+            1
+        }
+        fn submit(&mut self, op: Op, _: u64) -> Result<(), Op> {
+            Err(op)
+        }
+        fn complete(&mut self, _: &mut dyn FnMut(Completion)) -> std::io::Result<usize> {
+            Err(std::io::Error::other("broken"))
+        }
+    }
+
+    #[test]
+    fn a_core_whose_io_has_failed_takes_no_ring_and_stops() {
+        let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
+        let options = oyez_journal::Options { durable: false, ..oyez_journal::Options::default() };
+        let (journal, recovery) = oyez_journal::Partition::open(folder.path(), &options).expect("a journal");
+        let (events, queue) = crate::event::queue().expect("descriptors");
+        let pace = Pace { cpu: 0, idle: Idle::BackOff, sleep_max: Duration::from_millis(1) };
+        let recorders = vec![(PartitionIndex(0), Recorder::new(&journal, &recovery, 0))];
+        let core = Core::start(pace, Box::new(Broken), recorders, events).expect("a thread");
+        while !matches!(queue.take(), Some(Event::Failed(..))) {
+            std::thread::yield_now();
+        }
+        let position = Position(0);
+        let at = Tail { position, sequence: Sequence(0), time_ns: 0 };
+        let start = EpochStart { epoch: Epoch(1), position, sequence: at.sequence, time_ns: 0, previous_end: position };
+        let memory = Memory::new(RegionMut::heap(Memory::len_bytes(1 << 21) as usize).reader(), 1 << 21);
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, position);
+        core.commands.send(Command::Attach(Box::new(Attach { slot: 0, memory, control, start, at }))).expect("a core");
+        core.commands.send(Command::Stop).expect("a core");
+        core.thread.join().expect("no panic");
     }
 }

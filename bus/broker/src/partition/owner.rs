@@ -13,6 +13,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use oyez_mem::memory::MemoryError;
@@ -76,6 +77,8 @@ pub(super) struct Leaving {
     since: Instant,
     next_look: Instant,
     next_line: Instant,
+    /// Finds out who keeps the ring.
+    search: Option<JoinHandle<()>>,
 }
 
 /// Why a partition is not to be had now.
@@ -339,12 +342,20 @@ impl Partition {
             return;
         }
         leaving.next_line = now + PROOF_LOUD;
-        if let Some(ring) = self.ring() {
-            let who = holders::of(ring.readable()[0]);
+        if leaving.search.as_ref().is_some_and(|search| !search.is_finished()) {
+            return;
+        }
+        let Some(Ok(memory)) = self.ring().map(|ring| ring.readable()[0].try_clone()) else { return };
+        let search = move || {
+            let who = holders::of(memory);
             log(format_args!(
                 "{label}: not ended after {waited:.1?}: still mapped for writing by process {who}; nobody is granted \
                  the partition until that process unmaps it or is gone: end it"
             ));
+        };
+        if let Owner::Leaving(leaving) = &mut self.owner {
+            // Without a thread, without a line: the next one is due in a second.
+            leaving.search = std::thread::Builder::new().name("holders".into()).spawn(search).ok();
         }
     }
 }
@@ -360,6 +371,6 @@ pub(crate) enum Reclaim {
 
 impl Leaving {
     pub(super) fn new(holder: Option<Holder>, release: Option<u64>, now: Instant) -> Leaving {
-        Leaving { holder, release, since: now, next_look: now, next_line: now + PROOF_SILENCE }
+        Leaving { holder, release, since: now, next_look: now, next_line: now + PROOF_SILENCE, search: None }
     }
 }

@@ -158,12 +158,13 @@ fn start(path: &Path) -> Result<Control, StartError> {
     let (events, queue) = event::queue().map_err(resources("make an event descriptor"))?;
     let spares = Helper::start("spares", events.clone()).map_err(resources("start a thread"))?;
     let segments = Helper::start("segments", events.clone()).map_err(resources("start a thread"))?;
+    let closer = Helper::start("closer", events.clone()).map_err(resources("start a thread"))?;
     let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
     let spares = Spares::new(spares, sizes);
 
     let mut opened = open_partitions(&catalog, kept)?;
     let cores = start_cores(&catalog, &mut opened, &events)?;
-    let clients = Clients::listen(&catalog.socket, catalog.limits).map_err(|error| match error.kind() {
+    let clients = Clients::listen(&catalog.socket, catalog.limits, closer).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => StartError::Listening { path: catalog.socket.clone() },
         _ => StartError::Place { path: catalog.socket.clone(), problem: "cannot listen", error },
     })?;

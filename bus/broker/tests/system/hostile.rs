@@ -1,11 +1,14 @@
 //! Owners that write what they must not, and die: their own topic suffers, the broker and the next owner do not.
 
+use std::time::Instant;
+
 use oyez_mem::memory;
-use oyez_protocol::{FailureCode, Message, Refusal};
+use oyez_protocol::{FailureCode, Message, Packet, Refusal, VERSION};
 use oyez_ring::{Epoch, Memory, Offer, RegionMut, State};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::house::House;
-use crate::peer::{Owned, now_ns, until};
+use crate::peer::{Owned, Peer, now_ns, until};
 
 /// Owns a topic and has a mapping of its ring beside its writer's.
 fn own(house: &House, topic: &str) -> (Owned, RegionMut, usize) {
@@ -99,4 +102,89 @@ fn an_epoch_is_taken_back_only_by_the_process_that_had_it() {
     until("the broker to miss it", || (thief.state("md").0 == "ending").then_some(()));
     let (code, _) = thief.refusal(Message::Reclaim { partition: 0, epoch: Epoch(1), topic: "md".into() });
     assert_eq!(code, FailureCode::NotOwner);
+}
+
+/// What poll says of the connection.
+fn poll_for(peer: &Peer, flags: PollFlags) -> bool {
+    let mut sources = [PollFd::new(peer, flags)];
+    poll(&mut sources, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).expect("polled");
+    sources[0].revents().intersects(flags)
+}
+
+/// Asks for the ring of the first epoch so often, and reads nothing.
+fn ask_and_do_not_read(peer: &mut Peer, times: u64) {
+    peer.subscribe("md");
+    for correlation in 1_000..1_000 + times {
+        let message = Message::OpenEpoch { partition: 0, epoch: Epoch(1), wait: false, topic: "md".into() };
+        let packet = Packet { correlation, message };
+        until("room for a request", || peer.connection().send(&packet, &[]).ok());
+    }
+    // The kernel takes its least, four small packets, and calls it writable when three of them are read.
+    rustix::net::sockopt::set_socket_send_buffer_size(&*peer, 0).expect("set");
+    until("the broker to read", || poll_for(peer, PollFlags::OUT).then_some(()));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_sent_descriptors_without_end() {
+    let house = House::new();
+    let _owned = house.peer("owner").own("md");
+    let mut deaf = house.peer("deaf");
+    ask_and_do_not_read(&mut deaf, 200);
+    let (mut opened, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let answer = deaf.connection().receive(Instant::now() + crate::peer::PATIENCE).expect("an answer");
+        match answer.packet.message {
+            Message::EpochOpened { .. } => opened += 1,
+            Message::Failure { code: FailureCode::TooManyRequests, .. } => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((1..150).contains(&opened), "{opened} opened, {refused} refused");
+    deaf.open_epoch("md", 1);
+}
+
+#[test]
+fn what_a_client_has_not_read_counts_after_it_has_hung_up() {
+    let topics = "[[topics]]\nname = \"md\"\nring_mib = 2\npublish = [\"self\"]\n";
+    let house = House::with("segment_mib = 4\nconnections_per_user_max = 4\n", topics);
+    let _owned = house.peer("owner").own("md");
+    let mut deaf: Vec<Peer> = (0..3).map(|_| house.peer("deaf")).collect();
+    for peer in &mut deaf {
+        ask_and_do_not_read(peer, 20);
+        rustix::net::shutdown(&*peer, rustix::net::Shutdown::Write).expect("half closed");
+        until("the broker to hang up", || poll_for(peer, PollFlags::HUP).then_some(()));
+    }
+    let refused = oyez_protocol::Connection::connect(&house.socket).expect("a broker");
+    let answer = refused.receive(Instant::now() + crate::peer::PATIENCE).expect("told").packet.message;
+    assert!(matches!(answer, Message::Failure { code: FailureCode::ConnectionLimit, .. }), "{answer:?}");
+    drop(deaf);
+    house.peer("room again");
+}
+
+#[test]
+fn a_descriptor_whose_close_takes_for_ever_holds_nobody_up() {
+    let house = House::new();
+    // A socket that lingers: what it has to send its other end does not take, and its close waits for that.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let slow = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+    let _other_end = listener.accept().expect("accepted");
+    slow.set_nonblocking(true).expect("set");
+    while std::io::Write::write(&mut &slow, &[0; 65_536]).is_ok() {}
+    slow.set_nonblocking(false).expect("set");
+    rustix::net::sockopt::set_socket_linger(&slow, Some(crate::peer::PATIENCE * 2)).expect("set");
+    let hello = Packet { correlation: 1, message: Message::Hello { version: VERSION, name: "slow".into() } }.encode();
+    for _ in 0..3 {
+        let connection = oyez_protocol::Connection::connect(&house.socket).expect("a broker");
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+        let rights = [std::os::fd::AsFd::as_fd(&slow)];
+        assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&rights)));
+        let io = [std::io::IoSlice::new(&hello)];
+        rustix::net::sendmsg(&connection, &io, &mut control, rustix::net::SendFlags::empty()).expect("sent");
+    }
+    // The broker has the last copy: its close is the one that waits.
+    drop(slow);
+    let began = Instant::now();
+    house.peer("owner").own("md").publish();
+    assert!(began.elapsed() < crate::peer::PATIENCE / 2, "{:?}", began.elapsed());
 }

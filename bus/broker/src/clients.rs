@@ -31,6 +31,8 @@ pub(crate) struct Client {
     connection: Connection,
     pub(crate) peer: Peer,
     pub(crate) name: String,
+    /// It has hung up, and nothing of it is left to be received.
+    drained: bool,
     /// It has said `Hello`.
     pub(crate) greeted: bool,
     /// Partitions it may read.
@@ -119,8 +121,8 @@ impl Clients {
             return self.close(uid, connection, Vec::new());
         }
         let peer = Peer::new(pid, uid, gid);
-        let (greeted, subscribed, parked) = (false, BTreeSet::new(), 0);
-        let client = Client { connection, peer, name: String::new(), greeted, subscribed, parked };
+        let (name, subscribed) = (String::new(), BTreeSet::new());
+        let client = Client { connection, peer, name, drained: false, greeted: false, subscribed, parked: 0 };
         self.clients.insert(self.next, client);
         self.next.0 += 1;
     }
@@ -148,9 +150,12 @@ impl Clients {
 
     /// One message of a client, if it has sent one. `Err` tells that the connection is over, and how.
     pub(crate) fn receive(&mut self, id: ConnectionId) -> Result<Option<Received>, ConnectionError> {
-        let Some(client) = self.clients.get(&id) else { return Ok(None) };
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(None) };
         let mut foreign = Vec::new();
         let received = client.connection.try_receive_beside(&mut foreign);
+        let over = |received: &Result<_, _>| matches!(received, Err(ConnectionError::HungUp));
+        // A reset is told before what came earlier; only the end is told again and again.
+        client.drained = over(&received) && over(&client.connection.try_receive_beside(&mut foreign));
         if received.is_err() && !foreign.is_empty() {
             self.foreign = foreign;
         }
@@ -195,14 +200,14 @@ impl Clients {
 
     /// Hangs up.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
-        let Some(Client { connection, peer, .. }) = self.clients.remove(&id) else { return };
+        let Some(Client { connection, peer, drained, .. }) = self.clients.remove(&id) else { return };
         let foreign = std::mem::take(&mut self.foreign);
         // Whoever reads on finds the end behind what is still there.
         let _ = rustix::net::shutdown(&connection, rustix::net::Shutdown::Both);
-        if has_read(&connection) || !foreign.is_empty() {
-            self.close(peer.uid, connection, foreign);
-        } else {
-            self.unread.push((peer.uid, connection));
+        match has_read(&connection) {
+            false if foreign.is_empty() => self.unread.push((peer.uid, connection)),
+            true if foreign.is_empty() && drained => drop(connection),
+            _ => self.close(peer.uid, connection, foreign),
         }
     }
 

@@ -235,12 +235,7 @@ fn control_page(start: Position, gate: Position) -> Result<(ControlMut, OwnedFd)
 }
 
 fn map_mut(memory: &OwnedFd, len_bytes: u64) -> Result<RegionMut, MemoryError> {
-    RegionMut::map(memory, len_bytes as usize).map_err(|error| MemoryError::Refused {
-        name: "oyez".into(),
-        step: "map it",
-        source: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::NOMEM),
-        remedy: "raise the limit of address space",
-    })
+    RegionMut::map(memory, len_bytes as usize).map_err(|error| MemoryError::from_map("oyez", &error))
 }
 
 #[cfg(test)]

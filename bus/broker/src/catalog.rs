@@ -21,7 +21,7 @@ use text::{CatalogText, LaneText, TopicText, did_you_mean};
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// Rings that a partition with an owner may have at once: that of the epoch, and that of the one before.
-const RINGS_PER_PARTITION: u64 = 2;
+pub(crate) const RINGS_PER_PARTITION: usize = 2;
 /// Segments that a recorded partition has at least: one filling, one made ahead, one to read from.
 const SEGMENTS_PER_PARTITION: u64 = 3;
 /// Longest path: a Unix socket's address takes 107 bytes, and the keeper's socket beside it is named 15 bytes longer.
@@ -373,8 +373,9 @@ impl Check<'_> {
     /// Memory and disk of everything declared, against what the operator allows.
     fn add_up(&self, catalog: &mut Catalog, memory_bytes_max: u64) -> Result<(), CatalogError> {
         let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
-        let rings =
-            |topic: &Topic| u64::from(topic.partitions) * RINGS_PER_PARTITION * Memory::len_bytes(topic.capacity_bytes);
+        let rings = |topic: &Topic| {
+            u64::from(topic.partitions) * RINGS_PER_PARTITION as u64 * Memory::len_bytes(topic.capacity_bytes)
+        };
         let spares = sizes.iter().map(|&size| Memory::len_bytes(size)).sum::<u64>();
         catalog.memory_bytes = catalog.topics.iter().map(rings).sum::<u64>() + spares;
         if catalog.memory_bytes > memory_bytes_max {

@@ -5,18 +5,25 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::catalog::{Limits, Peer};
-use crate::event::PartitionIndex;
-use crate::log::log;
+use crate::event::{Event, Helper, PartitionIndex};
+use crate::log::{Seldom, log};
 use crate::partition::ConnectionId;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
+/// Accepted before those who are connected have their turn.
+const ACCEPTS_PER_TURN: usize = 16;
+
+/// More descriptors are on their way through sockets than this user may have open.
+const TOO_MANY_REFERENCES: i32 = Errno::TOOMANYREFS.raw_os_error();
 
 /// One connected client.
 #[derive(Debug)]
@@ -24,6 +31,8 @@ pub(crate) struct Client {
     connection: Connection,
     pub(crate) peer: Peer,
     pub(crate) name: String,
+    /// It has hung up, and nothing of it is left to be received.
+    drained: bool,
     /// It has said `Hello`.
     pub(crate) greeted: bool,
     /// Partitions it may read.
@@ -39,14 +48,23 @@ pub(crate) struct Clients {
     path: PathBuf,
     limits: Limits,
     clients: BTreeMap<ConnectionId, Client>,
+    /// Hung up on, but not read to the end: the descriptors in there are on this user's account until they are.
+    unread: Vec<(u32, Connection)>,
+    /// Users whose connections are being closed. That can take as long as they like, since theirs is what is closed.
+    closing: Vec<u32>,
+    closer: Helper,
+    /// Lines that clients can cause.
+    pub(crate) seldom: Seldom,
     next: ConnectionId,
+    /// Came with what is no message of the connection that is removed next.
+    foreign: Vec<OwnedFd>,
     /// Given up when descriptors run out, so that one more can be accepted, told, and refused.
     spare: Option<File>,
 }
 
 impl Clients {
     /// Listens at `path`, in place of a socket that a dead broker left there.
-    pub(crate) fn listen(path: &Path, limits: Limits) -> std::io::Result<Clients> {
+    pub(crate) fn listen(path: &Path, limits: Limits, closer: Helper) -> std::io::Result<Clients> {
         if Connection::connect(path).is_ok() {
             return Err(Errno::ADDRINUSE.into());
         }
@@ -58,12 +76,24 @@ impl Clients {
         rustix::fs::chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH)?;
         rustix::net::listen(&listener, BACKLOG)?;
         let spare = File::open("/dev/null").ok();
-        Ok(Clients { listener, path: path.to_owned(), limits, clients: BTreeMap::new(), next: ConnectionId(1), spare })
+        Ok(Clients {
+            listener,
+            path: path.to_owned(),
+            limits,
+            clients: BTreeMap::new(),
+            unread: Vec::new(),
+            closing: Vec::new(),
+            closer,
+            seldom: Seldom::default(),
+            next: ConnectionId(1),
+            foreign: Vec::new(),
+            spare,
+        })
     }
 
-    /// Accepts whoever waits.
+    /// Accepts some of those who wait.
     pub(crate) fn accept(&mut self) {
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(&self.listener, flags) {
                 Ok(socket) => self.admit(socket),
@@ -75,20 +105,36 @@ impl Clients {
     }
 
     fn admit(&mut self, socket: OwnedFd) {
-        let Ok(credentials) = rustix::net::sockopt::socket_peercred(&socket) else { return };
-        let (uid, gid) = (credentials.uid.as_raw(), credentials.gid.as_raw());
-        let peer = Peer::new(credentials.pid.as_raw_pid() as u32, uid, gid);
+        // A peer outside of this PID namespace is process 0.
+        let credentials = match getsockopt(&socket, PeerCredentials) {
+            Ok(credentials) => credentials,
+            Err(errno) => {
+                let line = format_args!("a client was hung up on: the kernel does not say who it is: {errno}");
+                return self.seldom.log(line);
+            }
+        };
+        let (pid, uid, gid) = (credentials.pid() as u32, credentials.uid(), credentials.gid());
         let connection = Connection::new(socket);
-        let of_user = self.clients.values().filter(|client| client.peer.uid == uid).count();
-        if self.clients.len() >= self.limits.connections_max || of_user >= self.limits.connections_per_user_max {
-            log(format_args!("process {}, user {uid}: refused: too many connections", peer.pid));
+        if !self.has_room(uid) {
+            self.seldom.log(format_args!("process {pid}, user {uid}: refused: too many connections"));
             refuse(&connection, FailureCode::ConnectionLimit, &format!("user {uid}"));
-            return;
+            return self.close(uid, connection, Vec::new());
         }
-        let (greeted, subscribed, parked) = (false, BTreeSet::new(), 0);
-        let client = Client { connection, peer, name: String::new(), greeted, subscribed, parked };
+        let peer = Peer::new(pid, uid, gid);
+        let (name, subscribed) = (String::new(), BTreeSet::new());
+        let client = Client { connection, peer, name, drained: false, greeted: false, subscribed, parked: 0 };
         self.clients.insert(self.next, client);
         self.next.0 += 1;
+    }
+
+    /// Whether one more may connect. Who has not read what it was sent counts, hung up or not.
+    fn has_room(&mut self, uid: u32) -> bool {
+        let read: Vec<_> = self.unread.extract_if(.., |(_, connection)| has_read(connection)).collect();
+        read.into_iter().for_each(|(uid, connection)| self.close(uid, connection, Vec::new()));
+        let users = self.clients.values().map(|client| client.peer.uid);
+        let users = users.chain(self.unread.iter().map(|(uid, _)| *uid)).chain(self.closing.iter().copied());
+        let (all, of_user) = users.fold((0, 0), |(all, own), user| (all + 1, own + usize::from(user == uid)));
+        all < self.limits.connections_max && of_user < self.limits.connections_per_user_max
     }
 
     /// With the last descriptor gone, the spare one lets somebody be told so. False: nobody waits.
@@ -103,13 +149,22 @@ impl Clients {
     }
 
     /// One message of a client, if it has sent one. `Err` tells that the connection is over, and how.
-    pub(crate) fn receive(&self, id: ConnectionId) -> Result<Option<Received>, ConnectionError> {
-        self.clients.get(&id).map_or(Ok(None), |client| client.connection.try_receive())
+    pub(crate) fn receive(&mut self, id: ConnectionId) -> Result<Option<Received>, ConnectionError> {
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(None) };
+        let mut foreign = Vec::new();
+        let received = client.connection.try_receive_beside(&mut foreign);
+        let over = |received: &Result<_, _>| matches!(received, Err(ConnectionError::HungUp));
+        // A reset is told before what came earlier; only the end is told again and again.
+        client.drained = over(&received) && over(&client.connection.try_receive_beside(&mut foreign));
+        if received.is_err() && !foreign.is_empty() {
+            self.foreign = foreign;
+        }
+        received
     }
 
     /// Sends; false when the client is gone or does not read what it is sent. It is then to be removed.
     pub(crate) fn send(
-        &self,
+        &mut self,
         id: ConnectionId,
         correlation: u64,
         message: Message,
@@ -117,10 +172,22 @@ impl Clients {
     ) -> bool {
         let Some(client) = self.clients.get(&id) else { return false };
         let packet = Packet { correlation, message };
-        match client.connection.send(&packet, descriptors) {
+        let sent = match descriptors {
+            [] => client.connection.send(&packet, descriptors),
+            // What is sent and not read is on this user's account with the kernel, and with it everybody's answers.
+            _ if !is_writable(&client.connection) => fail(client, correlation, FailureCode::TooManyRequests),
+            _ => match client.connection.send(&packet, descriptors) {
+                Err(ConnectionError::Io(error)) if error.raw_os_error() == Some(TOO_MANY_REFERENCES) => {
+                    fail(client, correlation, FailureCode::NoDescriptor)
+                }
+                sent => sent,
+            },
+        };
+        match sent {
             Ok(()) | Err(ConnectionError::HungUp) => true,
             Err(error) => {
-                log(format_args!("{} (process {}): hung up on: {error}", client.name, client.peer.pid));
+                let (name, pid) = (&client.name, client.peer.pid);
+                self.seldom.log(format_args!("{name} (process {pid}): hung up on: {error}"));
                 false
             }
         }
@@ -132,8 +199,32 @@ impl Clients {
     }
 
     /// Hangs up.
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Client> {
-        self.clients.remove(&id)
+    pub(crate) fn remove(&mut self, id: ConnectionId) {
+        let Some(Client { connection, peer, drained, .. }) = self.clients.remove(&id) else { return };
+        let foreign = std::mem::take(&mut self.foreign);
+        // Whoever reads on finds the end behind what is still there.
+        let _ = rustix::net::shutdown(&connection, rustix::net::Shutdown::Both);
+        match has_read(&connection) {
+            false if foreign.is_empty() => self.unread.push((peer.uid, connection)),
+            true if foreign.is_empty() && drained => drop(connection),
+            _ => self.close(peer.uid, connection, foreign),
+        }
+    }
+
+    /// Has a connection closed, with the descriptors that came on it and those that nobody has taken out of it yet.
+    fn close(&mut self, uid: u32, connection: Connection, foreign: Vec<OwnedFd>) {
+        self.closing.push(uid);
+        self.closer.ask(move || {
+            drop((connection, foreign));
+            Event::Closed(uid)
+        });
+    }
+
+    /// The closer has done so.
+    pub(crate) fn closed(&mut self, uid: u32) {
+        if let Some(at) = self.closing.iter().position(|closing| *closing == uid) {
+            self.closing.swap_remove(at);
+        }
     }
 
     /// Everybody, for polling.
@@ -151,6 +242,25 @@ impl Drop for Clients {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn fail(client: &Client, correlation: u64, code: FailureCode) -> Result<(), ConnectionError> {
+    let message = Message::failure(code, "answers with descriptors");
+    client.connection.send(&Packet { correlation, message }, &[])
+}
+
+/// Whether the other side has read all but a quarter of what the buffer holds: tens of answers.
+fn is_writable(connection: &Connection) -> bool {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut source = [PollFd::new(connection, PollFlags::OUT)];
+    poll(&mut source, Some(&at_once)).is_ok_and(|_| source[0].revents().contains(PollFlags::OUT))
+}
+
+/// Whether the other side, told no more, has read all but one answer at most.
+fn has_read(connection: &Connection) -> bool {
+    // The kernel takes its least, four small packets; a quarter of that may be unread.
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(connection, 0);
+    is_writable(connection)
 }
 
 fn refuse(connection: &Connection, code: FailureCode, about: &str) {

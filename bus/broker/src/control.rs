@@ -1,6 +1,7 @@
 //! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
 //! answered in `request.rs`, what becomes of a partition is decided in `partition/owner.rs`.
 
+use std::io::Read as _;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -103,6 +104,8 @@ impl Control {
         let timeout = Timespec::try_from(pause).ok();
         // Interrupted, it returns early, and everything is looked at anyway.
         let _ = poll(&mut sources, timeout.as_ref());
+        // The flag tells which; what is left unread would keep poll from sleeping.
+        while matches!((&self.signals).read(&mut [0; 64]), Ok(1..)) {}
         let ready = sources[others.len()..].iter().zip(&clients).filter(|(source, _)| !source.revents().is_empty());
         ready.map(|(_, (id, _))| *id).collect()
     }
@@ -118,7 +121,7 @@ impl Control {
                 Ok(None) => return,
                 Err(error) => {
                     if !matches!(error, oyez_protocol::ConnectionError::HungUp) {
-                        log(format_args!("connection {}: {error}", id.0));
+                        self.clients.seldom.log(format_args!("connection {}: {error}", id.0));
                         let failure = Message::failure(oyez_protocol::FailureCode::BadMessage, "this connection");
                         self.clients.send(id, 0, failure, &[]);
                     }
@@ -144,6 +147,8 @@ impl Control {
                 Event::Attached(partition, epoch) => self.partitions[partition.0].attached(epoch),
                 Event::Done(partition) => self.partitions[partition.0].recorded(),
                 Event::Broken(partition, at, cause) => self.partitions[partition.0].broken(at, &cause),
+                Event::Short(partition, at, cause) => self.partitions[partition.0].short(at, &cause),
+                Event::Closed(uid) => self.clients.closed(uid),
                 Event::Failed(partition, cause) => self.partitions[partition.0].journal_failed(cause),
                 Event::Spare(capacity_bytes, made) => self.spares.made(capacity_bytes, made),
                 Event::Segment(partition, _, Ok(segment)) => self.partitions[partition.0].give(segment),
@@ -175,7 +180,7 @@ impl Control {
         for index in 0..self.partitions.len() {
             let (ended, silent) = self.partitions[index].tick(now);
             if let Some(ended) = ended {
-                self.ended(&ended);
+                self.ended(&ended, now);
             }
             if let Some(connection) = silent {
                 self.hang_up(connection, now);
@@ -185,15 +190,18 @@ impl Control {
                     log(format_args!("{name}: the store does not let go of it: {error}; restart the broker"));
                 }
             }
-            self.unpark(PartitionIndex(index));
+            self.unpark(PartitionIndex(index), now);
         }
     }
 
     /// An epoch has ended: who asked for that is told.
-    pub(crate) fn ended(&mut self, ended: &Ended) {
+    pub(crate) fn ended(&mut self, ended: &Ended, now: Instant) {
         if let Some((connection, correlation)) = ended.release {
             let (epoch, end, sequence) = (ended.epoch, ended.end.position, ended.end.sequence);
-            self.clients.send(connection, correlation, Message::Released { epoch, end, sequence }, &[]);
+            let sent = self.clients.send(connection, correlation, Message::Released { epoch, end, sequence }, &[]);
+            if !sent {
+                self.hang_up(connection, now);
+            }
         }
     }
 

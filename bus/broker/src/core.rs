@@ -14,7 +14,7 @@ use oyez_ring::{ControlMut, Epoch, EpochStart, Memory, Position, Tail};
 use crate::catalog::Idle;
 use crate::event::{Event, Events, PartitionIndex};
 use crate::log::log;
-use crate::partition::RecorderHandle;
+use crate::partition::{Judged, RecorderHandle};
 
 /// A turn longer than this is counted as a stall.
 const STALL: Duration = Duration::from_micros(50);
@@ -53,6 +53,7 @@ pub(crate) struct Attach {
 #[derive(Debug)]
 pub(crate) struct Core {
     commands: Sender<Command>,
+    judged: Vec<Judged>,
     thread: JoinHandle<()>,
     stalls: Arc<AtomicU64>,
 }
@@ -75,15 +76,18 @@ impl Core {
     ) -> std::io::Result<Core> {
         let (commands, queue) = unbounded();
         let stalls = Arc::new(AtomicU64::new(0));
-        let slots = recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
-        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping: None };
+        let slots: Vec<Slot> =
+            recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
+        let judged = slots.iter().map(|slot| Arc::clone(&slot.judged)).collect();
+        let (stopping, io_failed) = (None, false);
+        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping, io_failed };
         let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
-        Ok(Core { commands, thread, stalls })
+        Ok(Core { commands, judged, thread, stalls })
     }
 
     /// The way to the recorder at this place.
     pub(crate) fn recorder(&self, slot: usize) -> RecorderHandle {
-        RecorderHandle { commands: self.commands.clone(), slot }
+        RecorderHandle { commands: self.commands.clone(), slot, judged: Arc::clone(&self.judged[slot]) }
     }
 
     /// Turns above 50 µs so far.
@@ -107,6 +111,10 @@ struct Slot {
     /// What to record next, with its end if that is known: begun when nothing of the last epoch is under way.
     next: Option<(Attach, Option<Position>)>,
     wanting: bool,
+    /// The epoch being recorded, and whether its end is known.
+    epoch: Option<Epoch>,
+    ended: bool,
+    judged: Judged,
     attached: Option<Epoch>,
     told: Told,
 }
@@ -116,6 +124,7 @@ struct Slot {
 enum Told {
     Nothing,
     Broken,
+    Short,
     Done,
     Failed,
 }
@@ -129,6 +138,8 @@ struct Duty {
     events: Events,
     stalls: Arc<AtomicU64>,
     stopping: Option<Instant>,
+    /// No operation is ever completed again.
+    io_failed: bool,
 }
 
 impl Duty {
@@ -175,6 +186,7 @@ impl Duty {
             Ok(count) => count,
             Err(error) => {
                 // No operation can be completed any more, so nothing written is ever known to be so.
+                self.io_failed = true;
                 for slot in &mut self.slots {
                     slot.recorder.fail("complete any operation", std::io::Error::new(error.kind(), error.to_string()));
                 }
@@ -186,7 +198,7 @@ impl Duty {
     fn record(&mut self) -> usize {
         let now_ns = self.io.now_ns();
         let io = &mut *self.io;
-        self.slots.iter_mut().map(|slot| slot.attach_next() + slot.recorder.do_work(io, now_ns)).sum()
+        self.slots.iter_mut().map(|slot| slot.attach_next() + slot.record(io, now_ns)).sum()
     }
 
     fn report(&mut self) -> usize {
@@ -195,7 +207,7 @@ impl Duty {
     }
 
     fn in_flight(&self) -> usize {
-        self.slots.iter().map(|slot| slot.recorder.in_flight()).sum()
+        if self.io_failed { 0 } else { self.slots.iter().map(|slot| slot.recorder.in_flight()).sum() }
     }
 
     fn rest(&self, pace: Pace, idle_turns: u32) {
@@ -216,7 +228,17 @@ impl Duty {
 
 impl Slot {
     fn new(partition: PartitionIndex, recorder: Recorder) -> Slot {
-        Slot { partition, recorder, next: None, wanting: false, attached: None, told: Told::Nothing }
+        Slot {
+            partition,
+            recorder,
+            next: None,
+            wanting: false,
+            epoch: None,
+            ended: false,
+            judged: Judged::default(),
+            attached: None,
+            told: Told::Nothing,
+        }
     }
 
     fn attach_next(&mut self) -> usize {
@@ -224,19 +246,37 @@ impl Slot {
             return 0;
         }
         let Some((Attach { memory, control, start, at, .. }, end)) = self.next.take() else { return 0 };
+        if matches!(self.recorder.state(), RecorderState::Failed { .. }) {
+            // The control thread asked before it had heard.
+            return 1;
+        }
         self.recorder.attach(memory, control, &start, at);
+        self.epoch = Some(start.epoch);
         self.attached = Some(start.epoch);
         self.told = Told::Nothing;
+        self.ended = end.is_some();
         if let Some(end) = end {
             self.recorder.end_epoch(end);
         }
         1
     }
 
+    fn record(&mut self, io: &mut dyn Io, now_ns: u64) -> usize {
+        let work = self.recorder.do_work(io, now_ns);
+        // Held by the other side for an instant now and then: told with the next turn.
+        if let Ok(mut judged) = self.judged.try_lock() {
+            *judged = self.epoch.zip(self.recorder.tail());
+        }
+        work
+    }
+
     fn end(&mut self, end: Position) {
         match &mut self.next {
             Some((_, known)) => *known = Some(end),
-            None => self.recorder.end_epoch(end),
+            None => {
+                self.ended = true;
+                self.recorder.end_epoch(end);
+            }
         }
     }
 
@@ -261,17 +301,12 @@ impl Slot {
         {
             self.wanting = true;
         }
-        let (state, event): (Told, fn(&Slot) -> Option<Event>) = match self.recorder.state() {
-            RecorderState::Broken { .. } => (Told::Broken, Slot::broken),
-            RecorderState::EpochDone { .. } => (Told::Done, Slot::done),
-            RecorderState::Failed { .. } => (Told::Failed, Slot::failed),
-            _ => (Told::Nothing, |_| None),
-        };
-        if state != self.told
-            && let Some(event) = event(self)
-            && tell(event)
-        {
+        let state = self.told_next();
+        if state != self.told && self.event().is_none_or(tell) {
             self.told = state;
+            if let (Told::Short, Some(at)) = (state, self.recorder.tail()) {
+                self.recorder.end_epoch(at.position);
+            }
         }
         if let Some(segment) = self.recorder.take_spent()
             && let Err(Event::Spent(segment)) = events.offer(Event::Spent(segment))
@@ -282,24 +317,67 @@ impl Slot {
         count
     }
 
-    fn broken(&self) -> Option<Event> {
+    fn told_next(&self) -> Told {
         match self.recorder.state() {
-            RecorderState::Broken { at, cause } => Some(Event::Broken(self.partition, *at, cause.to_string())),
-            _ => None,
+            RecorderState::Broken { .. } if self.ended => Told::Short,
+            RecorderState::Broken { .. } => Told::Broken,
+            RecorderState::EpochDone { .. } => Told::Done,
+            RecorderState::Failed { .. } => Told::Failed,
+            _ => Told::Nothing,
         }
     }
 
-    fn done(&self) -> Option<Event> {
+    fn event(&self) -> Option<Event> {
+        let partition = self.partition;
         match self.recorder.state() {
-            RecorderState::EpochDone { .. } => Some(Event::Done(self.partition)),
+            RecorderState::Broken { at, cause } if self.ended => Some(Event::Short(partition, *at, cause.to_string())),
+            RecorderState::Broken { at, cause } => Some(Event::Broken(partition, *at, cause.to_string())),
+            RecorderState::EpochDone { .. } => Some(Event::Done(partition)),
+            RecorderState::Failed { what, error } => Some(Event::Failed(partition, format!("{what}: {error}"))),
             _ => None,
         }
     }
+}
 
-    fn failed(&self) -> Option<Event> {
-        match self.recorder.state() {
-            RecorderState::Failed { what, error } => Some(Event::Failed(self.partition, format!("{what}: {error}"))),
-            _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_io::{Completion, Op};
+    use oyez_ring::{Control, RegionMut, Sequence};
+
+    struct Broken;
+
+    impl Io for Broken {
+        fn now_ns(&self) -> u64 {
+            1
         }
+        fn submit(&mut self, op: Op, _: u64) -> Result<(), Op> {
+            Err(op)
+        }
+        fn complete(&mut self, _: &mut dyn FnMut(Completion)) -> std::io::Result<usize> {
+            Err(std::io::Error::other("broken"))
+        }
+    }
+
+    #[test]
+    fn a_core_whose_io_has_failed_takes_no_ring_and_stops() {
+        let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
+        let options = oyez_journal::Options { durable: false, ..oyez_journal::Options::default() };
+        let (journal, recovery) = oyez_journal::Partition::open(folder.path(), &options).expect("a journal");
+        let (events, queue) = crate::event::queue().expect("descriptors");
+        let pace = Pace { cpu: 0, idle: Idle::BackOff, sleep_max: Duration::from_millis(1) };
+        let recorders = vec![(PartitionIndex(0), Recorder::new(&journal, &recovery, 0))];
+        let core = Core::start(pace, Box::new(Broken), recorders, events).expect("a thread");
+        while !matches!(queue.take(), Some(Event::Failed(..))) {
+            std::thread::yield_now();
+        }
+        let position = Position(0);
+        let at = Tail { position, sequence: Sequence(0), time_ns: 0 };
+        let start = EpochStart { epoch: Epoch(1), position, sequence: at.sequence, time_ns: 0, previous_end: position };
+        let memory = Memory::new(RegionMut::heap(Memory::len_bytes(1 << 21) as usize).reader(), 1 << 21);
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, position);
+        core.commands.send(Command::Attach(Box::new(Attach { slot: 0, memory, control, start, at }))).expect("a core");
+        core.commands.send(Command::Stop).expect("a core");
+        core.thread.join().expect("no panic");
     }
 }

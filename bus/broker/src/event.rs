@@ -31,6 +31,10 @@ pub(crate) enum Event {
     Done(PartitionIndex),
     /// The owner wrote what no honest writer writes; the last good frame ends here.
     Broken(PartitionIndex, Tail, String),
+    /// An ended epoch's ring does not hold what it held when its end was found: recorded to here, and no further.
+    Short(PartitionIndex, Tail, String),
+    /// What a client of this user left is closed.
+    Closed(u32),
     /// The journal failed, for good.
     Failed(PartitionIndex, String),
     /// A spare ring of this capacity, or why there is none.
@@ -118,7 +122,7 @@ impl Helper {
         Ok(Helper { jobs })
     }
 
-    /// Has the thread do this next. Jobs are bounded by whoever asks: one a partition, one a capacity.
+    /// Has the thread do this next. Jobs are bounded by whoever asks: one a partition, a capacity, a client.
     pub(crate) fn ask(&self, job: impl FnOnce() -> Event + Send + 'static) {
         // The thread lives as long as this sender.
         let _ = self.jobs.send(Box::new(job));

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 /// The processes that map this memory for writing, or have it open so, as far as this user may look: "123 (name)".
-/// Slow, for it walks through all of /proc.
+/// Slow, for it walks through all of /proc: not for the control thread.
 pub(crate) fn of(memory: impl AsFd) -> String {
     let Ok(inode) = rustix::fs::fstat(memory).map(|status| status.st_ino) else { return "unknown".into() };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -38,7 +39,10 @@ fn opens(pid: u32, inode: u64) -> bool {
         flags.and_then(|flags| u32::from_str_radix(flags, 8).ok()).is_some_and(|flags| flags & ACCESS_MODE != 0)
     };
     let numbers = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    // By its name first: another's file may be one whose status takes long to come.
+    let is_memory = |path: PathBuf| fs::read_link(path).is_ok_and(|name| name.to_string_lossy().starts_with("/memfd:"));
     numbers
+        .filter(|entry| is_memory(entry.path()))
         .filter(|entry| fs::metadata(entry.path()).is_ok_and(|status| status.ino() == inode))
         .any(|entry| entry.file_name().to_str().is_some_and(writable))
 }

@@ -30,10 +30,14 @@ use crate::log::log;
 const KEPT_MAX: usize = 1_024;
 /// Where inherited descriptors begin.
 const LISTEN_FDS_START: i32 = 3;
-/// Pause before a broker is started again that died before it was ready; doubled each time it does so.
+/// Pause before a broker is started again that died before it was ready; doubled each time in a row.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Doublings at most.
 const PAUSE_DOUBLINGS_MAX: u32 = 6;
+/// A broker that was ready for less than this has died early, too. So many in a row are replaced at once: what made one
+/// die is perhaps gone, what made so many die is not.
+const STEADY: Duration = Duration::from_secs(5);
+const EARLY_DEATHS: u32 = 4;
 /// Exit code of a broker whose panic was not caught, and of one that was killed by a signal.
 const DIED: u8 = 101;
 
@@ -46,11 +50,11 @@ struct Keeper {
     signals: UnixStream,
     kept: Vec<(String, OwnedFd)>,
     child: Child,
-    /// The present broker has been ready.
-    ready: bool,
+    /// Since when the present broker has been ready.
+    ready: Option<Instant>,
     /// Some broker has been ready: from then on there may be publishers whose rings only the keeper holds.
     was_ready: bool,
-    /// Brokers in a row that died before they were ready.
+    /// Brokers in a row that died early.
     failures: u32,
     stopping: bool,
 }
@@ -82,7 +86,7 @@ pub(crate) fn keep(arguments: Vec<OsString>, beside: &Path) -> Result<u8, String
         signals,
         kept: Vec::new(),
         child,
-        ready: false,
+        ready: None,
         was_ready: false,
         failures: 0,
         stopping: false,
@@ -96,8 +100,8 @@ fn listen(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    // Nobody else may send: who could, this user and root, could do anything to broker and keeper.
     rustix::fs::chmod(path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
-    rustix::net::sockopt::set_socket_passcred(&socket, true)?;
     Ok(socket)
 }
 
@@ -157,7 +161,9 @@ impl Keeper {
         while matches!((&self.signals).read(&mut bytes), Ok(1..)) {}
         if crate::stop::requested() && !self.stopping {
             self.stopping = true;
-            if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
+            // One that has been waited for has left its number to others.
+            let alive = matches!(self.child.try_wait(), Ok(None));
+            if let Some(pid) = Pid::from_raw(self.child.id() as i32).filter(|_| alive) {
                 let _ = kill_process(pid, Signal::TERM);
             }
         }
@@ -177,23 +183,35 @@ impl Keeper {
             None => format!("exit code {code}"),
         };
         log(format_args!("keeper: the broker died ({cause}); {} rings kept, starting it again", self.kept.len()));
-        self.pause();
-        if self.stopping {
-            return Ok(Some(code));
+        loop {
+            self.pause();
+            if self.stopping {
+                return Ok(Some(code));
+            }
+            match start(&self.program, &self.arguments, &self.path, &self.kept) {
+                Ok(child) => {
+                    self.child = child;
+                    return Ok(None);
+                }
+                // No descriptors, no processes, a program that is just being replaced: all of it passes.
+                Err(error) if self.was_ready => log(format_args!("keeper: {error}; trying again")),
+                Err(error) => return Err(error),
+            }
         }
-        self.ready = false;
-        self.child = start(&self.program, &self.arguments, &self.path, &self.kept)?;
-        Ok(None)
     }
 
-    /// A broker that was ready is replaced at once; one that cannot get there is given time.
+    /// A broker that has served is replaced at once; one that cannot get there, or dies of it time after time, is given
+    /// time.
     fn pause(&mut self) {
-        if self.ready {
+        let ready = self.ready.take();
+        if ready.is_some_and(|since| since.elapsed() >= STEADY) {
             self.failures = 0;
-            return;
         }
-        let until = Instant::now() + PAUSE * 2_u32.pow(self.failures.min(PAUSE_DOUBLINGS_MAX));
+        let at_once = if ready.is_some() { EARLY_DEATHS } else { 0 };
+        let doublings = self.failures.checked_sub(at_once);
         self.failures += 1;
+        let Some(doublings) = doublings else { return };
+        let until = Instant::now() + PAUSE * 2_u32.pow(doublings.min(PAUSE_DOUBLINGS_MAX));
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !self.stopping) {
             self.wait(Some(left));
             self.forward_stop();
@@ -203,22 +221,18 @@ impl Keeper {
     /// Takes one datagram; false when there is none.
     fn take_datagram(&mut self) -> bool {
         let mut bytes = [0; 4_096];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4), ScmCredentials(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let mut iov = [IoSliceMut::new(&mut bytes)];
         let Ok(received) = rustix::net::recvmsg(&self.socket, &mut iov, &mut control, flags) else { return false };
-        let (mut descriptors, mut sender) = (Vec::new(), None);
+        let mut descriptors = Vec::new();
         for ancillary in control.drain() {
-            match ancillary {
-                RecvAncillaryMessage::ScmRights(rights) => descriptors.extend(rights),
-                RecvAncillaryMessage::ScmCredentials(credentials) => sender = Some(credentials.pid),
-                _ => {}
+            if let RecvAncillaryMessage::ScmRights(rights) = ancillary {
+                descriptors.extend(rights);
             }
         }
-        let whole = !received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-        let from_broker = sender.is_some_and(|pid| pid.as_raw_pid() as u32 == self.child.id());
-        if whole && from_broker {
+        if !received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
             self.obey(&String::from_utf8_lossy(&bytes[..received.bytes]), descriptors);
         }
         // A barrier's descriptor is closed on the way out, now that everything sent before it has been obeyed.
@@ -228,8 +242,10 @@ impl Keeper {
     fn obey(&mut self, message: &str, descriptors: Vec<OwnedFd>) {
         let has = |line: &str| message.lines().any(|found| found == line);
         let name = message.lines().find_map(|line| line.strip_prefix("FDNAME=")).unwrap_or("stored");
-        self.ready |= has("READY=1");
-        self.was_ready |= self.ready;
+        if has("READY=1") {
+            self.ready = Some(Instant::now());
+            self.was_ready = true;
+        }
         if has("FDSTOREREMOVE=1") {
             self.kept.retain(|(kept, _)| kept != name);
         } else if has("FDSTORE=1") {

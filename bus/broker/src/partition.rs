@@ -5,6 +5,7 @@ mod owner;
 mod recording;
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::log::log;
 use crate::ring::Ring;
 pub(crate) use owner::{ConnectionId, Ended, Holder, Reclaim, Refused};
 use owner::{Leaving, Owner};
-pub(crate) use recording::RecorderHandle;
+pub(crate) use recording::{Judged, RecorderHandle};
 
 /// A partition at the broker.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Partition {
     owner: Owner,
     /// Why the journal takes nothing more.
     failed: Option<String>,
+    /// Rings that could not be adopted, by name, opened read-only.
+    strays: Vec<(String, OwnedFd)>,
     /// Names of rings that the store may let go of.
     dropped: Vec<String>,
 }
@@ -83,6 +86,7 @@ impl Partition {
             tail: recovered,
             owner: Owner::Nobody,
             failed: None,
+            strays: Vec::new(),
             dropped: Vec::new(),
         };
         partition.judge_adopted(recovered);
@@ -170,6 +174,11 @@ impl Partition {
         self.dropped.extend(names);
     }
 
+    /// Has nobody granted the partition while somebody writes one of these.
+    pub(crate) fn wait_for(&mut self, strays: Vec<(String, OwnedFd)>) {
+        self.strays.extend(strays);
+    }
+
     /// Lets go of all rings: nothing is left to outlive the broker.
     pub(crate) fn drop_all(&mut self) {
         self.drop_rings(self.rings.len());
@@ -184,7 +193,8 @@ impl Partition {
     pub(crate) fn renew_reserve(&mut self) {
         if self.durability == Durability::Published
             && let Some(ring) = self.ring().filter(|ring| ring.end.is_none())
-            && let Err(error) = lock(&self.journal).renew_reserve(ring.find_end().0)
+            && let Some(newest) = ring.newest_block()
+            && let Err(error) = lock(&self.journal).renew_reserve(newest)
         {
             log(format_args!("{}: no reserve: {error}", self.label()));
         }

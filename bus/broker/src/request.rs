@@ -13,6 +13,9 @@ use crate::log::log;
 use crate::partition::{ConnectionId, Holder, Reclaim, Refused, lock};
 use crate::spare::Taken;
 
+/// What is kept of a client's name.
+const NAME_CHARACTERS_MAX: usize = 64;
+
 /// A request refused: the code, and what it is about.
 type Refusing = (FailureCode, String);
 
@@ -37,7 +40,7 @@ impl Control {
         let answered = match packet.message {
             Message::Hello { version, name } => self.hello(asker, version, name),
             Message::OpenPublisher { partition, topic } => self.open_publisher(asker, &topic, partition, now),
-            Message::Mapped { partition, epoch, topic } => self.mapped(asker, &topic, partition, epoch),
+            Message::Mapped { partition, epoch, topic } => self.mapped(asker, &topic, partition, epoch, now),
             Message::Release { partition, epoch, topic } => self.release(asker, &topic, partition, epoch, now),
             Message::Reclaim { partition, epoch, topic } => self.reclaim(asker, &topic, partition, epoch),
             Message::OpenSubscriber { partition, topic } => self.open_subscriber(asker, &topic, partition),
@@ -70,7 +73,8 @@ impl Control {
         }
         if let Some(client) = self.clients.get_mut(asker.id) {
             client.greeted = true;
-            client.name = name;
+            // It stands in lines of the log.
+            client.name = name.chars().take(NAME_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
         }
         let (broker, build) = (self.catalog.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
         Ok(self.say(asker, Message::Welcome { version: VERSION, pid: std::process::id(), broker, build }))
@@ -86,9 +90,12 @@ impl Control {
             return Err((FailureCode::JournalFailed, format!("{}: {cause}", place(topic, number))));
         }
         match partition.vacancy(now) {
-            Ok(Some(ended)) => self.ended(&ended),
+            Ok(Some(ended)) => self.ended(&ended, now),
             Ok(None) => {}
             Err(refused) => return Ok(self.not_granted(asker, refused)),
+        }
+        if self.partitions[index.0].is_behind() {
+            return Ok(self.preparing(asker));
         }
         let capacity = self.partitions[index.0].capacity_bytes;
         let spare = match self.spares.take(capacity) {
@@ -126,7 +133,7 @@ impl Control {
         self.say(asker, Message::NotGranted { refusal, pid: 0, uid: 0, holder: String::new() })
     }
 
-    fn mapped(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch) -> Result<bool, Refusing> {
+    fn mapped(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch, now: Instant) -> Result<bool, Refusing> {
         let index = self.may_publish(asker, topic, number)?;
         let partition = &mut self.partitions[index.0];
         let granted = partition.mapped(asker.id, epoch);
@@ -143,7 +150,7 @@ impl Control {
         let (schema_id, templates) = schema_of(self.topic(topic)?.1);
         let message = Message::Granted { epoch, position, sequence, time_ns, durability, schema_id, templates };
         let sent = self.say(asker, message);
-        self.unpark(index);
+        self.unpark(index, now);
         Ok(sent)
     }
 
@@ -248,14 +255,16 @@ impl Control {
     }
 
     /// Answers those who wait for an epoch that is there now.
-    pub(crate) fn unpark(&mut self, index: PartitionIndex) {
+    pub(crate) fn unpark(&mut self, index: PartitionIndex, now: Instant) {
         let newest = self.partitions[index.0].newest_known();
         let due = |parked: &Parked| parked.partition == index && parked.epoch <= newest;
         while let Some(at) = self.parked.iter().position(due) {
             let Parked { connection, correlation, partition, epoch } = self.parked.swap_remove(at);
             if let Some(client) = self.clients.get_mut(connection) {
                 client.parked -= 1;
-                self.show_epoch(Asker { id: connection, correlation }, partition, epoch);
+                if !self.show_epoch(Asker { id: connection, correlation }, partition, epoch) {
+                    self.hang_up(connection, now);
+                }
             }
         }
     }
@@ -367,8 +376,9 @@ impl Control {
         let allowed = &self.catalog.topics[at];
         match self.clients.get_mut(asker.id) {
             Some(client) if !allowed.may_publish(&client.peer) => {
-                log(format_args!("{}: publishing denied", who(client.peer.uid, topic, number)));
-                Err((FailureCode::PublishDenied, who(client.peer.uid, topic, number)))
+                let who = who(client.peer.uid, topic, number);
+                self.clients.seldom.log(format_args!("{who}: publishing denied"));
+                Err((FailureCode::PublishDenied, who))
             }
             _ => Ok(index),
         }

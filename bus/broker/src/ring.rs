@@ -13,11 +13,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use oyez_journal::JournalError;
+use oyez_journal::{JournalError, find_end};
 use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_ring::{
-    BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Poll, Position, Reader, Region, RegionMut, State, Tail,
-    write_head,
+    Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Poll, Position, Reader, Region, RegionMut, State,
+    Tail, write_head,
 };
 
 use crate::spare::{self, Spare};
@@ -45,22 +45,26 @@ pub(crate) struct RingName {
     pub(crate) partition: u16,
     pub(crate) epoch: Epoch,
     pub(crate) capacity_bytes: u64,
+    /// The user whom it was offered to.
+    pub(crate) uid: u32,
 }
 
 impl std::fmt::Display for RingName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ring.{}.{}.{}.{}", self.topic, self.partition, self.epoch, self.capacity_bytes)
+        let RingName { topic, partition, epoch, capacity_bytes, uid } = self;
+        write!(f, "ring.{topic}.{partition}.{epoch}.{capacity_bytes}.{uid}")
     }
 }
 
 impl RingName {
     /// Reads a name back; `None` for what the broker did not store.
     pub(crate) fn parse(name: &str) -> Option<RingName> {
-        let mut fields = name.strip_prefix("ring.")?.rsplitn(4, '.');
+        let mut fields = name.strip_prefix("ring.")?.rsplitn(5, '.');
+        let uid = fields.next()?.parse().ok()?;
         let capacity_bytes = fields.next()?.parse().ok()?;
         let epoch = Epoch(fields.next()?.parse().ok()?);
         let partition = fields.next()?.parse().ok()?;
-        Some(RingName { topic: fields.next()?.to_owned(), partition, epoch, capacity_bytes })
+        Some(RingName { topic: fields.next()?.to_owned(), partition, epoch, capacity_bytes, uid })
     }
 }
 
@@ -196,39 +200,22 @@ impl Ring {
         oyez_mem::lease::nobody_writes(&self.data)
     }
 
-    /// Walks the committed frames to their end, from what is recorded on. The flag tells that the end is not clean:
-    /// there stands what no honest writer writes.
-    pub(crate) fn find_end(&self) -> (Tail, bool) {
-        let recorded = self.control.gate() != Position(u64::MAX);
-        if recorded {
-            return self.walk(self.control.written().block().max(self.start.position));
-        }
-        let newest = Reader::newest_block(&self.memory, self.start.epoch, self.start.position);
-        let near = self.walk(newest);
-        if !near.1 {
-            return near;
-        }
-        // Damaged near its end: of all that the ring still holds, take what is whole.
-        let far = self.walk(self.memory.window(self.start.position).0.next_block());
-        if far.0.position > near.0.position { far } else { near }
+    /// Where the committed frames end, judged from `from` on as the recorder judges. The flag tells that the end is not
+    /// clean: there stands what no honest writer writes.
+    pub(crate) fn find_end(&self, from: Tail, now_ns: u64) -> (Tail, bool) {
+        let (end, broken) = find_end(self.memory.clone(), self.start, from, self.control.gate(), now_ns);
+        (end, broken.is_some())
     }
 
-    fn walk(&self, from: Position) -> (Tail, bool) {
-        let mut time_ns = self.start.time_ns;
-        let mut reader = Reader::at(self.memory.clone(), self.start.epoch, from);
-        let broken = loop {
-            match reader.poll_any() {
-                Ok(Poll::Frame(frame)) => time_ns = time_ns.max(frame.time_ns),
-                Ok(Poll::Empty) => break false,
-                Ok(Poll::Lapped) | Err(_) => break true,
-            }
-        };
-        match reader.sequence() {
-            Some(sequence) => (Tail { position: reader.position(), sequence, time_ns }, broken),
-            // Nothing there yet: the block before, which is whole then, tells the sequence.
-            None if from > self.start.position => self.walk(Position(from.0 - BLOCK)),
-            None => (Tail { position: from, sequence: self.start.sequence, time_ns }, true),
-        }
+    /// The newest block that its owner has opened. `None`: the owner has written what cannot be.
+    pub(crate) fn newest_block(&self) -> Option<Tail> {
+        let EpochStart { epoch, position: start, sequence, time_ns, .. } = self.start;
+        let position = Reader::newest_block(&self.memory, epoch, start);
+        let mut reader = Reader::at(self.memory.clone(), epoch, position);
+        let Ok(Poll::Frame(frame)) = reader.poll_any() else { return None };
+        let messages = frame.sequence.0.checked_sub(sequence.0)?;
+        let messages_max = (position.0 - start.0) / FRAME_HEADER;
+        (messages <= messages_max).then_some(Tail { position, sequence: frame.sequence, time_ns })
     }
 
     /// Says that the epoch is over: first where, then that.
@@ -248,12 +235,7 @@ fn control_page(start: Position, gate: Position) -> Result<(ControlMut, OwnedFd)
 }
 
 fn map_mut(memory: &OwnedFd, len_bytes: u64) -> Result<RegionMut, MemoryError> {
-    RegionMut::map(memory, len_bytes as usize).map_err(|error| MemoryError::Refused {
-        name: "oyez".into(),
-        step: "map it",
-        source: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::NOMEM),
-        remedy: "raise the limit of address space",
-    })
+    RegionMut::map(memory, len_bytes as usize).map_err(|error| MemoryError::from_map("oyez", &error))
 }
 
 #[cfg(test)]
@@ -262,10 +244,11 @@ mod tests {
 
     #[test]
     fn names_are_read_back_dots_and_all() {
-        let name = RingName { topic: "md.eq.0".into(), partition: 3, epoch: Epoch(9), capacity_bytes: 1 << 21 };
-        assert_eq!(name.to_string(), "ring.md.eq.0.3.9.2097152");
+        let name =
+            RingName { topic: "md.eq.0".into(), partition: 3, epoch: Epoch(9), capacity_bytes: 1 << 21, uid: 1_000 };
+        assert_eq!(name.to_string(), "ring.md.eq.0.3.9.2097152.1000");
         assert_eq!(RingName::parse(&name.to_string()), Some(name));
-        for foreign in ["", "ring", "stored", "ring.a.b.c", "ring.a.1.2", "ring.a.1.2.x"] {
+        for foreign in ["", "ring", "stored", "ring.a.b.c", "ring.a.1.2", "ring.a.1.2.3", "ring.a.1.2.3.x"] {
             assert_eq!(RingName::parse(foreign), None, "{foreign}");
         }
     }

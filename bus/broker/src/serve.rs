@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oyez_journal::{JournalError, Options, Partition as Journal, Recorder, Recovery};
+use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_protocol::Durability;
+use rustix::io::Errno;
 
 use crate::catalog::{Catalog, CatalogError, Topic};
 use crate::clients::Clients;
@@ -101,6 +103,14 @@ pub enum StartError {
         /// What the kernel said.
         error: std::io::Error,
     },
+    /// A ring that the store kept cannot be taken over.
+    #[error("{ring}: not adopted: {error}; the keeper tries again")]
+    Adopt {
+        /// Its name in the store.
+        ring: String,
+        /// Why.
+        error: MemoryError,
+    },
     /// The keeper cannot work.
     #[error("{0}")]
     Keeper(String),
@@ -111,6 +121,7 @@ pub enum StartError {
 /// (one line on stderr says why).
 #[must_use]
 pub fn serve(options: &ServeOptions) -> u8 {
+    raise_descriptors();
     let served = match &options.role {
         Role::Keeper { arguments } => keep(&options.catalog, arguments.clone()),
         Role::Broker => start(&options.catalog).map(Control::run),
@@ -119,6 +130,15 @@ pub fn serve(options: &ServeOptions) -> u8 {
         log(error);
         CANNOT_START
     })
+}
+
+/// As many descriptors as this process may have: a ring takes two, a segment one, a client one. The keeper needs a copy
+/// of each it keeps to start a broker. What a broker inherits is the same.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Refused, the lower limit stands, and what it refuses is said then.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
 fn keep(catalog: &Path, arguments: Vec<OsString>) -> Result<u8, StartError> {
@@ -138,12 +158,13 @@ fn start(path: &Path) -> Result<Control, StartError> {
     let (events, queue) = event::queue().map_err(resources("make an event descriptor"))?;
     let spares = Helper::start("spares", events.clone()).map_err(resources("start a thread"))?;
     let segments = Helper::start("segments", events.clone()).map_err(resources("start a thread"))?;
+    let closer = Helper::start("closer", events.clone()).map_err(resources("start a thread"))?;
     let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
     let spares = Spares::new(spares, sizes);
 
     let mut opened = open_partitions(&catalog, kept)?;
     let cores = start_cores(&catalog, &mut opened, &events)?;
-    let clients = Clients::listen(&catalog.socket, catalog.limits).map_err(|error| match error.kind() {
+    let clients = Clients::listen(&catalog.socket, catalog.limits, closer).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => StartError::Listening { path: catalog.socket.clone() },
         _ => StartError::Place { path: catalog.socket.clone(), problem: "cannot listen", error },
     })?;
@@ -251,15 +272,29 @@ fn open_partition(
     };
     let (journal, recovery) = Journal::open(&folder, &options)?;
     tell(&folder, topic, &journal, &recovery);
-    let (mut rings, mut useless) = (VecDeque::new(), Vec::new());
+    let (mut rings, mut useless, mut strays) = (VecDeque::<Ring>::new(), Vec::new(), Vec::new());
     for (name, stored) in kept {
         let label = name.to_string();
         // One that was stored, but never made durable, is an epoch that nobody was told of.
-        let start = journal.epochs().get(name.epoch).copied();
-        match start.map(|start| Ring::adopt(&stored, name, start, topic.recorded())) {
-            Some(Ok(ring)) => rings.push_back(ring),
-            Some(Err(error)) => log(format_args!("{label}: not adopted: {error}; its unrecorded frames are lost")),
-            None => useless.push(label),
+        let Some(start) = journal.epochs().get(name.epoch).copied() else {
+            useless.push(label);
+            continue;
+        };
+        let adopt = |error| StartError::Adopt { ring: label.clone(), error };
+        match Ring::adopt(&stored, name, start, topic.recorded()) {
+            Ok(ring) => {
+                // Stored twice: the first was given up before anybody was told of it.
+                if rings.back().is_some_and(|last| last.start.epoch == start.epoch) {
+                    rings.pop_back();
+                }
+                rings.push_back(ring);
+            }
+            Err(error) if passes(&error) => return Err(adopt(error)),
+            Err(error) => {
+                log(format_args!("{label}: not adopted: {error}; its unrecorded frames are lost"));
+                // Its owner may be alive: until it is gone nobody else may have the partition.
+                strays.push((label.clone(), memory::reopen(&stored, Access::Read).map_err(adopt)?));
+            }
         }
     }
     if !rings.is_empty() {
@@ -267,7 +302,17 @@ fn open_partition(
     }
     let mut partition = Partition::new(topic, number, journal, recovery.tail, rings);
     partition.drop_names(useless);
+    partition.wait_for(strays);
     Ok((partition, recovery))
+}
+
+/// Whether what is refused now may be had in a moment.
+fn passes(error: &MemoryError) -> bool {
+    match error {
+        MemoryError::Refused { source, .. } => [Errno::MFILE, Errno::NFILE, Errno::NOMEM].contains(source),
+        MemoryError::Exhausted { .. } => true,
+        _ => false,
+    }
 }
 
 /// What recovery found that an operator should know.

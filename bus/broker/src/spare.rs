@@ -103,12 +103,7 @@ fn make(capacity_bytes: u64) -> Result<Spare, MemoryError> {
 
 /// Maps a memory to read.
 pub(crate) fn map(read_only: &OwnedFd, len_bytes: u64) -> Result<Region, MemoryError> {
-    Region::map(read_only, len_bytes as usize).map_err(|error| MemoryError::Refused {
-        name: "oyez-ring".into(),
-        step: "map it",
-        source: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::NOMEM),
-        remedy: "raise the limit of address space",
-    })
+    Region::map(read_only, len_bytes as usize).map_err(|error| MemoryError::from_map("oyez-ring", &error))
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType};
 
 /// How long the store may take to acknowledge.
-const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(5);
+const ACKNOWLEDGE_MAX: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
 /// Where inherited descriptors begin.
 const LISTEN_FDS_START: u32 = 3;
 
@@ -44,7 +45,12 @@ impl Store {
         }
         self.send(&format!("FDSTORE=1\nFDNAME={name}"), &[descriptor])?;
         self.stored += 1;
-        self.barrier()
+        let acknowledged = self.barrier();
+        if acknowledged.is_err() {
+            // It may have it, or get it later: then the next ring of that name would be its second one.
+            let _ = self.remove(name);
+        }
+        acknowledged
     }
 
     /// Has the store let go of what has this name.
@@ -68,12 +74,7 @@ impl Store {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         self.send("BARRIER=1", &[theirs.as_fd()])?;
         drop(theirs);
-        let timeout = Timespec::try_from(ACKNOWLEDGE_MAX).map_err(Error::other)?;
-        let mut sources = [PollFd::from_borrowed_fd(ours.as_fd(), PollFlags::empty())];
-        match rustix::io::retry_on_intr(|| poll(&mut sources, Some(&timeout)))? {
-            0 => Err(Error::other("the descriptor store does not acknowledge; it is stopped or overloaded")),
-            _ => Ok(()),
-        }
+        answered(&ours, PollFlags::empty())
     }
 
     fn send(&self, message: &str, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
@@ -84,8 +85,25 @@ impl Store {
             assert!(pushed, "one descriptor a message");
         }
         let io = [IoSlice::new(message.as_bytes())];
-        rustix::io::retry_on_intr(|| rustix::net::sendmsg(&self.socket, &io, &mut control, SendFlags::NOSIGNAL))?;
-        Ok(())
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        loop {
+            match rustix::net::sendmsg(&self.socket, &io, &mut control, flags) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => answered(&self.socket, PollFlags::OUT)?,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+/// Waits for the store, so long and no longer.
+fn answered(source: &OwnedFd, flags: PollFlags) -> Result<()> {
+    let timeout = Timespec::try_from(ACKNOWLEDGE_MAX).map_err(Error::other)?;
+    let mut sources = [PollFd::from_borrowed_fd(source.as_fd(), flags)];
+    match rustix::io::retry_on_intr(|| poll(&mut sources, Some(&timeout)))? {
+        0 => Err(Error::other("the descriptor store does not acknowledge; it is stopped or overloaded")),
+        _ => Ok(()),
     }
 }
 
@@ -122,4 +140,30 @@ fn inherited() -> Result<Vec<(String, OwnedFd)>> {
         Ok((name.to_owned(), OwnedFd::from(file)))
     };
     (LISTEN_FDS_START..LISTEN_FDS_START + count).zip(names.split(':')).map(take).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn what_is_not_acknowledged_is_taken_back_and_a_store_that_sleeps_holds_nobody_up_for_long() {
+        let (ours, theirs) = UnixDatagram::pair().expect("sockets");
+        let mut store = Store { socket: ours.into(), room: 1_000, stored: 0 };
+        let null = File::open("/dev/null").expect("a file");
+        let refused = store.put("ring.a", null.as_fd()).expect_err("nobody acknowledged");
+        assert!(refused.to_string().contains("does not acknowledge"), "{refused}");
+        let said: Vec<String> = (0..3)
+            .map(|_| {
+                let mut bytes = [0; 64];
+                let length = theirs.recv(&mut bytes).expect("said");
+                String::from_utf8_lossy(&bytes[..length]).into_owned()
+            })
+            .collect();
+        assert_eq!(said, ["FDSTORE=1\nFDNAME=ring.a", "BARRIER=1", "FDSTOREREMOVE=1\nFDNAME=ring.a"]);
+        assert_eq!(store.stored, 0);
+        // Until its queue is full, and then not for ever.
+        while store.ready().is_ok() {}
+    }
 }

@@ -31,7 +31,7 @@ pub use error::{Corrupt, Damage, JournalError, ReadError};
 pub use folder::{Folder, Verification};
 pub use partition::{Options, Partition, Recovery, SegmentJob};
 pub use reader::{JournalReader, Segments};
-pub use recorder::{BrokenCause, Recorder, RecorderState, recorder_of};
+pub use recorder::{BrokenCause, Recorder, RecorderState, find_end, recorder_of};
 pub use segment::{Segment, SegmentFile};
 
 /// The random number of a journal: bytes of another never verify in it.

@@ -295,7 +295,8 @@ impl Partition {
         if self.options.durable { Fill::Zeroed } else { Fill::Allocated }
     }
 
-    fn reserve(&self) -> Tail {
+    /// Unrecorded: where numbers begin that were certainly never given.
+    pub fn reserve(&self) -> Tail {
         self.epochs.reserve.unwrap_or(Tail { position: Position(0), sequence: Sequence(0), time_ns: 0 })
     }
 

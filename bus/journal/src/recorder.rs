@@ -20,6 +20,7 @@ mod places;
 mod scan;
 
 pub(crate) use places::PLACES;
+pub use scan::find_end;
 
 use crate::layout::Geometry;
 use crate::slot::Slot;
@@ -276,6 +277,8 @@ impl Recorder {
             if ring.scan.keep_recorded() {
                 self.issued = ring.scan.seen();
                 self.sealed = true;
+            } else {
+                ring.scan.rewind();
             }
             self.state = RecorderState::Recording;
         }

@@ -3,9 +3,9 @@
 mod support;
 
 use oyez_io::{Bytes, Op};
-use oyez_journal::{BrokenCause, Digest, Folder, Options, Partition, RecorderState};
+use oyez_journal::{BrokenCause, Digest, Folder, Options, Partition, RecorderState, find_end};
 use oyez_ring::layout::CommitWord;
-use oyez_ring::{BLOCK, Kind, Position, Sequence};
+use oyez_ring::{BLOCK, Kind, Memory, Position, Sequence, Tail};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use support::faulty::Faulty;
@@ -336,6 +336,8 @@ fn an_epoch_of_a_writer_that_breaks_the_rules_ends_at_its_last_good_frame() {
             let good = topic.ring().writer.tail();
             topic.turn_until(io, "read", |topic| topic.recorder.tail().unwrap().position == good.position);
             misdeed(&mut topic);
+            let (end, broken) = end_of(&topic, good, topic.now_ns);
+            assert_eq!((end, broken.is_some()), (good, true), "{text}");
             topic.turn_until(io, text, |topic| matches!(topic.recorder.state(), RecorderState::Broken { .. }));
             let RecorderState::Broken { at, cause } = topic.recorder.state() else { unreachable!("just seen") };
             assert!(cause.to_string().contains(text), "{cause} for {text}");
@@ -348,6 +350,36 @@ fn an_epoch_of_a_writer_that_breaks_the_rules_ends_at_its_last_good_frame() {
             topic.idle(io);
             assert_same(&read(dir.path()), &topic.published, text);
         }
+    });
+}
+
+/// What the broker finds.
+fn end_of(topic: &Topic, from: Tail, now_ns: u64) -> (Tail, Option<BrokenCause>) {
+    let ring = topic.ring.as_ref().unwrap();
+    find_end(Memory::new(ring.memory.reader(), CAPACITY), ring.start, from, ring.control.gate(), now_ns)
+}
+
+#[test]
+fn the_recorder_ends_where_the_end_was_found_whatever_it_would_have_said_itself() {
+    on_each(|io| {
+        let dir = folder();
+        let mut topic = Topic::begin(dir.path(), &options());
+        topic.publish_many(io, 3_000);
+        topic.turn(io);
+        let from = topic.recorder.tail().unwrap();
+        let early_ns = topic.now_ns;
+        // Too early by the recorder's clock, in time by that of whoever looks for the end.
+        topic.now_ns += 2_000_000_000;
+        assert!(topic.publish());
+        topic.now_ns = early_ns;
+        topic.turn_until(io, "ahead", |topic| matches!(topic.recorder.state(), RecorderState::Broken { .. }));
+        let owner = topic.ring().writer.tail();
+        assert_eq!(end_of(&topic, from, early_ns + 1_500_000_000), (owner, None));
+        topic.recorder.end_epoch(owner.position);
+        topic.turn_until(io, "done", |topic| matches!(topic.recorder.state(), RecorderState::EpochDone { .. }));
+        assert_eq!(topic.recorder.written(), owner.position);
+        topic.idle(io);
+        assert_same(&read(dir.path()), &topic.published, "with what was ahead");
     });
 }
 

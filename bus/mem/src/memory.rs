@@ -63,6 +63,14 @@ pub enum MemoryError {
     Writable,
 }
 
+impl MemoryError {
+    /// That the kernel would not map it: what [`Region::map`] and [`crate::RegionMut::map`] answer, with name and remedy.
+    pub fn from_map(name: &str, error: &std::io::Error) -> MemoryError {
+        let source = Errno::from_io_error(error).unwrap_or(Errno::NOMEM);
+        refused(name, "map it", "raise the limit of address space")(source)
+    }
+}
+
 fn refused(name: &str, step: &'static str, remedy: &'static str) -> impl FnOnce(Errno) -> MemoryError {
     let name = name.to_owned();
     move |source| MemoryError::Refused { name, step, source, remedy }

@@ -148,6 +148,15 @@ impl Connection {
     /// # Errors
     /// The other side has hung up, or broke the protocol: then drop the connection.
     pub fn try_receive(&self) -> Result<Option<Received>, ConnectionError> {
+        self.try_receive_beside(&mut Vec::new())
+    }
+
+    /// As [`Connection::try_receive`]; descriptors that belong to no message are added to `foreign`. To close one can
+    /// take as long as whoever sent it likes: for those who must not wait.
+    ///
+    /// # Errors
+    /// As [`Connection::try_receive`].
+    pub fn try_receive_beside(&self, foreign: &mut Vec<OwnedFd>) -> Result<Option<Received>, ConnectionError> {
         let mut bytes = vec![0; PACKET_BYTES_MAX];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -165,18 +174,14 @@ impl Connection {
                 descriptors.extend(rights);
             }
         }
-        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
-            return Err(ConnectionError::TooLong);
+        let cut = received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+        match judge(&bytes[..received.bytes], cut, descriptors.len()) {
+            Ok(packet) => Ok(Some(Received { packet, descriptors })),
+            Err(error) => {
+                foreign.append(&mut descriptors);
+                Err(error)
+            }
         }
-        if received.bytes == 0 {
-            return Err(ConnectionError::HungUp);
-        }
-        let packet = Packet::decode(&bytes[..received.bytes])?;
-        let (expected, found) = (packet.message.descriptors(), descriptors.len());
-        if expected != found {
-            return Err(ConnectionError::Descriptors { message: packet.message.name(), expected, found });
-        }
-        Ok(Some(Received { packet, descriptors }))
     }
 
     /// Waits for one message, at most until `deadline`.
@@ -222,6 +227,20 @@ impl Connection {
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+fn judge(bytes: &[u8], cut: bool, found: usize) -> Result<Packet, ConnectionError> {
+    if cut {
+        return Err(ConnectionError::TooLong);
+    }
+    if bytes.is_empty() {
+        return Err(ConnectionError::HungUp);
+    }
+    let packet = Packet::decode(bytes)?;
+    match packet.message.descriptors() {
+        expected if expected == found => Ok(packet),
+        expected => Err(ConnectionError::Descriptors { message: packet.message.name(), expected, found }),
     }
 }
 

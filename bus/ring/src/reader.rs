@@ -5,6 +5,9 @@ use crate::pace::Pace;
 use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
 use oyez_mem::sync;
 
+/// No honest mark comes near it: 146 years at 1 GB/s.
+const MARK_MAX: Position = Position(1 << 62);
+
 /// A cursor into one epoch's ring.
 pub struct Reader {
     memory: Memory,
@@ -85,8 +88,9 @@ impl Reader {
     /// The newest block of an epoch that starts at `start` which the writer has surely opened or soon will: where a
     /// reader starts that wants what comes from now on.
     pub fn newest_block(memory: &Memory, epoch: Epoch, start: Position) -> Position {
-        let mark = memory.mark();
-        let newest = Position(mark.0.saturating_sub(BLOCK)).max(start);
+        // The mark is the writer's word, and any number: what comes of it is a block's start and far from overflow.
+        let mark = memory.mark().min(MARK_MAX);
+        let newest = Position(mark.0.saturating_sub(BLOCK)).block().max(start);
         let open = matches!(Reader::at(memory.clone(), epoch, newest).poll_any(), Ok(Poll::Frame(_)));
         if open { newest } else { Position(newest.0.saturating_sub(BLOCK)).max(start) }
     }

@@ -187,3 +187,15 @@ fn a_scribbling_writer_is_an_error_or_silence_and_never_a_panic() {
         }
     });
 }
+
+#[test]
+fn any_mark_gives_a_block_to_start_at() {
+    let start = Position(3 * BLOCK);
+    let ring = Ring::new(CAPACITY, start, Sequence(7), Position(u64::MAX));
+    for mark in [0, start.0, start.0 + 8, start.0 + BLOCK + 8, u64::MAX - 1, u64::MAX] {
+        ring.memory.store(CAPACITY as usize, mark);
+        let newest = Reader::newest_block(&ring.view(), ring.start.epoch, start);
+        assert!(newest >= start && newest.in_block() == 0, "mark {mark}: {newest}");
+        let _ = Reader::at(ring.view(), ring.start.epoch, newest).poll_any();
+    }
+}

@@ -11,7 +11,9 @@
 //! No timer ends an epoch. A connection that is gone only makes the broker look; an owner that is alive and comes back
 //! goes on (`Reclaim`). Every epoch that is in the `epochs` file goes through all of this, one whose offer failed too.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use oyez_mem::memory::MemoryError;
@@ -19,6 +21,8 @@ use oyez_protocol::Durability;
 use oyez_ring::{Epoch, State, Tail};
 
 use super::{Partition, lock};
+use crate::catalog::RINGS_PER_PARTITION;
+use crate::control::now_ns;
 use crate::holders;
 use crate::log::log;
 use crate::ring::{HandOut, HandOutError, Ring, RingName};
@@ -73,6 +77,8 @@ pub(super) struct Leaving {
     since: Instant,
     next_look: Instant,
     next_line: Instant,
+    /// Finds out who keeps the ring.
+    search: Option<JoinHandle<()>>,
 }
 
 /// Why a partition is not to be had now.
@@ -116,12 +122,26 @@ impl Partition {
             Owner::Owned(_) | Owner::Leaving(_) => self.end_if_free(now),
             _ => None,
         };
+        let strays = self.strays_are_written();
         match &self.owner {
+            Owner::Nobody if strays => Err(Refused::Ending(None)),
             Owner::Nobody => Ok(ended),
             Owner::Offered { holder, .. } => Err(Refused::Offered(holder.clone())),
             Owner::Owned(holder) => Err(Refused::Taken(holder.clone())),
             Owner::Leaving(leaving) => Err(Refused::Ending(leaving.holder.clone())),
         }
+    }
+
+    fn strays_are_written(&mut self) -> bool {
+        let free = |(_, ring): &mut (String, OwnedFd)| oyez_mem::lease::nobody_writes(ring).unwrap_or(false);
+        self.dropped.extend(self.strays.extract_if(.., free).map(|(name, _)| name));
+        !self.strays.is_empty()
+    }
+
+    /// Whether it has as many rings as memory was counted for, and the disk is still at the oldest.
+    pub(crate) fn is_behind(&self) -> bool {
+        let behind = |ring: &Ring| self.recorder.is_some() && !ring.recorded;
+        self.rings.len() >= RINGS_PER_PARTITION && self.rings.front().is_some_and(behind)
     }
 
     /// Offers a new epoch to `holder`; the partition is vacant.
@@ -136,7 +156,8 @@ impl Partition {
         let mut journal = lock(&journal);
         let start = journal.next_epoch(self.tail);
         let (topic, partition) = (self.topic.clone(), self.number);
-        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes: self.capacity_bytes };
+        let (capacity_bytes, uid) = (self.capacity_bytes, holder.uid);
+        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes, uid };
         let recorded = self.durability != Durability::Published;
         let hand_out = HandOut::begin(spare, name, start, recorded, store, |start| journal.begin_epoch(start), now_ns)?;
         self.epochs = journal.epochs().clone();
@@ -194,12 +215,15 @@ impl Partition {
     }
 
     /// An owner is back on another connection. It may go on if its epoch is the newest, has not ended, and nobody else
-    /// has it.
+    /// has it. Who it was is known by its process; after a restart by its user, whom the store remembers.
     pub(crate) fn reclaim(&mut self, holder: Holder, epoch: Epoch) -> Result<&Ring, Reclaim> {
         let running = self.ring().is_some_and(|ring| ring.start.epoch == epoch && ring.end.is_none());
+        let owned = self.ring().is_some_and(|ring| ring.name.uid == holder.uid);
         match &self.owner {
             _ if !running => Err(Reclaim::Ended),
-            Owner::Leaving(Leaving { release: None, .. }) => {
+            Owner::Leaving(Leaving { release: None, holder: former, .. })
+                if owned && former.as_ref().is_none_or(|former| former.pid == holder.pid) =>
+            {
                 self.owner = Owner::Owned(holder);
                 self.ring().ok_or(Reclaim::Ended)
             }
@@ -289,17 +313,21 @@ impl Partition {
     fn close_ring(&mut self) -> Option<(Tail, bool)> {
         let failed = self.failed.is_some();
         let epoch = self.newest();
-        let ring = self.rings.back_mut().filter(|ring| ring.start.epoch == epoch)?;
+        let ring = self.ring()?;
         if let Some(end) = ring.end {
             return Some((end, false));
         }
-        let (end, broken) = ring.find_end();
+        let (end, broken) = match self.judged(ring) {
+            Some(judged) => ring.find_end(judged, now_ns()),
+            // Nothing tells what its messages were numbered: the next ones begin where no number was given.
+            None => (lock(&self.journal).reserve(), true),
+        };
         let state = match (failed, broken) {
             (true, _) => State::JournalFailed,
             (_, true) => State::Broken,
             _ => State::Ended,
         };
-        ring.close(end, state);
+        self.rings.back_mut()?.close(end, state);
         self.end_recording(epoch, end.position);
         Some((end, broken))
     }
@@ -314,12 +342,20 @@ impl Partition {
             return;
         }
         leaving.next_line = now + PROOF_LOUD;
-        if let Some(ring) = self.ring() {
-            let who = holders::of(ring.readable()[0]);
+        if leaving.search.as_ref().is_some_and(|search| !search.is_finished()) {
+            return;
+        }
+        let Some(Ok(memory)) = self.ring().map(|ring| ring.readable()[0].try_clone()) else { return };
+        let search = move || {
+            let who = holders::of(memory);
             log(format_args!(
                 "{label}: not ended after {waited:.1?}: still mapped for writing by process {who}; nobody is granted \
                  the partition until that process unmaps it or is gone: end it"
             ));
+        };
+        if let Owner::Leaving(leaving) = &mut self.owner {
+            // Without a thread, without a line: the next one is due in a second.
+            leaving.search = std::thread::Builder::new().name("holders".into()).spawn(search).ok();
         }
     }
 }
@@ -335,6 +371,6 @@ pub(crate) enum Reclaim {
 
 impl Leaving {
     pub(super) fn new(holder: Option<Holder>, release: Option<u64>, now: Instant) -> Leaving {
-        Leaving { holder, release, since: now, next_look: now, next_line: now + PROOF_SILENCE }
+        Leaving { holder, release, since: now, next_look: now, next_line: now + PROOF_SILENCE, search: None }
     }
 }

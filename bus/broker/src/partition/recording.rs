@@ -1,5 +1,7 @@
 //! A partition's way to disk, ring after ring: what the core's recorder is given, and what it tells.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crossbeam::channel::Sender;
 use oyez_protocol::Durability;
 use oyez_ring::{Epoch, EpochStart, Position, State, Tail};
@@ -7,13 +9,18 @@ use oyez_ring::{Epoch, EpochStart, Position, State, Tail};
 use super::Partition;
 use crate::core::{Attach, Command};
 use crate::log::log;
+use crate::ring::Ring;
 
 /// A way to the core that records the partition.
 #[derive(Debug)]
 pub(crate) struct RecorderHandle {
     pub(crate) commands: Sender<Command>,
     pub(crate) slot: usize,
+    pub(crate) judged: Judged,
 }
+
+/// How far the recorder has read, and found good: told with each turn of the core.
+pub(crate) type Judged = Arc<Mutex<Option<(Epoch, Tail)>>>;
 
 impl Partition {
     /// Tells of each adopted ring what the files know: where it ended, how far it is recorded.
@@ -46,9 +53,7 @@ impl Partition {
             return;
         }
         let Some(ring) = self.rings.iter().find(|ring| !ring.recorded) else { return };
-        let EpochStart { position, sequence, time_ns, .. } = ring.start;
-        let begin = Tail { position, sequence, time_ns };
-        let at = if self.recovered.position > position { self.recovered } else { begin };
+        let at = self.recorded_before(ring);
         let attach = Attach {
             slot: recorder.slot,
             memory: ring.memory.clone(),
@@ -62,6 +67,21 @@ impl Partition {
             let _ = recorder.commands.send(Command::End { slot: recorder.slot, end: end.position });
         }
         self.recording = Some(ring.start.epoch);
+    }
+
+    /// What the journal had of a ring when this broker's life began.
+    fn recorded_before(&self, ring: &Ring) -> Tail {
+        let EpochStart { position, sequence, time_ns, .. } = ring.start;
+        let begin = Tail { position, sequence, time_ns };
+        if self.recovered.position > position { self.recovered } else { begin }
+    }
+
+    /// From where on the frames of the newest ring are still to be judged; unrecorded, where its newest block begins.
+    pub(super) fn judged(&self, ring: &Ring) -> Option<Tail> {
+        let Some(recorder) = &self.recorder else { return ring.newest_block() };
+        let judged = recorder.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_ring = judged.filter(|(epoch, _)| *epoch == ring.start.epoch).map(|(_, tail)| tail);
+        Some(of_ring.unwrap_or_else(|| self.recorded_before(ring)))
     }
 
     pub(super) fn end_recording(&mut self, epoch: Epoch, end: Position) {
@@ -100,9 +120,11 @@ impl Partition {
     pub(crate) fn broken(&mut self, at: Tail, cause: &str) {
         let Some(epoch) = self.recording else { return };
         let Some(ring) = self.rings.iter_mut().find(|ring| ring.start.epoch == epoch) else { return };
-        if ring.end.is_none() {
-            ring.close(at, State::Broken);
+        if ring.end.is_some() {
+            // It had ended before this was heard, by the same rules, and the recorder knows where.
+            return;
         }
+        ring.close(at, State::Broken);
         let pid = self.holder().map_or(0, |holder| holder.pid);
         log(format_args!(
             "{}: broken by its owner, process {pid}, at {}: {cause}; repair the publisher and start it again",
@@ -110,6 +132,12 @@ impl Partition {
             at.position
         ));
         self.end_recording(epoch, at.position);
+    }
+
+    /// An ended epoch was changed behind its end's back, which takes a writer that was proven gone.
+    pub(crate) fn short(&mut self, at: Tail, cause: &str) {
+        let (label, at) = (self.label(), at.position);
+        log(format_args!("{label}: recorded to {at} only: {cause}; find out who else may write this host's memory"));
     }
 
     /// The journal failed: nothing more is taken, and everybody is told.

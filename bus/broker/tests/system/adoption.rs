@@ -155,6 +155,8 @@ fn a_broker_without_io_uring_records_and_recovers_the_same() {
     let mut house = House::with("segment_mib = 4\nio = \"syscalls\"\n", topic);
     let mut owned = house.peer("owner").own("md");
     owned.publish_all(30_000);
+    let tail = owned.writer.tail().position;
+    until("room for what comes while no broker is there", || (owned.writer.control().written() == tail).then_some(()));
     house.kill_broker();
     owned.publish_all(10_000);
     owned.reclaim(&house.socket);
@@ -183,4 +185,37 @@ fn a_ring_whose_seals_were_not_on_yet_is_sealed_by_the_next_broker() {
     assert!(matches!(answer, Message::NotGranted { .. }), "{answer:?}");
     drop(offer);
     assert_eq!(house.peer("second").own("md").epoch, Epoch(2));
+}
+
+#[test]
+fn a_broker_whose_program_is_away_for_a_moment_is_started_when_it_is_back() {
+    let folder = crate::house::folder();
+    let program = folder.path().join("program");
+    std::fs::copy(crate::house::program(), &program).expect("a copy");
+    let house = House::run_by(&program);
+    let mut owned = house.peer("owner").own("md");
+    owned.publish();
+    let pid = house.peer("killer").broker_pid;
+    let away = folder.path().join("away");
+    std::fs::rename(&program, &away).expect("away");
+    crate::house::signal(pid, rustix::process::Signal::KILL);
+    until("two attempts", || (house.keeper.count("cannot start the broker") >= 2).then_some(()));
+    std::fs::rename(&away, &program).expect("back");
+    owned.reclaim(&house.socket);
+    assert_eq!(owned.publish().0, 1);
+    owned.release();
+}
+
+#[test]
+fn a_broker_that_dies_time_after_time_is_given_more_and_more_time() {
+    let house = House::new();
+    let back = |_| {
+        let killed = std::time::Instant::now();
+        house.kill_broker();
+        killed.elapsed()
+    };
+    let away: Vec<_> = (0..8).map(back).collect();
+    // The pauses are 50, 100, 200 and 400 ms long; the first brokers are back as soon as they can be.
+    assert!(away[7] > std::time::Duration::from_millis(400), "{away:?}");
+    assert!(away[0] < std::time::Duration::from_millis(400), "{away:?}");
 }

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         "broker" => ExitCode::from(serve(&ServeOptions { catalog: path(1), role: Role::Broker })),
         "own" => own(&path(1), &text(2), text(3).parse().unwrap_or(0)),
         "own-stubborn" => own_stubborn(&path(1), &text(2)),
+        "own-out-of-sight" => own_out_of_sight(&path(1), &text(2)),
         "own-and-share" => own_and_share(&path(1), &text(2)),
         "hold" => hold(text(1).parse().unwrap_or(0)),
         "attack" => attack(),
@@ -54,6 +55,14 @@ fn own_stubborn(socket: &Path, topic: &str) -> ExitCode {
     let mut owned = Peer::connect(socket, "stubborn").own(topic);
     owned.publish();
     println!("granted {}", owned.epoch);
+    sleep_on()
+}
+
+/// Owns a topic, hangs up, and keeps its memory.
+fn own_out_of_sight(socket: &Path, topic: &str) -> ExitCode {
+    let peer::Owned { peer, writer: _writer, .. } = Peer::connect(socket, "absent").own(topic);
+    drop(peer);
+    println!("out of sight");
     sleep_on()
 }
 

@@ -151,11 +151,20 @@ impl House {
     }
 
     pub(crate) fn with(broker: &str, topics: &str) -> House {
+        House::start(program(), broker, topics)
+    }
+
+    /// With a program of its own.
+    pub(crate) fn run_by(program: &Path) -> House {
+        House::start(program, "segment_mib = 4\n", TOPICS)
+    }
+
+    fn start(program: &Path, broker: &str, topics: &str) -> House {
         let (data, run) = (folder(), tempfile::tempdir().expect("a folder"));
         let (socket, catalog) = (run.path().join("bus.sock"), data.path().join("oyez.toml"));
         let head = format!("[broker]\nname = \"test\"\ndata = \"data\"\nsocket = {socket:?}\n{broker}\n{topics}");
         std::fs::write(&catalog, head).expect("a catalog");
-        let keeper = Process::start(&["serve", catalog.to_str().expect("a path")]);
+        let keeper = Process::run(Command::new(program).arg("serve").arg(&catalog));
         let house = House { keeper, catalog, socket, data, _run: run };
         house.keeper.line(&["ready"]);
         house

@@ -7,6 +7,7 @@ mod peer;
 
 mod adoption;
 mod clients;
+mod hostile;
 mod owners;
 mod readers;
 mod start;

@@ -35,6 +35,30 @@ pub(super) struct Scan {
     crc: u32,
 }
 
+/// Where the committed frames of a ring end that nobody writes any more, found from `recorded` on by the recorder's own
+/// rules; with the rule that its writer broke, if that is why they end. `recorded` is a place that the recorder has read
+/// to, or a block's start; `gate` the last one told, `now_ns` the wall clock.
+///
+/// Told as the epoch's end ([`super::Recorder::end_epoch`]), it is where the recorder ends, too.
+pub fn find_end(
+    memory: Memory,
+    start: EpochStart,
+    recorded: Tail,
+    gate: Position,
+    now_ns: u64,
+) -> (Tail, Option<BrokenCause>) {
+    let mut scan = Scan::new(memory, start, JournalId(0), recorded);
+    let broken = loop {
+        match scan.read(gate, now_ns, usize::MAX) {
+            Err(cause) => break Some(cause),
+            Ok(_) if scan.is_full() => scan.enter_next(),
+            Ok(_) if scan.has_agreed() => break None,
+            Ok(_) => break Some(BrokenCause::Disagrees),
+        }
+    };
+    (scan.tail(), broken)
+}
+
 impl Scan {
     /// Starts with the block that holds the recorded end, so that its CRC and times are found again.
     pub(super) fn new(memory: Memory, start: EpochStart, id: JournalId, recorded: Tail) -> Scan {
@@ -169,6 +193,11 @@ impl Scan {
     }
 
     fn judge_mark(&mut self, gate: Position) -> Result<(), BrokenCause> {
+        // Below a known end mark and times were judged once: by another reading of the clock, or of a mark that has moved
+        // since, the verdict may differ, and then the journal would lack what the epoch has.
+        if self.limit.is_some() {
+            return Ok(());
+        }
         let mark = self.memory.mark();
         if mark < self.mark {
             return Err(BrokenCause::MarkWentBack);
@@ -190,6 +219,10 @@ impl Scan {
     }
 
     fn judge_time(&mut self, time_ns: u64) -> Result<(), BrokenCause> {
+        if self.limit.is_some() {
+            self.last_time_ns = self.last_time_ns.max(time_ns);
+            return Ok(());
+        }
         if time_ns < self.last_time_ns {
             return Err(BrokenCause::TimeWentBack);
         }

@@ -22,7 +22,7 @@ use rustix::net::{
     SocketType,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::SIGCHLD;
+use signal_hook::consts::{SIGCHLD, SIGKILL};
 
 use crate::log::log;
 
@@ -184,7 +184,7 @@ impl Keeper {
         };
         log(format_args!("keeper: the broker died ({cause}); {} rings kept, starting it again", self.kept.len()));
         loop {
-            self.pause();
+            self.pause(status);
             if self.stopping {
                 return Ok(Some(code));
             }
@@ -201,10 +201,10 @@ impl Keeper {
     }
 
     /// A broker that has served is replaced at once; one that cannot get there, or dies of it time after time, is given
-    /// time.
-    fn pause(&mut self) {
+    /// time. SIGKILL comes from outside: whom it meets has not died of itself.
+    fn pause(&mut self, status: ExitStatus) {
         let ready = self.ready.take();
-        if ready.is_some_and(|since| since.elapsed() >= STEADY) {
+        if ready.is_some_and(|since| since.elapsed() >= STEADY || status.signal() == Some(SIGKILL)) {
             self.failures = 0;
         }
         let at_once = if ready.is_some() { EARLY_DEATHS } else { 0 };

@@ -225,6 +225,7 @@ fn subscribe(socket: &Path, read: &AtomicU64, stop: &AtomicBool) -> (Ledger, Dur
     let (mut ledger, mut idle) = (Ledger::default(), Idle::default());
     let (mut last, mut gap) = (None::<Instant>, Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
+        let before = ledger.next();
         let given = subscriber.poll(1024, |event| match event.kind {
             EventKind::Message(message) => {
                 ledger.add(message.epoch.0, message.sequence.0, message.time_ns, message.bytes);
@@ -233,7 +234,7 @@ fn subscribe(socket: &Path, read: &AtomicU64, stop: &AtomicBool) -> (Ledger, Dur
             _ => {}
         });
         let given = given.unwrap_or_else(|error| panic!("{error}"));
-        if given > 0 {
+        if ledger.next() > before {
             let now = Instant::now();
             gap = last.replace(now).map_or(gap, |last| gap.max(now - last));
         }

@@ -209,12 +209,14 @@ fn a_broker_whose_program_is_away_for_a_moment_is_started_when_it_is_back() {
 #[test]
 fn a_broker_that_dies_time_after_time_is_given_more_and_more_time() {
     let house = House::new();
-    let back = |_| {
-        let killed = std::time::Instant::now();
-        house.kill_broker();
-        killed.elapsed()
+    let back = |died: rustix::process::Signal| {
+        let died_at = std::time::Instant::now();
+        house.end_broker(died);
+        died_at.elapsed()
     };
-    let away: Vec<_> = (0..8).map(back).collect();
+    let killed: Vec<_> = (0..8).map(|_| back(rustix::process::Signal::KILL)).collect();
+    assert!(killed[7] < std::time::Duration::from_millis(400), "whoever kills it is not its fault: {killed:?}");
+    let away: Vec<_> = (0..8).map(|_| back(rustix::process::Signal::ABORT)).collect();
     // The pauses are 50, 100, 200 and 400 ms long; the first brokers are back as soon as they can be.
     assert!(away[7] > std::time::Duration::from_millis(400), "{away:?}");
     assert!(away[0] < std::time::Duration::from_millis(400), "{away:?}");

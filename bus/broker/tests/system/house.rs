@@ -183,9 +183,14 @@ impl House {
 
     /// Kills the broker, not the keeper.
     pub(crate) fn kill_broker(&self) {
+        self.end_broker(rustix::process::Signal::KILL);
+    }
+
+    /// Ends the broker by this signal.
+    pub(crate) fn end_broker(&self, by: rustix::process::Signal) {
         let pid = self.peer("killer").broker_pid;
         let lives = self.keeper.count("ready");
-        signal(pid, rustix::process::Signal::KILL);
+        signal(pid, by);
         until("the next broker", || (self.keeper.count("ready") > lives).then_some(()));
     }
 }

@@ -17,6 +17,7 @@
 
 mod compile;
 mod decode;
+mod deviation;
 mod error;
 pub mod framing;
 mod ir;
@@ -25,6 +26,7 @@ mod primitive;
 mod value;
 
 pub use decode::{Visitor, decode, message_length};
+pub use deviation::{Deviation, Strictness, Warning};
 pub use error::{DecodeError, Fault, SchemaError};
 pub use ir::{
     Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use roxmltree::Node;
 
+use crate::deviation::{Deviation, Warning};
 use crate::error::{Fault, SchemaError};
 use crate::ir::{Meta, Presence};
 use crate::primitive::TimeUnit;
@@ -115,12 +116,21 @@ impl<'a> Element<'a> {
 
     /// A fault at an attribute; at the element if it has none of that name.
     pub(super) fn fault_at(self, attribute: &str, fault: Fault) -> SchemaError {
-        let at = self.node.attribute_node(attribute).map_or(self.node.range().start, |found| found.range().start);
-        self.fault_from(at, fault)
+        self.fault_from(self.start_of(attribute), fault)
     }
 
     fn fault_from(self, byte: usize, fault: Fault) -> SchemaError {
         let place = self.node.document().text_pos_at(byte);
         SchemaError { origin: self.origin.to_owned(), line: place.row, column: place.col, fault }
+    }
+
+    /// A deviation at an attribute; at the element if it has none of that name.
+    pub(super) fn warning_at(self, attribute: &str, deviation: Deviation) -> Warning {
+        let place = self.node.document().text_pos_at(self.start_of(attribute));
+        Warning { origin: self.origin.to_owned(), line: place.row, column: place.col, deviation }
+    }
+
+    fn start_of(self, attribute: &str) -> usize {
+        self.node.attribute_node(attribute).map_or(self.node.range().start, |found| found.range().start)
     }
 }

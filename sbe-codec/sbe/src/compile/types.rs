@@ -68,12 +68,10 @@ impl<'a> Types<'a> {
         Ok(types)
     }
 
-    pub(super) fn compile_all(&mut self) -> Result<(), SchemaError> {
-        for at in 0..self.order.len() {
-            let name = self.order[at];
-            self.resolve(self.declared[name].element, name)?;
-        }
-        Ok(())
+    /// The declared types, in the order of the schema.
+    pub(super) fn compile_all(&mut self) -> Result<Vec<TypeId>, SchemaError> {
+        let names = self.order.clone();
+        names.into_iter().map(|name| self.resolve(self.declared[name].element, name)).collect()
     }
 
     pub(super) fn finish(self) -> Vec<Type> {

@@ -21,6 +21,7 @@ mod deviation;
 mod diff;
 mod error;
 pub mod framing;
+mod image;
 mod ir;
 mod json;
 mod layout;
@@ -31,6 +32,7 @@ pub use decode::{Visitor, decode, message_length};
 pub use deviation::{Deviation, Strictness, Warning};
 pub use diff::{Change, ChangeKind, Diff, diff};
 pub use error::{DecodeError, Fault, SchemaError};
+pub use image::ImageError;
 pub use ir::{
     Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,
     HeaderLayout, Message, Meta, Presence, Schema, Set, Slot, Type, TypeId, ValidValue,

@@ -9,6 +9,12 @@ use crate::error::{Fault, SchemaError};
 use crate::ir::{Meta, Presence};
 use crate::primitive::TimeUnit;
 
+/// Whether a text is a name.
+pub(crate) fn is_symbol(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(fits)
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a> {
     pub(super) node: Node<'a, 'a>,
@@ -68,10 +74,9 @@ impl<'a> Element<'a> {
     /// FIX SBE 1.0, Message Schema: a symbolic name. So names need no escaping anywhere.
     pub(super) fn symbol(self) -> Result<&'a str, SchemaError> {
         let name = self.required("name")?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        match name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits) {
-            true => Err(self.fault_at("name", Fault::Name { name: name.to_owned() })),
-            false => Ok(name),
+        match is_symbol(name) {
+            true => Ok(name),
+            false => Err(self.fault_at("name", Fault::Name { name: name.to_owned() })),
         }
     }
 

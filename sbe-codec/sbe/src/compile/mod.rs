@@ -14,16 +14,17 @@ use crate::error::{Fault, SchemaError};
 use crate::ir::{Field, HeaderLayout, Presence, Schema};
 use crate::primitive::ByteOrder;
 use element::Element;
+pub(crate) use element::is_symbol;
 use include::Texts;
 use lint::{Compiled, lint};
 use types::Types;
 
 /// Nesting of composites, of groups and of includes. Real schemas need three.
-const DEPTH_MAX: u32 = 16;
+pub(crate) const DEPTH_MAX: u32 = 16;
 /// Values in one composite, those of the composites inside it included.
-const VALUES_MAX: u32 = 4_096;
+pub(crate) const VALUES_MAX: u32 = 4_096;
 /// Bytes of one block or composite: what a block length of 16 bits can say.
-const BLOCK_BYTES_MAX: u32 = u16::MAX as u32;
+pub(crate) const BLOCK_BYTES_MAX: u32 = u16::MAX as u32;
 
 impl Schema {
     /// Compiles a schema from its text; `origin` names it in errors.

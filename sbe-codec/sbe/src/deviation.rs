@@ -86,7 +86,7 @@ pub enum Deviation {
     #[error("offset {offset} of a constant is before {end}, where it stands; remove the offset")]
     ConstantOffset { offset: u32, end: u32 },
     #[error(
-        "the header does not begin with blockLength, templateId, schemaId and version; put them first in this order"
+        "the header does not begin, on the wire, with blockLength, templateId, schemaId and version; put them first"
     )]
     HeaderOrder,
     #[error("varData has no length=\"0\", which says that its length varies; add it")]

@@ -86,7 +86,8 @@ impl<'a> Lint<'a, '_> {
     /// Message Structure, "Message header schema": in a fixed position.
     fn header(&mut self, compiled: &Compiled<'_, 'a>) {
         let Type::Composite(header) = &self.types[compiled.header.type_id.0 as usize] else { return };
-        let first = header.members.iter().take(4).map(|member| member.meta.name.as_str());
+        let sent = header.members.iter().filter(|member| member.presence != Presence::Constant);
+        let first = sent.take(4).map(|member| member.meta.name.as_str());
         if first.ne(["blockLength", "templateId", "schemaId", "version"]) {
             let at = self.declared.get(&header.meta.name).copied().unwrap_or(compiled.root);
             self.warn(at, "", Deviation::HeaderOrder);

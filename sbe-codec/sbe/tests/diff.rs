@@ -50,6 +50,9 @@ fn fields_are_appended_and_stay() {
     assert_eq!(message(ab, ab), Vec::<String>::new());
     assert_eq!(message(A, ab3), ["rw block-length M: 4 bytes > 6 bytes", "rw added M.b: > int16 at 4"]);
     assert_eq!(message(A, ab), ["rw block-length M: 4 bytes > 6 bytes", "r- added M.b: > int16 at 4"]);
+    let since_old = B3.replace("'3'", "'2'");
+    let untold = ["rw block-length M: 4 bytes > 6 bytes", "r- added M.b: > int16 at 4"];
+    assert_eq!(message(A, &[A, &since_old].concat()), untold);
     let moved =
         ["rw block-length M: 4 bytes > 6 bytes", "rw added M.b: > int16 at 0", "-- moved M.a: offset 0 > offset 2"];
     assert_eq!(message(A, b3a), moved);

@@ -342,6 +342,26 @@ impl<'a> Types<'a> {
         Ok(Field { meta, id, type_id, offset, size_bytes, presence, constant, time_unit })
     }
 
+    /// SBE 2.0, Message Schema: a field may state the null, least and greatest value in its type's place.
+    pub(super) fn restated(&mut self, field: Element<'a>, type_id: TypeId) -> Result<TypeId, SchemaError> {
+        if ["nullValue", "minValue", "maxValue"].iter().all(|attribute| field.text(attribute).is_none()) {
+            return Ok(type_id);
+        }
+        let mut restated = self.get(type_id).clone();
+        match &mut restated {
+            Type::Encoding(Encoding { primitive, null, min, max, .. }) => {
+                *null = constant::attribute(field, "nullValue", *primitive)?.unwrap_or(*null);
+                *min = constant::attribute(field, "minValue", *primitive)?.or(*min);
+                *max = constant::attribute(field, "maxValue", *primitive)?.or(*max);
+            }
+            Type::Enum(Enum { primitive, null, .. }) => {
+                *null = constant::attribute(field, "nullValue", *primitive)?.unwrap_or(*null);
+            }
+            Type::Set(_) | Type::Composite(_) => {}
+        }
+        Ok(if restated == *self.get(type_id) { type_id } else { self.add(restated) })
+    }
+
     /// Of a composite with these members.
     fn extent(&self, members: &[Field]) -> Extent {
         let inner = members.iter().map(|member| self.extents[member.type_id.0 as usize]);

@@ -29,7 +29,7 @@ fn the_standard_is_silent_about_what_it_allows() {
 }
 
 /// Types from line 9 on, a message from line 10, and what is told of them.
-const WARNINGS: [(&str, &str, &str); 19] = [
+const WARNINGS: [(&str, &str, &str); 20] = [
     (
         "",
         "<field name='f' id='1' type='int8'/>",
@@ -54,6 +54,11 @@ const WARNINGS: [(&str, &str, &str); 19] = [
         "<type name='i' primitiveType='int8' nullValue='0'/>",
         "",
         "9:37: null-of-required: nullValue is given where presence is not optional; add presence=\"optional\" or remove it",
+    ),
+    (
+        "<type name='i' primitiveType='int8'/>",
+        "<field name='f' id='1' type='i' nullValue='0'/>",
+        "10:33: null-of-required: nullValue is given where presence is not optional; add presence=\"optional\" or remove it",
     ),
     (
         "<enum name='e' encodingType='int8'><validValue name='a'>0</validValue></enum>",

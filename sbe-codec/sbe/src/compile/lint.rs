@@ -219,6 +219,9 @@ impl<'a> Lint<'a, '_> {
         if matches!(self.types[field.type_id.0 as usize], Type::Set(_)) && field.presence == Presence::Optional {
             self.warn(element, "presence", Deviation::OptionalSet);
         }
+        if element.text("nullValue").is_some() && field.presence != Presence::Optional {
+            self.warn(element, "nullValue", Deviation::NullOfRequired);
+        }
         self.constant_offset(element, field);
         let Some(declared) = self.declared_type(element) else { return };
         let name = declared.text_or_empty("name");

@@ -1,5 +1,7 @@
 //! What can be wrong with a schema, and with a message.
 
+use crate::deviation::Deviation;
+
 /// A schema that cannot be used: where, what, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {fault}", self.place())]
@@ -80,6 +82,8 @@ pub enum Fault {
     ValueRef { reference: String, reason: &'static str },
     #[error("choice \"{name}\" is bit {bit} of a set of {bits} bits; choose 0 to {}", bits - 1)]
     Choice { name: String, bit: u32, bits: u32 },
+    #[error("{}: {_0}", .0.name())]
+    Deviation(Deviation),
 }
 
 fn hint(nearest: &Option<String>) -> String {

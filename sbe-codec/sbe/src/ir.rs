@@ -10,11 +10,16 @@
 //! It holds no borrowed text, no pointers and no hash maps, so that it can be kept compiled, compared between versions
 //! and turned into source code. Sizes and offsets are in bytes, within the block or composite that contains them.
 
+use rkyv::rancor::Source;
+use rkyv::ser::{Allocator, Writer};
+use rkyv::validation::ArchiveContext;
+use rkyv::{Archive, Deserialize, Serialize};
+
 use crate::error::DecodeError;
 use crate::primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
 
 /// What every element of a schema may say about itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Archive, Serialize, Deserialize)]
 pub struct Meta {
     /// Its name: letters, digits and `_`.
     pub name: String,
@@ -29,7 +34,7 @@ pub struct Meta {
 }
 
 /// A compiled schema. Immutable; share it freely between threads.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Schema {
     /// The name of the schema's name space.
@@ -82,11 +87,11 @@ impl Schema {
 }
 
 /// The index of a type in [`Schema::types`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
 /// A type.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the standard")]
 pub enum Type {
     Encoding(Encoding),
@@ -119,7 +124,7 @@ impl Type {
 }
 
 /// May a value be missing?
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Archive, Serialize, Deserialize)]
 pub enum Presence {
     /// Always a value.
     #[default]
@@ -131,7 +136,7 @@ pub enum Presence {
 }
 
 /// A `<type>`: one primitive, or a fixed array of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Encoding {
     /// Name and description.
     pub meta: Meta,
@@ -156,7 +161,7 @@ pub struct Encoding {
 }
 
 /// What an encoding means as a value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub enum Content {
     /// One number.
     Number,
@@ -169,7 +174,7 @@ pub enum Content {
 }
 
 /// A value that stands in the schema.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub enum Constant {
     /// A number.
     Number(Number),
@@ -180,7 +185,7 @@ pub enum Constant {
 }
 
 /// An `<enum>`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Enum {
     /// Name and description.
     pub meta: Meta,
@@ -203,7 +208,7 @@ impl Enum {
 }
 
 /// A value of an enum.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct ValidValue {
     /// Name and description.
     pub meta: Meta,
@@ -212,7 +217,7 @@ pub struct ValidValue {
 }
 
 /// A `<set>`: a bit for each choice.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Set {
     /// Name and description.
     pub meta: Meta,
@@ -223,7 +228,7 @@ pub struct Set {
 }
 
 /// A choice of a set.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Choice {
     /// Name and description.
     pub meta: Meta,
@@ -232,7 +237,7 @@ pub struct Choice {
 }
 
 /// A `<composite>`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Composite {
     /// Name and description.
     pub meta: Meta,
@@ -245,7 +250,7 @@ pub struct Composite {
 }
 
 /// What the members of a composite mean together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub enum Form {
     /// Nothing in particular.
     Plain,
@@ -256,7 +261,7 @@ pub enum Form {
 }
 
 /// A field of a block, or a member of a composite.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Field {
     /// Name and description; the semantic type of the type where the field has none.
     pub meta: Meta,
@@ -285,7 +290,12 @@ impl Field {
 }
 
 /// The content of a message or of a group's entry.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Archive, Serialize, Deserialize)]
+#[rkyv(
+    serialize_bounds(__S: Writer + Allocator, __S::Error: Source),
+    deserialize_bounds(__D::Error: Source),
+    bytecheck(bounds(__C: ArchiveContext, __C::Error: Source))
+)]
 pub struct Block {
     /// The length of the fixed part that a writer of this schema's version sends.
     pub length_bytes: u32,
@@ -294,13 +304,14 @@ pub struct Block {
     /// The fixed part.
     pub fields: Vec<Field>,
     /// Then the repeating groups.
+    #[rkyv(omit_bounds)]
     pub groups: Vec<Group>,
     /// Then the variable data.
     pub data: Vec<Data>,
 }
 
 /// A message.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Message {
     /// Name and description.
     pub meta: Meta,
@@ -311,7 +322,7 @@ pub struct Message {
 }
 
 /// A repeating group.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Group {
     /// Name and description.
     pub meta: Meta,
@@ -324,7 +335,7 @@ pub struct Group {
 }
 
 /// What stands before the entries of a group.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Dimension {
     /// The composite.
     pub type_id: TypeId,
@@ -337,7 +348,7 @@ pub struct Dimension {
 }
 
 /// Variable data.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Data {
     /// Name and description.
     pub meta: Meta,
@@ -354,7 +365,7 @@ pub struct Data {
 }
 
 /// Where an unsigned number stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Slot {
     /// Offset from the start of its composite.
     pub offset: u32,
@@ -374,7 +385,7 @@ impl Slot {
 }
 
 /// Where a message header keeps what it says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct HeaderLayout {
     /// The composite.
     pub type_id: TypeId,

@@ -17,19 +17,27 @@
 
 mod compile;
 mod decode;
+mod deviation;
+mod diff;
 mod error;
 pub mod framing;
+mod image;
 mod ir;
 mod json;
+mod layout;
 mod primitive;
 mod value;
 
 pub use decode::{Visitor, decode, message_length};
+pub use deviation::{Deviation, Strictness, Warning};
+pub use diff::{Change, ChangeKind, Diff, diff};
 pub use error::{DecodeError, Fault, SchemaError};
+pub use image::ImageError;
 pub use ir::{
     Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,
     HeaderLayout, Message, Meta, Presence, Schema, Set, Slot, Type, TypeId, ValidValue,
 };
 pub use json::decode_json;
+pub use layout::{Row, RowKind};
 pub use primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
 pub use value::{Array, Decimal, Text, Timestamp, Value};

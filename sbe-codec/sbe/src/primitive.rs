@@ -1,7 +1,9 @@
 //! The eleven primitive types of SBE (FIX SBE 1.0, Field Encoding) and the numbers they hold.
 
+use rkyv::{Archive, Deserialize, Serialize};
+
 /// The order of bytes in every number of a schema's messages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Archive, Serialize, Deserialize)]
 pub enum ByteOrder {
     /// Least significant byte first; what a schema means that says nothing.
     #[default]
@@ -11,7 +13,7 @@ pub enum ByteOrder {
 }
 
 /// A primitive type.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the standard")]
 pub enum Primitive {
     Char,
@@ -30,7 +32,7 @@ pub enum Primitive {
 /// A number as it stood on the wire or in a schema, widened to the widest of its kind.
 ///
 /// Numbers of one kind are equal if their values are, and any NaN equals any other: NaN is the null of floats.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Archive, Serialize, Deserialize)]
 pub enum Number {
     /// From int8 to int64.
     Int(i64),
@@ -189,7 +191,7 @@ impl Number {
 }
 
 /// How the bytes of a text are characters.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub enum Charset {
     /// UTF-8; also ASCII and texts whose schema says nothing, which are the same where they are valid.
     Utf8,
@@ -211,7 +213,7 @@ impl Charset {
 }
 
 /// What one count of a timestamp is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum TimeUnit {
     Second,

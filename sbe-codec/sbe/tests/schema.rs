@@ -251,6 +251,31 @@ fn the_layout_is_resolved() {
     assert_eq!(schema, schema.clone());
 }
 
+/// SBE 2.0, Message Schema: what 1.0 says of the type may be said of the field.
+#[test]
+fn a_field_may_state_null_bounds_and_constant() {
+    let types = "<type name='i' primitiveType='uint8'/><type name='c' primitiveType='char' length='4'/>\
+                 <enum name='e' encodingType='uint8'><validValue name='a'>1</validValue></enum>";
+    let schema = parse(
+        types,
+        "<field name='n' id='1' type='i' presence='optional' nullValue='9' minValue='1' maxValue='8'/>
+         <field name='e' id='2' type='e' presence='optional' nullValue='0'/>
+         <field name='k' id='3' type='c' presence='constant'>XEUR</field><field name='i' id='4' type='i'/>",
+    )
+    .expect("it is sound");
+    let mut json = Vec::new();
+    let message = [3, 0, 1, 0, 1, 0, 2, 0, 9, 0, 9];
+    assert_eq!(oyez_sbe::decode_json(&schema, &message, &mut json), Ok(11));
+    assert_eq!(String::from_utf8_lossy(&json), r#"{"_t":"M","n":null,"e":null,"k":"XEUR","i":9}"#);
+    let Type::Encoding(n) = schema.type_of(schema.messages[0].block.fields[0].type_id) else { panic!("it is a type") };
+    assert_eq!((n.min, n.max), (Some(oyez_sbe::Number::UInt(1)), Some(oyez_sbe::Number::UInt(8))));
+    let long = fault(types, "<field name='k' id='1' type='c' presence='constant'>XEURO</field>");
+    assert!(
+        long.ends_with("\"XEURO\" has 5 characters, more than the length 4; shorten it or raise the length"),
+        "{long}"
+    );
+}
+
 #[test]
 fn includes_stay_in_their_folder() {
     let folder = tempfile::tempdir().expect("a temporary folder");

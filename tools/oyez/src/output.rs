@@ -75,6 +75,19 @@ impl Output {
         }
     }
 
+    /// A table, a line for each row.
+    pub(crate) fn table<const N: usize>(&mut self, table: &Table<N>) -> Result<(), Failure> {
+        let widths: [usize; N] =
+            std::array::from_fn(|at| table.rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+        table.rows.iter().try_for_each(|row| {
+            let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at < table.right {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:width$}"),
+            });
+            self.line(cells.collect::<Vec<_>>().join("  ").trim_end())
+        })
+    }
+
     /// Everything printed so far is out.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = self.out.flush();
@@ -86,5 +99,26 @@ impl Output {
             Err(error) if self.goes_on && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|error| Unprinted(error).into()),
         }
+    }
+}
+
+/// Rows of text whose columns are as wide as the widest cell; the first row is the head.
+pub(crate) struct Table<const N: usize> {
+    rows: Vec<[String; N]>,
+    /// How many columns, from the left, hold numbers and stand to the right.
+    right: usize,
+}
+
+impl<const N: usize> Table<N> {
+    pub(crate) fn new(head: [&str; N]) -> Table<N> {
+        Table { rows: vec![head.map(str::to_owned)], right: 0 }
+    }
+
+    pub(crate) fn right(self, right: usize) -> Table<N> {
+        Table { right, ..self }
+    }
+
+    pub(crate) fn row(&mut self, cells: [String; N]) {
+        self.rows.push(cells);
     }
 }

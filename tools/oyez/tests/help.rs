@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "",
     "demo",
     "serve",
@@ -19,6 +19,10 @@ const COMMANDS: [&str; 16] = [
     "journal dump",
     "catalog",
     "catalog check",
+    "sbe",
+    "sbe check",
+    "sbe describe",
+    "sbe diff",
     "import",
     "import pcap",
 ];

@@ -43,6 +43,11 @@ pub(super) fn of_type<'a>(
         let named = reference(types, element)?;
         return fitting(element, named, primitive);
     }
+    text(element, primitive, length)
+}
+
+/// The value that stands in an element.
+fn text(element: Element<'_>, primitive: Primitive, length: Option<u32>) -> Result<Constant, SchemaError> {
     let text = element.content();
     if text.is_empty() {
         return Err(element.fault(Fault::NoValue { name: element.text_or_empty("name") }));
@@ -57,14 +62,17 @@ pub(super) fn of_type<'a>(
     primitive.parse(text).map(Constant::Number).ok_or_else(|| element.fault(bad_value(text, primitive)))
 }
 
-/// The value of a constant field: what its `valueRef` names.
+/// The value of a constant field: what its `valueRef` names or, as SBE 2.0 has it, its text.
 pub(super) fn of_field<'a>(
     types: &mut Types<'a>,
     field: Element<'a>,
     type_id: TypeId,
 ) -> Result<Constant, SchemaError> {
     if field.text("valueRef").is_none() {
-        return Err(field.fault(Fault::NoValue { name: field.text_or_empty("name") }));
+        return match types.get(type_id) {
+            Type::Encoding(encoding) => text(field, encoding.primitive, Some(encoding.length)),
+            _ => Err(field.fault(Fault::NoValue { name: field.text_or_empty("name") })),
+        };
     }
     let named = reference(types, field)?;
     match types.get(type_id) {

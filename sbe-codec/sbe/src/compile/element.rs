@@ -4,9 +4,16 @@ use std::str::FromStr;
 
 use roxmltree::Node;
 
+use crate::deviation::{Deviation, Warning};
 use crate::error::{Fault, SchemaError};
 use crate::ir::{Meta, Presence};
 use crate::primitive::TimeUnit;
+
+/// Whether a text is a name.
+pub(crate) fn is_symbol(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(fits)
+}
 
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a> {
@@ -67,10 +74,9 @@ impl<'a> Element<'a> {
     /// FIX SBE 1.0, Message Schema: a symbolic name. So names need no escaping anywhere.
     pub(super) fn symbol(self) -> Result<&'a str, SchemaError> {
         let name = self.required("name")?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        match name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits) {
-            true => Err(self.fault_at("name", Fault::Name { name: name.to_owned() })),
-            false => Ok(name),
+        match is_symbol(name) {
+            true => Ok(name),
+            false => Err(self.fault_at("name", Fault::Name { name: name.to_owned() })),
         }
     }
 
@@ -115,12 +121,21 @@ impl<'a> Element<'a> {
 
     /// A fault at an attribute; at the element if it has none of that name.
     pub(super) fn fault_at(self, attribute: &str, fault: Fault) -> SchemaError {
-        let at = self.node.attribute_node(attribute).map_or(self.node.range().start, |found| found.range().start);
-        self.fault_from(at, fault)
+        self.fault_from(self.start_of(attribute), fault)
     }
 
     fn fault_from(self, byte: usize, fault: Fault) -> SchemaError {
         let place = self.node.document().text_pos_at(byte);
         SchemaError { origin: self.origin.to_owned(), line: place.row, column: place.col, fault }
+    }
+
+    /// A deviation at an attribute; at the element if it has none of that name.
+    pub(super) fn warning_at(self, attribute: &str, deviation: Deviation) -> Warning {
+        let place = self.node.document().text_pos_at(self.start_of(attribute));
+        Warning { origin: self.origin.to_owned(), line: place.row, column: place.col, deviation }
+    }
+
+    fn start_of(self, attribute: &str) -> usize {
+        self.node.attribute_node(attribute).map_or(self.node.range().start, |found| found.range().start)
     }
 }

@@ -38,7 +38,8 @@ fn block<'a>(types: &mut Types<'a>, element: Element<'a>, depth: u32) -> Result<
             "field" => {
                 in_order(child, !block.groups.is_empty(), "group")?;
                 in_order(child, !block.data.is_empty(), "data")?;
-                let type_id = types.resolve(child, child.required("type")?)?;
+                let named = types.resolve(child, child.required("type")?)?;
+                let type_id = types.restated(child, named)?;
                 let id = child.required_number("id")?;
                 let field = types.field(child, type_id, id, &mut block.fields_end)?;
                 block.fields.push(field);

@@ -3,24 +3,28 @@
 mod constant;
 mod element;
 mod include;
+mod lint;
 mod message;
 mod types;
 
 use std::path::Path;
 
+use crate::deviation::{Strictness, Warning};
 use crate::error::{Fault, SchemaError};
 use crate::ir::{Field, HeaderLayout, Presence, Schema};
 use crate::primitive::ByteOrder;
 use element::Element;
+pub(crate) use element::is_symbol;
 use include::Texts;
+use lint::{Compiled, lint};
 use types::Types;
 
 /// Nesting of composites, of groups and of includes. Real schemas need three.
-const DEPTH_MAX: u32 = 16;
+pub(crate) const DEPTH_MAX: u32 = 16;
 /// Values in one composite, those of the composites inside it included.
-const VALUES_MAX: u32 = 4_096;
+pub(crate) const VALUES_MAX: u32 = 4_096;
 /// Bytes of one block or composite: what a block length of 16 bits can say.
-const BLOCK_BYTES_MAX: u32 = u16::MAX as u32;
+pub(crate) const BLOCK_BYTES_MAX: u32 = u16::MAX as u32;
 
 impl Schema {
     /// Compiles a schema from its text; `origin` names it in errors.
@@ -29,7 +33,7 @@ impl Schema {
     /// The first fault found, with its place. `xi:include` is a fault here, since a text has no folder: see
     /// [`Schema::load`].
     pub fn parse(xml: &str, origin: &str) -> Result<Schema, SchemaError> {
-        compile(&Texts::of_text(xml, origin))
+        Ok(Schema::parse_with(xml, origin, Strictness::Lenient)?.0)
     }
 
     /// Compiles a schema from a file and the files that it includes, which must be in its folder or below.
@@ -37,11 +41,27 @@ impl Schema {
     /// # Errors
     /// The first fault found, with its place.
     pub fn load(path: impl AsRef<Path>) -> Result<Schema, SchemaError> {
-        compile(&Texts::read(path.as_ref())?)
+        Ok(Schema::load_with(path, Strictness::Lenient)?.0)
+    }
+
+    /// As [`Schema::parse`], with what the schema does against the standard, by place; none if strict.
+    ///
+    /// # Errors
+    /// The first fault found, with its place; if there is none and it is strict, the first deviation.
+    pub fn parse_with(xml: &str, origin: &str, strictness: Strictness) -> Result<(Schema, Vec<Warning>), SchemaError> {
+        compile(&Texts::of_text(xml, origin), strictness)
+    }
+
+    /// As [`Schema::load`], with what the schema does against the standard, by place; none if strict.
+    ///
+    /// # Errors
+    /// The first fault found, with its place; if there is none and it is strict, the first deviation.
+    pub fn load_with(path: impl AsRef<Path>, strictness: Strictness) -> Result<(Schema, Vec<Warning>), SchemaError> {
+        compile(&Texts::read(path.as_ref())?, strictness)
     }
 }
 
-fn compile(texts: &Texts) -> Result<Schema, SchemaError> {
+fn compile(texts: &Texts, strictness: Strictness) -> Result<(Schema, Vec<Warning>), SchemaError> {
     let documents = texts.parse()?;
     let root = documents.root();
     if root.name() != "messageSchema" {
@@ -56,23 +76,38 @@ fn compile(texts: &Texts) -> Result<Schema, SchemaError> {
     };
     let items = documents.items()?;
     let mut types = Types::declare(&items.types)?;
-    types.compile_all()?;
+    let declared = types.compile_all()?;
     let messages = message::compile_all(&mut types, &items.messages)?;
     let mut templates: Vec<_> = (0_u32..).zip(&messages).map(|(at, message)| (message.template_id, at)).collect();
     templates.sort_unstable();
     let header = header(&mut types, root, byte_order)?;
-    Ok(Schema {
+    let types = types.finish();
+    let compiled = Compiled {
+        root,
+        version,
+        items: &items,
+        types: &types,
+        declared: &declared,
+        messages: &messages,
+        header: &header,
+    };
+    let warnings = lint(&compiled);
+    if let (Strictness::Strict, Some(first)) = (strictness, warnings.first()) {
+        return Err(first.clone().into_fault());
+    }
+    let schema = Schema {
         package: root.text_or_empty("package"),
         id,
         version,
         semantic_version: root.text_or_empty("semanticVersion"),
         description: root.text_or_empty("description"),
         byte_order,
-        types: types.finish(),
+        types,
         messages,
         header,
         templates,
-    })
+    };
+    Ok((schema, warnings))
 }
 
 /// FIX SBE 1.0, Message Schema: the message header is the composite that `headerType` names, or `messageHeader`.

@@ -68,12 +68,10 @@ impl<'a> Types<'a> {
         Ok(types)
     }
 
-    pub(super) fn compile_all(&mut self) -> Result<(), SchemaError> {
-        for at in 0..self.order.len() {
-            let name = self.order[at];
-            self.resolve(self.declared[name].element, name)?;
-        }
-        Ok(())
+    /// The declared types, in the order of the schema.
+    pub(super) fn compile_all(&mut self) -> Result<Vec<TypeId>, SchemaError> {
+        let names = self.order.clone();
+        names.into_iter().map(|name| self.resolve(self.declared[name].element, name)).collect()
     }
 
     pub(super) fn finish(self) -> Vec<Type> {
@@ -342,6 +340,26 @@ impl<'a> Types<'a> {
             element.fault(Fault::Limit { what: "the bytes of a block or composite", limit: BLOCK_BYTES_MAX })
         })?;
         Ok(Field { meta, id, type_id, offset, size_bytes, presence, constant, time_unit })
+    }
+
+    /// SBE 2.0, Message Schema: a field may state the null, least and greatest value in its type's place.
+    pub(super) fn restated(&mut self, field: Element<'a>, type_id: TypeId) -> Result<TypeId, SchemaError> {
+        if ["nullValue", "minValue", "maxValue"].iter().all(|attribute| field.text(attribute).is_none()) {
+            return Ok(type_id);
+        }
+        let mut restated = self.get(type_id).clone();
+        match &mut restated {
+            Type::Encoding(Encoding { primitive, null, min, max, .. }) => {
+                *null = constant::attribute(field, "nullValue", *primitive)?.unwrap_or(*null);
+                *min = constant::attribute(field, "minValue", *primitive)?.or(*min);
+                *max = constant::attribute(field, "maxValue", *primitive)?.or(*max);
+            }
+            Type::Enum(Enum { primitive, null, .. }) => {
+                *null = constant::attribute(field, "nullValue", *primitive)?.unwrap_or(*null);
+            }
+            Type::Set(_) | Type::Composite(_) => {}
+        }
+        Ok(if restated == *self.get(type_id) { type_id } else { self.add(restated) })
     }
 
     /// Of a composite with these members.

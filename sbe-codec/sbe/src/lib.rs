@@ -30,6 +30,6 @@ pub use ir::{
     Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,
     HeaderLayout, Message, Meta, Presence, Schema, Set, Slot, Type, TypeId, ValidValue,
 };
-pub use json::decode_json;
+pub use json::{EncodeError, Unencodable, decode_json, encode_json};
 pub use primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
 pub use value::{Array, Decimal, Text, Timestamp, Value};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use oyez_sbe::framing::{b3, pcap};
-use oyez_sbe::{DecodeError, Schema, decode_json, message_length};
+use oyez_sbe::{DecodeError, Schema, decode_json, encode_json, message_length};
 use serde_json::{Value, json};
 
 /// The message as JSON, after every check that holds for any whole message.
@@ -15,6 +15,11 @@ fn check(schema: &Schema, message: &[u8]) -> Value {
     let length = decode_json(schema, message, &mut json).unwrap_or_else(|error| panic!("{error}: {message:02x?}"));
     assert_eq!(length, message.len());
     assert_eq!(message_length(schema, message), Ok(length));
+    let mut again = Vec::new();
+    let encoded = encode_json(schema, &json[b"before".len()..], &mut again);
+    let shown = || String::from_utf8_lossy(&json).into_owned();
+    assert_eq!(encoded.unwrap_or_else(|error| panic!("{error}: {}", shown())), length);
+    assert_eq!(again, message, "{}", shown());
     serde_json::from_slice(&json[b"before".len()..]).expect("it is JSON")
 }
 

@@ -301,8 +301,8 @@ impl<'m, V: Visitor> Walk<'m, V> {
                 _ => Value::Null,
             },
             Content::Text(charset) => {
-                let null = |byte: &u8| Number::UInt(u64::from(*byte)) == encoding.null;
-                match optional && bytes.iter().all(null) {
+                let null = encoding.null.low_byte();
+                match optional && bytes.iter().all(|byte| *byte == null) {
                     true => Value::Null,
                     false => Value::Text(Text { bytes, charset, padded: true }),
                 }

@@ -203,6 +203,11 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 impl Number {
+    /// Of an integer the least significant byte, which for a single byte is how it stands on the wire.
+    pub(crate) fn low_byte(self) -> u8 {
+        self.integer().map_or(0, |integer| integer as u8)
+    }
+
     /// The integer it is; nothing for float and double.
     #[inline]
     pub fn integer(self) -> Option<i128> {

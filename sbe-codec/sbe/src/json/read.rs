@@ -78,9 +78,11 @@ impl Encoder<'_> {
         let message = message_named(schema, object.take("_t"), root)?;
         let layout = schema.header();
         let head = self.reserve(root, layout.size_bytes as usize)?;
-        self.slot(root, &head, &layout.block_length, "blockLength", message.block.length_bytes.into())?;
-        self.slot(root, &head, &layout.version, "version", schema.version.into())?;
-        self.head(&mut object, "header", layout.type_id, &head)?;
+        let told = [
+            (layout.block_length, "blockLength", message.block.length_bytes.into()),
+            (layout.version, "version", schema.version.into()),
+        ];
+        self.head(&mut object, "header", layout.type_id, &head, &told)?;
         self.slot(root, &head, &layout.template_id, "templateId", message.template_id.into())?;
         if let Some(slot) = &layout.schema_id {
             self.slot(root, &head, slot, "schemaId", schema.id.into())?;
@@ -235,8 +237,8 @@ impl Encoder<'_> {
         }
         let (parent, dimension) = (object.item, &group.dimension);
         let head = self.reserve(parent, dimension.size_bytes as usize)?;
-        self.slot(parent, &head, &dimension.block_length, "blockLength", group.block.length_bytes.into())?;
-        self.head(object, name, dimension.type_id, &head)?;
+        let told = [(dimension.block_length, "blockLength", group.block.length_bytes.into())];
+        self.head(object, name, dimension.type_id, &head, &told)?;
         let count = item.map_or(0, |item| item.children().count());
         self.slot(item.unwrap_or(parent), &head, &dimension.count, "numInGroup", count as u64)?;
         let Some(item) = item else { return Ok(()) };
@@ -255,7 +257,7 @@ impl Encoder<'_> {
         }
         let parent = object.item;
         let head = self.reserve(parent, data.start as usize)?;
-        self.head(object, &data.meta.name, data.type_id, &head)?;
+        self.head(object, &data.meta.name, data.type_id, &head, &[])?;
         let bytes = item.map_or(Ok(Vec::new()), |item| value::text(item, data.charset.as_ref()))?;
         self.slot(item.unwrap_or(parent), &head, &data.length, "the length of the data", bytes.len() as u64)?;
         self.out.extend_from_slice(&bytes);
@@ -267,21 +269,34 @@ impl Encoder<'_> {
         item.map_or(Ok(()), |item| Err(item.fault(fault)))
     }
 
-    /// What `_header`, or `_` and the name of a group or data, say of what stands before it.
-    fn head(&mut self, object: &mut Object<'_>, name: &str, type_id: TypeId, bytes: &Range) -> Written {
-        let Some(item) = object.take_head(name) else { return Ok(()) };
+    /// What stands before a message, entries or data: what `_header`, or `_` and the name, says, else the `told` numbers.
+    fn head(
+        &mut self,
+        object: &mut Object<'_>,
+        name: &str,
+        type_id: TypeId,
+        bytes: &Range,
+        told: &[(Slot, &'static str, u64)],
+    ) -> Written {
         let Type::Composite(composite) = self.schema.type_of(type_id) else { return Ok(()) };
-        let mut head = Object::of(item)?;
+        let mut head = object.take_head(name).map(Object::of).transpose()?;
         // All of it is there, whatever the version.
         let version = std::mem::replace(&mut self.version, u16::MAX);
         for member in composite.members.iter().filter(|member| member.size_bytes > 0) {
-            if let Some(found) = head.take(&member.meta.name) {
-                let found = Some(found).filter(|found| found.kind() != Kind::Null);
-                self.field(member, found, item, bytes)?;
+            match head.as_mut().and_then(|head| head.take(&member.meta.name)) {
+                Some(item) => {
+                    let value = Some(item).filter(|item| item.kind() != Kind::Null);
+                    self.field(member, value, item, bytes)?;
+                }
+                None => {
+                    if let Some((slot, name, value)) = told.iter().find(|(slot, ..)| slot.offset == member.offset) {
+                        self.slot(object.item, bytes, slot, name, *value)?;
+                    }
+                }
             }
         }
         self.version = version;
-        self.unsaid(&mut head, bytes, || names(&composite.members))
+        head.map_or(Ok(()), |mut head| self.unsaid(&mut head, bytes, || names(&composite.members)))
     }
 
     /// The bytes that no value says, which keys of `_` and their offset give. Then no key may be left.

@@ -39,7 +39,7 @@ pub(super) fn encoded(
 fn null(order: ByteOrder, encoding: &Encoding, bytes: &mut [u8]) -> bool {
     match (&encoding.content, encoding.null) {
         (Content::Number, null) => put(order, encoding.primitive, null, bytes),
-        (Content::Text(_), Number::UInt(null)) => bytes.fill(null as u8),
+        (Content::Text(_), null) => bytes.fill(null.low_byte()),
         _ => return false,
     }
     true

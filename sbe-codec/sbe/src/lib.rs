@@ -3,12 +3,13 @@
 //! ```text
 //!  XML ──► compile ──► Schema (ir) ──► decode::walk ──► a Visitor: JSON, length, or yours
 //!                                            ▲
-//!  capture ──► framing::pcap ──► framing::b3 ─┘  one SBE message at a time
+//!  capture ──► framing::pcap ──► framing::cme ┘  one SBE message at a time
 //! ```
 //!
 //! * [`Schema::load`] and [`Schema::parse`] compile a schema; errors name file, line, column and remedy.
 //! * [`decode`] walks one message and hands its values to a [`Visitor`], without allocating.
-//! * [`decode_json`] writes the canonical JSON form; [`message_length`] only measures.
+//! * [`decode_json`] writes the canonical JSON form, [`encode_json`] reads it; [`message_length`] only measures.
+//! * [`Schemas`] holds several at once, and chooses by what a message's header says.
 //! * [`framing`] turns captures into messages.
 //!
 //! Foreign bytes are checked here and nowhere else: no function of this crate panics on a message, a capture or a
@@ -22,6 +23,7 @@ pub mod framing;
 mod ir;
 mod json;
 mod primitive;
+mod schemas;
 mod value;
 
 pub use decode::{Visitor, decode, message_length};
@@ -32,4 +34,5 @@ pub use ir::{
 };
 pub use json::{EncodeError, Unencodable, decode_json, encode_json};
 pub use primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
+pub use schemas::{Schemas, SchemasError};
 pub use value::{Array, Decimal, Text, Timestamp, Value};

@@ -97,7 +97,7 @@ impl Writer<'_> {
             // Far from any day that a small count could mean, since years beyond 9999 are written as they are.
             Form::Timestamp(_) => self.time(encoding.primitive),
             Form::Decimal if !constant && !self.has(second.meta.since_version) => {
-                let mantissa = self.number(encoding, false);
+                let mantissa = self.number(encoding, first.presence == Presence::Optional);
                 format!("{{\"mantissa\":{mantissa},\"exponent\":null}}")
             }
             Form::Decimal if null && constant => "null".to_owned(),

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 19] = [
     "",
     "demo",
     "serve",
@@ -19,6 +19,9 @@ const COMMANDS: [&str; 16] = [
     "journal dump",
     "catalog",
     "catalog check",
+    "sbe",
+    "sbe dump",
+    "sbe encode",
     "import",
     "import pcap",
 ];

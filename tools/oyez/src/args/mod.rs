@@ -3,6 +3,7 @@
 mod demo;
 mod journal;
 mod publish;
+mod sbe;
 mod start;
 mod topic;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use demo::{DemoArgs, EchoArgs, LaneArgs, Part, PublisherArgs, SubscriberArgs};
 pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
 pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
+pub(crate) use sbe::{Encoded, SbeCommand, SbeDumpArgs, SbeEncodeArgs, SbeFraming};
 pub(crate) use start::From;
 pub(crate) use topic::{TailArgs, TopicCommand};
 
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     /// The catalog, the one file that declares topics
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// SBE schemas and messages in files
+    #[command(subcommand)]
+    Sbe(SbeCommand),
     /// Publish what other systems have captured
     #[command(subcommand)]
     Import(ImportCommand),

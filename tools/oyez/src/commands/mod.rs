@@ -7,6 +7,7 @@ mod journal;
 mod messages;
 mod publish;
 mod publishing;
+mod sbe;
 mod serve;
 mod tail;
 mod topic;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Tail(args) => tail::run(args, &mut output),
         Command::Journal(command) => journal::run(command, &mut output),
         Command::Catalog(CatalogCommand::Check { catalog }) => catalog::check(&catalog, &mut output),
+        Command::Sbe(command) => sbe::run(command, &mut output),
         Command::Import(ImportCommand::Pcap(args)) => import::pcap(args, &mut output),
     }?;
     output.flush()?;

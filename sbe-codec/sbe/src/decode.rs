@@ -200,6 +200,11 @@ impl<'m, V: Visitor> Walk<'m, V> {
                 let null = (field.presence == Presence::Optional).then_some(encoding.null);
                 self.floats(encoding.primitive, null, field.offset, bytes);
             }
+            // Where the first member is all of it, as in decimals and times with a constant, there is no gap.
+            Type::Composite(Composite { members, size_bytes, .. })
+                if members.first().is_some_and(|first| {
+                    first.size_bytes == *size_bytes && first.meta.since_version <= self.version
+                }) => {}
             Type::Composite(composite) => {
                 let mut end = 0;
                 for member in &composite.members {

@@ -1,7 +1,8 @@
 //! Days of the Gregorian calendar, as RFC 3339 writes them.
 
 /// Writes the number with leading zeros.
-pub(super) fn digits(out: &mut [u8], mut number: u64) {
+#[inline]
+pub(super) fn digits(out: &mut [u8], mut number: u32) {
     for place in out.iter_mut().rev() {
         *place = b'0' + (number % 10) as u8;
         number /= 10;

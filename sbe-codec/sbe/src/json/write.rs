@@ -61,6 +61,7 @@ impl Visitor for Json<'_> {
         self.raw("}");
     }
 
+    #[inline]
     fn value(&mut self, field: &Field, value: Value<'_>) {
         self.key(&field.meta.name);
         self.any(value);
@@ -139,13 +140,14 @@ impl Json<'_> {
     /// Names in a schema are letters, digits and `_`, so they stand as they are.
     #[inline]
     fn key(&mut self, name: &str) {
-        self.comma();
-        self.raw("\"");
+        // Room at once, so that the pieces need not ask for it.
+        self.out.reserve(name.len() + 4);
+        self.raw(if matches!(self.out.last(), Some(b'{' | b'[')) { "\"" } else { ",\"" });
         self.raw(name);
         self.raw("\":");
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn any(&mut self, value: Value<'_>) {
         match value {
             Value::Null => self.raw("null"),
@@ -182,6 +184,7 @@ impl Json<'_> {
     }
 
     fn name(&mut self, name: &str) {
+        self.out.reserve(name.len() + 2);
         self.raw("\"");
         self.raw(name);
         self.raw("\"");
@@ -221,7 +224,9 @@ impl Json<'_> {
             self.comma();
             self.name(&choice.meta.name);
         }
-        for bit in (0..u64::BITS).filter(|bit| unknown >> bit & 1 == 1) {
+        while unknown != 0 {
+            let bit = unknown.trailing_zeros();
+            unknown &= unknown - 1;
             self.comma();
             self.raw("{\"_unknown\":");
             self.integer(bit);
@@ -270,9 +275,9 @@ impl Json<'_> {
         let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
         let parts = [(1, 4, year), (6, 2, month), (9, 2, day), (12, 2, hour), (15, 2, minute), (18, 2, second)];
         for (start, length, number) in parts {
-            digits(&mut text[start..start + length], number);
+            digits(&mut text[start..start + length], number as u32);
         }
-        digits(&mut text[21..30], ns as u64);
+        digits(&mut text[21..30], ns as u32);
         self.out.extend_from_slice(&text);
     }
 

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_apart_is_refused() {
-        let error = |given: Vec<Schema>| Schemas::new(given).err().expect("it is refused").to_string();
+        let error = |given: Vec<Schema>| Schemas::new(given).expect_err("it is refused").to_string();
         assert_eq!(error(vec![]), "no schema is given; give at least one");
         assert_eq!(
             error(vec![schema(1, 2, "uint16"), schema(1, 2, "uint16")]),

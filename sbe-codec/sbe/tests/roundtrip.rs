@@ -60,7 +60,9 @@ proptest! {
         let (mut message, mut again) = (Vec::new(), Vec::new());
         let encoded = encode_json(&schema, json.as_bytes(), &mut message);
         // A block longer than its uint8 can say, which no writer can send.
-        prop_assume!(!matches!(&encoded, Err(error) if matches!(error.fault, Unencodable::Slot { .. })));
+        if matches!(&encoded, Err(error) if matches!(error.fault, Unencodable::Slot { .. })) {
+            return Ok(());
+        }
         prop_assert!(encoded.is_ok(), "{}\n{}\n{}", encoded.expect_err("it failed"), json, xml);
         prop_assert_eq!(decode_json(&schema, &message, &mut again), Ok(message.len()));
         prop_assert_eq!(String::from_utf8(again).expect("JSON is UTF-8"), json, "{}", xml);

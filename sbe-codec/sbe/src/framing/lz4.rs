@@ -65,10 +65,21 @@ mod tests {
         // Three literals, then eight bytes from three back, then one literal.
         assert_eq!(unpacked(b"\x34abc\x03\x00\x10!", 12), Some(b"abcabcabcab!".to_vec()));
         assert_eq!(unpacked(b"\x34abc\x03\x00\x10!", 11), None);
+        let ends_with_a_match = b"\x34abc\x03\x00\x00";
+        assert_eq!(unpacked(ends_with_a_match, 11), Some(b"abcabcabcab".to_vec()));
+        assert_eq!(unpacked(ends_with_a_match, 10), None);
         assert_eq!(unpacked(b"\x34abc\x04\x00\x10!", 12), None, "before the start");
         assert_eq!(unpacked(b"\x34abc\x00\x00\x10!", 12), None, "no distance");
         let long = [&[0x1F, b'a', 1, 0, 255, 255, 0][..], &[0x00]].concat();
         assert_eq!(unpacked(&long, 8_192), Some(vec![b'a'; 1 + 4 + 15 + 510]));
+    }
+
+    #[test]
+    fn nothing_is_unpacked_beyond_the_bound() {
+        let bomb = [&[0x1F, b'a', 1, 0][..], &[255; 10_000], &[0, 0]].concat();
+        let mut out = Vec::new();
+        assert_eq!(unpack(&bomb, 8_192, &mut out), None);
+        assert!(out.len() <= 8_192, "{}", out.len());
     }
 
     proptest! {

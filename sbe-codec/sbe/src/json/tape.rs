@@ -309,15 +309,17 @@ impl Parser<'_> {
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') => match self.unit()? {
-                0xD800..0xDC00 => {
-                    if !(self.take(b'\\') && self.peek() == Some(b'u') && (0xDC00..0xE000).contains(&self.unit()?)) {
-                        return self.expected("both halves of a surrogate pair");
+            Some(b'u') => {
+                let paired = match self.unit()? {
+                    0xD800..0xDC00 => {
+                        self.take(b'\\') && self.peek() == Some(b'u') && (0xDC00..0xE000).contains(&self.unit()?)
                     }
+                    half => !(0xDC00..0xE000).contains(&half),
+                };
+                if !paired {
+                    return self.expected("both halves of a surrogate pair");
                 }
-                0xDC00..0xE000 => return self.expected("both halves of a surrogate pair"),
-                _ => {}
-            },
+            }
             _ => return self.expected("an escape that JSON knows"),
         }
         Ok(())

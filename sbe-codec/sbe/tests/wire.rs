@@ -47,7 +47,9 @@ fn every_message_of_the_b3_captures_decodes_to_its_exact_length() {
         let mut payloads = pcap::payloads(data.join(file)).expect("it is a capture");
         while let Some(payload) = payloads.next_payload().expect("the capture is whole") {
             for message in b3::Packet::parse(payload.bytes).expect("it is B3's").messages() {
-                let json = check(&schema, message.expect("the packet is whole"));
+                let message = message.expect("the packet is whole");
+                let json = check(&schema, message);
+                check_cuts(&schema, message);
                 assert!(!json.to_string().contains("_unknown"), "{json}");
                 *counts.entry(json["_t"].as_str().expect("it has a name").to_owned()).or_insert(0) += 1;
             }

@@ -19,8 +19,8 @@ type Written = Result<(), EncodeError>;
 /// Keys may stand in any order. What is missing or `null` is null; a group or data is then empty, and a required field an
 /// error. Of [`crate::decode_json`]'s own JSON the bytes are those it was made of.
 ///
-/// The message has at most 16 MiB more than the JSON, and the memory used on the way is at most eight times the JSON's
-/// length and that of the message. On an error `out` is as it was.
+/// The message has at most 16 MiB more than the JSON, and what is used on the way is a small multiple of the JSON's length.
+/// On an error `out` is as it was.
 ///
 /// # Errors
 /// If it is not JSON, or no message of the schema: line, column, place in the message, and remedy.
@@ -47,8 +47,8 @@ type Written = Result<(), EncodeError>;
 pub fn encode_json(schema: &Schema, json: &[u8], out: &mut Vec<u8>) -> Result<usize, EncodeError> {
     let tape = Tape::parse(json)?;
     let before = out.len();
-    let limit = before + json.len() + UNSAID_BYTES_MAX;
-    let mut encoder = Encoder { schema, order: schema.byte_order, version: schema.version, limit, out };
+    let bytes_max = json.len() + UNSAID_BYTES_MAX;
+    let mut encoder = Encoder { schema, order: schema.byte_order, version: schema.version, before, bytes_max, out };
     let root = tape.root();
     let written = encoder.message(root).and_then(|()| {
         // What a reader refuses, such as a million entries without bytes, no writer should send.
@@ -63,8 +63,10 @@ struct Encoder<'a> {
     order: ByteOrder,
     /// The version in the header.
     version: u16,
-    /// The greatest length of `out`.
-    limit: usize,
+    /// Where the message begins in `out`.
+    before: usize,
+    /// The most bytes that the message may have.
+    bytes_max: usize,
     out: &'a mut Vec<u8>,
 }
 
@@ -317,12 +319,12 @@ impl Encoder<'_> {
     /// So many bytes of zero at the end of `out`.
     fn reserve(&mut self, item: Item<'_>, length: usize) -> Result<Range, EncodeError> {
         let start = self.out.len();
-        match start.checked_add(length).filter(|end| *end <= self.limit) {
+        match start.checked_add(length).filter(|end| *end - self.before <= self.bytes_max) {
             Some(end) => {
                 self.out.resize(end, 0);
                 Ok(start..end)
             }
-            None => Err(item.fault(Unencodable::Limit { limit: self.limit })),
+            None => Err(item.fault(Unencodable::Limit { limit: self.bytes_max })),
         }
     }
 

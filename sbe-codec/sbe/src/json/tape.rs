@@ -5,7 +5,7 @@
 //!                         each knows where its text is, and which value follows it and all that it holds
 //! ```
 //!
-//! A value takes 16 bytes and at least two of the text, so that no text asks for more than eight times its own length.
+//! A value takes 16 bytes and at least two of the text, so that no text asks for more than a small multiple of its own length.
 
 use super::error::{EncodeError, Unencodable};
 

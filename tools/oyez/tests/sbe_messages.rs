@@ -54,6 +54,42 @@ fn what_is_dumped_is_encoded_to_the_same_bytes() {
     assert_eq!(inner.into_bytes(), json);
 }
 
+/// A packet of each venue, with the same messages.
+#[test]
+fn packets_of_every_venue_are_cut_into_messages() {
+    let house = House::new();
+    let messages = sample(12);
+    let sized = |prefix: usize, between: &[u8]| -> Vec<u8> {
+        let framed =
+            |message: &Vec<u8>| [&((message.len() + prefix) as u16).to_le_bytes()[..], between, message].concat();
+        messages.iter().flat_map(framed).collect()
+    };
+    let body = sized(2, &[]);
+    // An LZ4 block of nothing but literals.
+    let mut more = vec![255; (body.len() - 15) / 255];
+    more.push(((body.len() - 15) % 255) as u8);
+    let compressed = [&[0xF0][..], &more, &body].concat();
+    let flags = |flags: u8| [&[0; 12][..], &[flags, 0, 7, 0]].concat();
+    let packets = [
+        ("b3", [vec![0; 16], sized(4, &[0x50, 0xEB])].concat()),
+        ("cme", [&[0; 12][..], &body].concat()),
+        ("cme", [&[0xFE, 0xCA][..], &[0; 12], &body].concat()),
+        ("optiq", [flags(0), body.clone()].concat()),
+        ("optiq", [flags(1), compressed.clone()].concat()),
+    ];
+    fs::write(house.path().join("plain"), messages.concat()).expect("a file");
+    let expected = done(house.run(&["sbe", "dump", "plain", "--schema", "sample.xml"]));
+    for (framing, packet) in packets {
+        fs::write(house.path().join("packet"), &packet).expect("a file");
+        let dump = ["sbe", "dump", "packet", "--schema", "sample.xml", "--framing", framing];
+        assert_eq!(done(house.run(&dump)), expected, "{framing}");
+        fs::write(house.path().join("packet"), &packet[..packet.len() - 1]).expect("a file");
+        let cut = house.run(&dump);
+        assert_eq!(cut.status.code(), Some(2), "{framing}: {cut:?}");
+        assert!(String::from_utf8_lossy(&cut.stderr).starts_with("oyez: packet: "), "{cut:?}");
+    }
+}
+
 #[test]
 fn bad_input_is_one_line_with_place_and_remedy() {
     let house = House::new();

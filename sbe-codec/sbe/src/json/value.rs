@@ -149,21 +149,21 @@ pub(super) fn time(item: Item<'_>, unit: TimeUnit, primitive: Primitive) -> Resu
 fn count(text: &[u8], unit: TimeUnit) -> Option<i128> {
     let (start, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
     let number = |digits: &[u8]| {
-        digits.iter().try_fold(0_u64, |number, digit| Some(number * 10 + u64::from(char::from(*digit).to_digit(10)?)))
+        digits.iter().try_fold(0_u32, |number, digit| Some(number * 10 + char::from(*digit).to_digit(10)?))
     };
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    let part = |range: std::ops::Range<usize>, limit| number(&start[range]).filter(|part| *part < limit);
+    let part = |range: std::ops::Range<usize>, limit: u32| number(&start[range]).filter(|part| *part < limit);
     let day = day(number(&start[..4])?, number(&start[5..7])?, number(&start[8..10])?)?;
     let of_day = part(11..13, 24)? * 3_600 + part(14..16, 60)? * 60 + part(17..19, 60)?;
     let ns = match fraction.split_first() {
         None => 0,
         Some((b'.', digits @ ([_] | [_, ..]))) if digits.len() <= 9 => {
-            number(digits)? * 10_u64.pow(9 - digits.len() as u32)
+            number(digits)? * 10_u32.pow(9 - digits.len() as u32)
         }
         Some(_) => return None,
     };
     let per_second = i128::from(unit.per_second());
-    let ns_per_count = 1_000_000_000 / unit.per_second() as u64;
+    let ns_per_count = 1_000_000_000 / unit.per_second() as u32;
     let exact = marks.iter().all(|(at, mark)| start[*at] == *mark) && ns % ns_per_count == 0;
     let seconds = i128::from(day) * 86_400 + i128::from(of_day);
     exact.then(|| seconds * per_second + i128::from(ns / ns_per_count))

@@ -259,23 +259,25 @@ impl Json<'_> {
 
     /// RFC 3339 with nine digits of the second, or the bare count outside the years 0 to 9999.
     fn timestamp(&mut self, Timestamp { count, unit }: Timestamp) {
-        let per_second = unit.per_second();
-        let (seconds, part) = match i64::try_from(count) {
-            Ok(count) => (count.div_euclid(per_second), count.rem_euclid(per_second)),
-            // A uint64 above that. In seconds it is still too great, and so is what stands for it.
-            Err(_) => {
-                let per_second = i128::from(per_second);
-                (i64::try_from(count / per_second).unwrap_or(i64::MAX), (count % per_second) as i64)
+        // A uint64 above all of int64 is in seconds a time that no calendar has, and so is what stands for it.
+        let (seconds, ns) = match (i64::try_from(count), unit) {
+            (Ok(count), TimeUnit::Nanosecond) => split::<1_000_000_000>(count),
+            (Ok(count), TimeUnit::Microsecond) => split::<1_000_000>(count),
+            (Ok(count), TimeUnit::Millisecond) => split::<1_000>(count),
+            (Ok(count), TimeUnit::Second) => split::<1>(count),
+            (Err(_), unit) => {
+                let (per_second, ns_per_second) = (unit.per_second(), TimeUnit::Nanosecond.per_second());
+                let part = (count % i128::from(per_second)) as i64 * (ns_per_second / per_second);
+                (i64::try_from(count / i128::from(per_second)).unwrap_or(i64::MAX), part)
             }
         };
-        let ns = part * (TimeUnit::Nanosecond.per_second() / per_second);
         let Some((year, month, day)) = date(seconds.div_euclid(86_400)) else { return self.quoted(count) };
-        let of_day = seconds.rem_euclid(86_400) as u64;
+        let of_day = seconds.rem_euclid(86_400) as u32;
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
         let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
         let parts = [(1, 4, year), (6, 2, month), (9, 2, day), (12, 2, hour), (15, 2, minute), (18, 2, second)];
         for (start, length, number) in parts {
-            digits(&mut text[start..start + length], number as u32);
+            digits(&mut text[start..start + length], number);
         }
         digits(&mut text[21..30], ns as u32);
         self.out.extend_from_slice(&text);
@@ -328,6 +330,12 @@ impl Json<'_> {
         }
         self.raw("\"");
     }
+}
+
+/// Seconds and nanoseconds. The divisor is known to the compiler, since dividing by one that is not costs several times as much.
+fn split<const PER_SECOND: i64>(count: i64) -> (i64, i64) {
+    let part = count.rem_euclid(PER_SECOND);
+    (count.div_euclid(PER_SECOND), part * (TimeUnit::Nanosecond.per_second() / PER_SECOND))
 }
 
 #[cfg(test)]

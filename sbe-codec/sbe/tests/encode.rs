@@ -152,7 +152,7 @@ fn constants_are_checked_and_texts_must_fit() {
 #[test]
 fn few_bytes_of_json_make_no_gigabytes() {
     let entries = format!("{}{{\"a\":1}}", "{\"a\":1},".repeat(254));
-    let json = format!(r#"{{"_t":"Nested","_outer":{{"blockLength":65535}},"outer":[{entries}]}}"#);
+    let json = format!(r#"{{"_t":"Nested","_header_outer":{{"blockLength":65535}},"outer":[{entries}]}}"#);
     let mut message = Vec::new();
     assert!(encode_json(&schema(), json.as_bytes(), &mut message).is_ok(), "16 MiB are within the bound");
     let xml = include_str!("fixtures/every-kind.xml").replace(

@@ -150,7 +150,8 @@ fn nested() -> Vec<u8> {
 fn groups_nest_and_data_follows() {
     assert_eq!(
         json(&schema("littleEndian"), &nested()),
-        r#"{"_t":"Nested","outer":[{"a":1,"_inner":{"blockLength":0},"inner":[{"b":null}],"note":"ab"},"#.to_owned()
+        r#"{"_t":"Nested","outer":[{"a":1,"_header_inner":{"blockLength":0},"inner":[{"b":null}],"note":"ab"},"#
+            .to_owned()
             + r#"{"a":2,"inner":[{"b":9},{"b":8}],"note":""}],"blob":"Af8A"}"#
     );
 }
@@ -184,7 +185,7 @@ fn older_and_newer_writers_are_read() {
     assert_eq!(
         json(&schema, &version_9.bytes),
         r#"{"_t":"Grown","_header":{"blockLength":9,"version":9},"first":7,"late":8,"_6":"////","#.to_owned()
-            + r#""_entries":{"blockLength":3},"entries":[{"a":5,"_1":"//8="}],"note":"x"}"#
+            + r#""_header_entries":{"blockLength":3},"entries":[{"a":5,"_1":"//8="}],"note":"x"}"#
     );
     // A block that ends early has not the field, whatever the version says.
     let short = Writer::new(false, 5, 3, 1).n(7_u32).n(8_u8).n(1_u16).n(0_u8).n(0_u8);

@@ -35,9 +35,14 @@ impl<'t> Object<'t> {
         self.take_if(|key| key == name)
     }
 
-    /// The value of `_` and this name.
-    pub(super) fn take_head(&mut self, name: &str) -> Option<Item<'t>> {
-        self.take_if(|key| key.strip_prefix('_') == Some(name))
+    /// The value of `_header`, or of `_header_` and the name of a group or data.
+    pub(super) fn take_head(&mut self, name: Option<&str>) -> Option<Item<'t>> {
+        self.take_if(|key| {
+            key.strip_prefix("_header").is_some_and(|rest| match name {
+                Some(name) => rest.strip_prefix('_') == Some(name),
+                None => rest.is_empty(),
+            })
+        })
     }
 
     /// The value of a key that is `_` and a number, and the number.

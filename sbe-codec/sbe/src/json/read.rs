@@ -84,7 +84,7 @@ impl Encoder<'_> {
             (layout.block_length, "blockLength", message.block.length_bytes.into()),
             (layout.version, "version", schema.version.into()),
         ];
-        self.head(&mut object, "header", layout.type_id, &head, &told)?;
+        self.head(&mut object, None, layout.type_id, &head, &told)?;
         self.slot(root, &head, &layout.template_id, "templateId", message.template_id.into())?;
         if let Some(slot) = &layout.schema_id {
             self.slot(root, &head, slot, "schemaId", schema.id.into())?;
@@ -240,7 +240,7 @@ impl Encoder<'_> {
         let (parent, dimension) = (object.item, &group.dimension);
         let head = self.reserve(parent, dimension.size_bytes as usize)?;
         let told = [(dimension.block_length, "blockLength", group.block.length_bytes.into())];
-        self.head(object, name, dimension.type_id, &head, &told)?;
+        self.head(object, Some(name), dimension.type_id, &head, &told)?;
         let count = item.map_or(0, |item| item.children().count());
         self.slot(item.unwrap_or(parent), &head, &dimension.count, "numInGroup", count as u64)?;
         let Some(item) = item else { return Ok(()) };
@@ -259,7 +259,7 @@ impl Encoder<'_> {
         }
         let parent = object.item;
         let head = self.reserve(parent, data.start as usize)?;
-        self.head(object, &data.meta.name, data.type_id, &head, &[])?;
+        self.head(object, Some(&data.meta.name), data.type_id, &head, &[])?;
         let bytes = item.map_or(Ok(Vec::new()), |item| value::text(item, data.charset.as_ref()))?;
         self.slot(item.unwrap_or(parent), &head, &data.length, "the length of the data", bytes.len() as u64)?;
         self.out.extend_from_slice(&bytes);
@@ -271,11 +271,11 @@ impl Encoder<'_> {
         item.map_or(Ok(()), |item| Err(item.fault(fault)))
     }
 
-    /// What stands before a message, entries or data: what `_header`, or `_` and the name, says, else the `told` numbers.
+    /// What stands before a message, entries or data: what `_header`, or `_header_` and the name, says, else the `told` numbers.
     fn head(
         &mut self,
         object: &mut Object<'_>,
-        name: &str,
+        name: Option<&str>,
         type_id: TypeId,
         bytes: &Range,
         told: &[(Slot, &'static str, u64)],

@@ -96,8 +96,8 @@ impl Visitor for Json<'_> {
 
     fn head(&mut self, name: Option<&str>) {
         self.comma();
-        self.raw("\"_");
-        self.raw(name.unwrap_or("header"));
+        self.raw(if name.is_some() { "\"_header_" } else { "\"_header" });
+        self.raw(name.unwrap_or(""));
         self.raw("\":{");
     }
 

@@ -253,12 +253,16 @@ impl Writer<'_> {
             self.field(&mut end);
         }
         if depth < 3 {
-            for _ in 0..self.choices.one_of(&[0, 0, 1, 1, 2]) {
-                self.group(depth);
+            for at in 0..self.choices.one_of(&[0, 0, 1, 1, 2]) {
+                self.group(depth, at == 0);
             }
         }
-        for _ in 0..self.choices.one_of(&[0, 0, 1, 2]) {
-            let (name, since) = (self.name("text"), self.since());
+        for at in 0..self.choices.one_of(&[0, 0, 1, 2]) {
+            let (mut name, since) = (self.name("text"), self.since());
+            // Names that are ours with a `_` before them.
+            if at == 0 && self.choices.once_in(4) {
+                name = "t".to_owned();
+            }
             let type_name = self.names.data[self.choices.below(self.names.data.len())].clone();
             self.line(&format!("<data name=\"{name}\" id=\"{}\" type=\"{type_name}\"{since}/>", self.number));
         }
@@ -282,8 +286,11 @@ impl Writer<'_> {
         self.line(&format!("<field name=\"{name}\" id=\"{id}\" type=\"{type_name}\"{optional}{since}{offset}/>"));
     }
 
-    fn group(&mut self, depth: u32) {
-        let (name, since) = (self.name("group"), self.since());
+    fn group(&mut self, depth: u32, first: bool) {
+        let (mut name, since) = (self.name("group"), self.since());
+        if first && self.choices.once_in(4) {
+            name = "header".to_owned();
+        }
         let dimension = self.names.dimensions[self.choices.below(self.names.dimensions.len())].clone();
         let id = self.number;
         self.line(&format!("<group name=\"{name}\" id=\"{id}\" dimensionType=\"{dimension}\"{since}>"));

@@ -124,7 +124,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
         write("in.jsonl", json.as_bytes());
         house.run(&["sbe", "encode", "in.jsonl", "--schema", "sample.xml"])
     };
-    refused(&encode("\n{\"_t\":"), &["in.jsonl: line 2, column 7", "expected a value", "correct it"]);
+    refused(&encode("\n{\"_t\":\n\n"), &["in.jsonl: line 2, column 7", "expected a value", "correct it"]);
     refused(&encode("{\"_t\":\"Nope\"}"), &["column 7: _t: ", "has no message `Nope`", "OrderUpdate"]);
     refused(&encode("{\"_t\":\"Health\",\"x\":1}"), &["line 1, column 1: ", "is missing, and required"]);
     refused(

@@ -36,11 +36,13 @@ pub(crate) fn run(args: &SbeEncodeArgs, output: &mut Output) -> Result<Answer, F
             let place = format!("{name}: line {}", u64::from(number) + 1);
             return Err(format!("{place}: it has more than {LINE_BYTES_MAX} bytes; write one message a line").into());
         }
-        if line.trim_ascii().is_empty() {
+        // What is cut short is so at the end of its line, not at the start of the next.
+        let json = line.trim_ascii_end();
+        if json.is_empty() {
             continue;
         }
         message.clear();
-        oyez_sbe::encode_json(&schema, &line, &mut message).map_err(|mut error| {
+        oyez_sbe::encode_json(&schema, json, &mut message).map_err(|mut error| {
             error.line = error.line.saturating_add(number);
             format!("{name}: {error}")
         })?;

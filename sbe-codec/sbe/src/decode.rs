@@ -11,9 +11,9 @@
 //! and the block holds it, and what follows the last known field of a block is skipped.
 
 use crate::error::DecodeError;
-use crate::ir::{Block, Composite, Constant, Content, Data, Encoding, Field, Form, Group, Header, Message};
-use crate::ir::{Presence, Schema, Type};
-use crate::primitive::{ByteOrder, Charset, Number};
+use crate::ir::{Block, Composite, Constant, Content, Data, Dimension, Encoding, Field, Form, Group, Header};
+use crate::ir::{HeaderLayout, Message, Presence, Schema, Slot, Type, TypeId};
+use crate::primitive::{ByteOrder, Charset, Number, Primitive};
 use crate::value::{Array, Decimal, Text, Timestamp, Value};
 
 /// Entries without a single byte that one message may bring: such a group could claim four billion for nothing.
@@ -25,6 +25,8 @@ const EMPTY_ENTRIES_MAX: u32 = 65_535;
 pub trait Visitor {
     /// Are fields wanted? Without them only groups and data are walked.
     const FIELDS: bool = true;
+    /// Are the bytes wanted that no value says? Without them [`Visitor::head`] and [`Visitor::unsaid`] are not called.
+    const EXACT: bool = false;
 
     /// A message begins.
     fn message(&mut self, _message: &Message, _header: &Header) {}
@@ -44,6 +46,13 @@ pub trait Visitor {
     fn entry_end(&mut self) {}
     /// A group ends; not called for one that the writer did not have.
     fn group_end(&mut self) {}
+    /// What stands before a message, a group's entries or data (of that name) is not what a writer of the schema's
+    /// version with nothing further to say puts there. Its members follow, without those that the walk obeys.
+    fn head(&mut self, _name: Option<&str>) {}
+    /// It ends.
+    fn head_end(&mut self) {}
+    /// Bytes at this offset of the block, composite or head that the values do not say, and that are not all zero.
+    fn unsaid(&mut self, _offset: u32, _bytes: &[u8]) {}
     /// Variable data.
     fn data(&mut self, _data: &Data, _bytes: Option<&[u8]>) {}
 }
@@ -73,6 +82,9 @@ pub fn decode<V: Visitor>(schema: &Schema, bytes: &[u8], visitor: &mut V) -> Res
         visitor,
     };
     walk.visitor.message(message, &header);
+    if V::EXACT {
+        walk.message_head(message, &header);
+    }
     walk.block(&message.block, &message.meta.name, header.block_length.into())?;
     walk.visitor.message_end();
     Ok(walk.at)
@@ -107,7 +119,7 @@ impl<'m, V: Visitor> Walk<'m, V> {
     fn block(&mut self, block: &'m Block, name: &str, length: usize) -> Result<(), DecodeError> {
         let bytes = self.take(length, || format!("the block of {name}"))?;
         if V::FIELDS {
-            block.fields.iter().for_each(|field| self.field(field, bytes));
+            self.fields(&block.fields, bytes);
         }
         for group in &block.groups {
             self.group(group)?;
@@ -115,23 +127,48 @@ impl<'m, V: Visitor> Walk<'m, V> {
         block.data.iter().try_for_each(|data| self.data(data))
     }
 
-    /// A field in the bytes of its block, or a member in those of its composite.
+    /// The fields of a block, or the members of a composite, and what stands between them.
     #[inline]
-    fn field(&mut self, field: &'m Field, container: &'m [u8]) {
-        let value = match self.bytes_of(field, container) {
+    fn fields(&mut self, fields: &'m [Field], container: &'m [u8]) {
+        let mut end = 0;
+        for field in fields {
+            let present = self.field(field, container);
+            if V::EXACT && present && field.size_bytes > 0 {
+                self.gap(container, end, field.offset, 0);
+                end = field.end();
+            }
+        }
+        if V::EXACT {
+            self.gap(container, end, container.len() as u32, 0);
+        }
+    }
+
+    /// Bytes of a container that lies `shift` bytes after the one that is being told.
+    #[inline]
+    fn gap(&mut self, container: &[u8], start: u32, end: u32, shift: u32) {
+        if start < end {
+            let bytes = &container[start as usize..end as usize];
+            if bytes.iter().any(|byte| *byte != 0) {
+                self.visitor.unsaid(shift + start, bytes);
+            }
+        }
+    }
+
+    /// A field in the bytes of its block, or a member in those of its composite; gives whether it is there.
+    #[inline]
+    fn field(&mut self, field: &'m Field, container: &'m [u8]) -> bool {
+        let found = self.bytes_of(field, container);
+        let value = match found {
             None => Value::Null,
+            Some(_) if field.presence == Presence::Constant => constant_of(self.schema, field),
             Some(bytes) => match self.schema.type_of(field.type_id) {
                 Type::Encoding(encoding) => self.encoded(field, encoding, bytes),
-                Type::Enum(symbols) => match (&field.constant, symbols.primitive.read(self.order, bytes)) {
-                    (Some(Constant::Symbol(index)), _) => {
-                        let value = &symbols.values[*index as usize];
-                        Value::Enum(symbols, value.number, Some(value))
-                    }
-                    (_, Some(number)) => match symbols.value_of(number) {
+                Type::Enum(symbols) => match symbols.primitive.read(self.order, bytes) {
+                    Some(number) => match symbols.value_of(number) {
                         None if field.presence == Presence::Optional && number == symbols.null => Value::Null,
                         known => Value::Enum(symbols, number, known),
                     },
-                    (_, None) => Value::Null,
+                    None => Value::Null,
                 },
                 Type::Set(set) => match set.primitive.read(self.order, bytes) {
                     Some(Number::UInt(bits)) => Value::Set(set, bits),
@@ -139,11 +176,113 @@ impl<'m, V: Visitor> Walk<'m, V> {
                 },
                 Type::Composite(composite) => match self.single(composite, bytes) {
                     Some(value) => value,
-                    None => return self.members(field, composite, bytes),
+                    None => {
+                        self.members(field, composite, bytes);
+                        return true;
+                    }
                 },
             },
         };
         self.visitor.value(field, value);
+        if V::EXACT
+            && let Some(bytes) = found
+        {
+            self.unsaid_by(field, bytes);
+        }
+        found.is_some()
+    }
+
+    /// The bytes of a field that its value does not say: which NaN or zero it is, and gaps in a single-valued composite.
+    #[inline]
+    fn unsaid_by(&mut self, field: &'m Field, bytes: &'m [u8]) {
+        match self.schema.type_of(field.type_id) {
+            Type::Encoding(encoding) if encoding.primitive.is_float() && field.presence != Presence::Constant => {
+                let null = (field.presence == Presence::Optional).then_some(encoding.null);
+                self.floats(encoding.primitive, null, field.offset, bytes);
+            }
+            // Where the first member is all of it, as in decimals and times with a constant, there is no gap.
+            Type::Composite(Composite { members, size_bytes, .. })
+                if members.first().is_some_and(|first| {
+                    first.size_bytes == *size_bytes && first.meta.since_version <= self.version
+                }) => {}
+            Type::Composite(composite) => {
+                let mut end = 0;
+                for member in &composite.members {
+                    if member.size_bytes > 0 && self.bytes_of(member, bytes).is_some() {
+                        self.gap(bytes, end, member.offset, field.offset);
+                        end = member.end();
+                    }
+                }
+                self.gap(bytes, end, composite.size_bytes, field.offset);
+            }
+            _ => {}
+        }
+    }
+
+    /// There are many NaN, and two zeros that may be the null: any that is not the one that its word is written as.
+    fn floats(&mut self, primitive: Primitive, null: Option<Number>, offset: u32, bytes: &[u8]) {
+        let size = primitive.size_bytes() as usize;
+        for (element, offset) in bytes.chunks_exact(size).zip((offset..).step_by(size)) {
+            let Some(number) = primitive.read(self.order, element) else { continue };
+            let usual = match null.filter(|null| *null == number) {
+                Some(null) => null,
+                None if number == primitive.null() => primitive.null(),
+                None => continue,
+            };
+            let mut expected = [0; 8];
+            primitive.write(self.order, usual, &mut expected);
+            if expected[..size] != *element {
+                self.visitor.unsaid(offset, element);
+            }
+        }
+    }
+
+    fn message_head(&mut self, message: &'m Message, header: &Header) {
+        let HeaderLayout { type_id, size_bytes, block_length, template_id, schema_id, version, .. } =
+            *self.schema.header();
+        let same =
+            header.version == self.schema.version && u32::from(header.block_length) == message.block.length_bytes;
+        let implied = [template_id, schema_id.unwrap_or(template_id)];
+        let implied = &implied[..1 + usize::from(schema_id.is_some())];
+        self.head(None, type_id, &self.bytes[..size_bytes as usize], same, implied, &[block_length, version]);
+    }
+
+    /// What stands before a message, entries or data, unless its `told` members are the same as the schema's and there
+    /// is nothing beyond them and the `implied` ones. All of it is there, whatever the writer's version.
+    #[inline]
+    fn head(
+        &mut self,
+        name: Option<&str>,
+        type_id: TypeId,
+        bytes: &'m [u8],
+        same: bool,
+        implied: &[Slot],
+        told: &[Slot],
+    ) {
+        let within = |slot: &Slot, at: usize| (slot.offset..slot.end()).contains(&(at as u32));
+        let known = |at| implied.iter().chain(told).any(|slot| within(slot, at));
+        let known_bytes: u32 = implied.iter().chain(told).map(|slot| slot.primitive.size_bytes()).sum();
+        let zeros = || bytes.iter().enumerate().all(|(at, byte)| *byte == 0 || known(at));
+        if same && (known_bytes as usize == bytes.len() || zeros()) {
+            return;
+        }
+        let Type::Composite(composite) = self.schema.type_of(type_id) else { return };
+        self.visitor.head(name);
+        let version = std::mem::replace(&mut self.version, u16::MAX);
+        let mut end = 0;
+        for member in composite.members.iter().filter(|member| member.size_bytes > 0) {
+            if member.end() as usize > bytes.len() {
+                break;
+            }
+            if !implied.iter().any(|slot| slot.offset == member.offset) {
+                self.field(member, bytes);
+            }
+            self.gap(bytes, end, member.offset, 0);
+            end = member.end();
+        }
+        self.gap(bytes, end, bytes.len() as u32, 0);
+        self.version = version;
+        self.visitor.head_end();
     }
 
     /// The bytes of a field; nothing if the writer's version did not have it.
@@ -160,9 +299,6 @@ impl<'m, V: Visitor> Walk<'m, V> {
 
     #[inline]
     fn encoded(&self, field: &'m Field, encoding: &'m Encoding, bytes: &'m [u8]) -> Value<'m> {
-        if let Some(constant) = &field.constant {
-            return constant_value(constant, encoding);
-        }
         let optional = field.presence == Presence::Optional;
         match &encoding.content {
             Content::Number => match encoding.primitive.read(self.order, bytes) {
@@ -170,8 +306,8 @@ impl<'m, V: Visitor> Walk<'m, V> {
                 _ => Value::Null,
             },
             Content::Text(charset) => {
-                let null = |byte: &u8| Number::UInt(u64::from(*byte)) == encoding.null;
-                match optional && bytes.iter().all(null) {
+                let null = encoding.null.low_byte();
+                match optional && bytes.iter().all(|byte| *byte == null) {
                     true => Value::Null,
                     false => Value::Text(Text { bytes, charset, padded: true }),
                 }
@@ -207,19 +343,19 @@ impl<'m, V: Visitor> Walk<'m, V> {
 
     /// The integer that a member is; nothing if it is null or absent.
     fn number(&self, member: &'m Field, bytes: &'m [u8]) -> Option<i128> {
-        let bytes = self.bytes_of(member, bytes)?;
         let Type::Encoding(encoding) = self.schema.type_of(member.type_id) else { return None };
-        let number = match &member.constant {
-            Some(Constant::Number(number)) => *number,
-            _ => encoding.primitive.read(self.order, bytes)?,
-        };
+        if let Some(Constant::Number(number)) = &member.constant {
+            // Were it newer than the writer, the mantissa would still be there.
+            return number.integer();
+        }
+        let number = encoding.primitive.read(self.order, self.bytes_of(member, bytes)?)?;
         let null = member.presence == Presence::Optional && number == encoding.null;
         if null { None } else { number.integer() }
     }
 
     fn members(&mut self, field: &'m Field, composite: &'m Composite, bytes: &'m [u8]) {
         self.visitor.composite(field, composite);
-        composite.members.iter().for_each(|member| self.field(member, bytes));
+        self.fields(&composite.members, bytes);
         self.visitor.composite_end();
     }
 
@@ -231,9 +367,14 @@ impl<'m, V: Visitor> Walk<'m, V> {
         let offset = self.at;
         let name = &group.meta.name;
         let dimension = self.take(group.dimension.size_bytes as usize, || format!("the dimension of group {name}"))?;
-        let read = |slot: &crate::ir::Slot| slot.read(self.order, dimension).unwrap_or(u64::MAX);
+        let read = |slot: &Slot| slot.read(self.order, dimension).unwrap_or(u64::MAX);
         let (length, count) = (read(&group.dimension.block_length), read(&group.dimension.count));
         let count = self.check_count(group, offset, length, count)?;
+        if V::EXACT {
+            let Dimension { type_id, block_length, count, .. } = group.dimension;
+            let same = length == u64::from(group.block.length_bytes);
+            self.head(Some(name), type_id, dimension, same, &[count], &[block_length]);
+        }
         self.visitor.group(group, Some(count));
         for _ in 0..count {
             self.visitor.entry();
@@ -274,6 +415,9 @@ impl<'m, V: Visitor> Walk<'m, V> {
         let composite = self.take(data.start as usize, what)?;
         let length = data.length.read(self.order, composite).unwrap_or(u64::MAX);
         let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX), what)?;
+        if V::EXACT {
+            self.head(Some(&data.meta.name), data.type_id, composite, true, &[data.length], &[]);
+        }
         self.visitor.data(data, Some(bytes));
         Ok(())
     }
@@ -299,6 +443,18 @@ fn timed<'a>(field: &Field, encoding: &Encoding, number: Number) -> Value<'a> {
     match (field.time_unit, number.integer()) {
         (Some(unit), Some(count)) => Value::Timestamp(Timestamp { count, unit }),
         _ => Value::number(encoding.primitive, number),
+    }
+}
+
+/// The value of a constant field.
+pub(crate) fn constant_of<'a>(schema: &'a Schema, field: &'a Field) -> Value<'a> {
+    match (schema.type_of(field.type_id), &field.constant) {
+        (Type::Enum(symbols), Some(Constant::Symbol(index))) => {
+            let value = &symbols.values[*index as usize];
+            Value::Enum(symbols, value.number, Some(value))
+        }
+        (Type::Encoding(encoding), Some(constant)) => constant_value(constant, encoding),
+        _ => Value::Null,
     }
 }
 

@@ -104,6 +104,8 @@ pub enum DecodeError {
     Truncated { what: String, offset: usize, needed: usize, left: usize },
     #[error("schema id {found}, this schema has {expected}; decode it with the schema of that id")]
     SchemaId { found: u16, expected: u16 },
+    #[error("no schema given has the id {found} (there is {known}); give that schema too")]
+    UnknownSchema { found: u16, known: String },
     #[error("schema {schema} has no message with template id {template_id}; use the schema's newer version or skip it")]
     UnknownTemplate { schema: String, template_id: u16 },
     #[error("the header's {member} is {value}, beyond 16 bits; the bytes are no message of this schema")]

@@ -374,6 +374,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Where it ends in its composite.
+    #[inline]
+    pub(crate) fn end(&self) -> u32 {
+        self.offset + self.primitive.size_bytes()
+    }
+
     /// Reads it from the bytes of its composite; nothing if there are too few.
     #[inline]
     pub fn read(&self, order: ByteOrder, composite: &[u8]) -> Option<u64> {
@@ -381,6 +387,14 @@ impl Slot {
             Number::UInt(number) => Some(number),
             _ => None,
         }
+    }
+
+    /// Writes it into the bytes of its composite; nothing if it does not fit, or there are too few.
+    pub(crate) fn write(&self, order: ByteOrder, number: u64, composite: &mut [u8]) -> Option<()> {
+        let bits = self.primitive.size_bytes() * 8;
+        let fits = bits == u64::BITS || number >> bits == 0;
+        let bytes = composite.get_mut(self.offset as usize..).filter(|_| fits)?;
+        self.primitive.write(order, Number::UInt(number), bytes)
     }
 }
 

@@ -3,12 +3,13 @@
 //! ```text
 //!  XML ──► compile ──► Schema (ir) ──► decode::walk ──► a Visitor: JSON, length, or yours
 //!                                            ▲
-//!  capture ──► framing::pcap ──► framing::b3 ─┘  one SBE message at a time
+//!  capture ──► framing::pcap ──► framing::cme ┘  one SBE message at a time
 //! ```
 //!
 //! * [`Schema::load`] and [`Schema::parse`] compile a schema; errors name file, line, column and remedy.
 //! * [`decode`] walks one message and hands its values to a [`Visitor`], without allocating.
-//! * [`decode_json`] writes the canonical JSON form; [`message_length`] only measures.
+//! * [`decode_json`] writes the canonical JSON form, [`encode_json`] reads it; [`message_length`] only measures.
+//! * [`Schemas`] holds several at once, and chooses by what a message's header says.
 //! * [`framing`] turns captures into messages.
 //!
 //! Foreign bytes are checked here and nowhere else: no function of this crate panics on a message, a capture or a
@@ -26,6 +27,7 @@ mod ir;
 mod json;
 mod layout;
 mod primitive;
+mod schemas;
 mod value;
 
 pub use decode::{Visitor, decode, message_length};
@@ -37,7 +39,8 @@ pub use ir::{
     Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,
     HeaderLayout, Message, Meta, Presence, Schema, Set, Slot, Type, TypeId, ValidValue,
 };
-pub use json::decode_json;
+pub use json::{EncodeError, Unencodable, decode_json, encode_json};
 pub use layout::{Row, RowKind};
 pub use primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
+pub use schemas::{Schemas, SchemasError};
 pub use value::{Array, Decimal, Text, Timestamp, Value};

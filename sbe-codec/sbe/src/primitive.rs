@@ -93,6 +93,11 @@ impl Primitive {
         self.is_unsigned() || matches!(self, Primitive::Int8 | Primitive::Int16 | Primitive::Int32 | Primitive::Int64)
     }
 
+    /// Is it float or double?
+    pub const fn is_float(self) -> bool {
+        matches!(self, Primitive::Float | Primitive::Double)
+    }
+
     /// The null value where a schema states none (FIX SBE 1.0, Field Encoding).
     pub const fn null(self) -> Number {
         match self {
@@ -137,6 +142,27 @@ impl Primitive {
         })
     }
 
+    /// Writes the number at the start of `bytes`; nothing if it is of another kind, or there are too few bytes.
+    ///
+    /// The number must be in this primitive's range, as one that was read or parsed by it is.
+    pub(crate) fn write(self, order: ByteOrder, number: Number, bytes: &mut [u8]) -> Option<()> {
+        // The low bytes of the widest integer are those of every narrower one.
+        let bits = match (self, number) {
+            (Primitive::Float, Number::Float(number)) => u64::from(number.to_bits()),
+            (Primitive::Double, Number::Double(number)) => number.to_bits(),
+            (Primitive::Float | Primitive::Double, _) | (_, Number::Float(_) | Number::Double(_)) => return None,
+            (_, Number::Int(number)) => number as u64,
+            (_, Number::UInt(number)) => number,
+        };
+        let size = self.size_bytes() as usize;
+        let bytes = bytes.get_mut(..size)?;
+        match order {
+            ByteOrder::Little => bytes.copy_from_slice(&bits.to_le_bytes()[..size]),
+            ByteOrder::Big => bytes.copy_from_slice(&bits.to_be_bytes()[8 - size..]),
+        }
+        Some(())
+    }
+
     /// Reads a number written in a schema; nothing if it is none of this type, or out of its range.
     pub fn parse(self, text: &str) -> Option<Number> {
         fn int<T: std::str::FromStr + Into<i64>>(text: &str) -> Option<Number> {
@@ -179,6 +205,11 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 impl Number {
+    /// Of an integer the least significant byte, which for a single byte is how it stands on the wire.
+    pub(crate) fn low_byte(self) -> u8 {
+        self.integer().map_or(0, |integer| integer as u8)
+    }
+
     /// The integer it is; nothing for float and double.
     #[inline]
     pub fn integer(self) -> Option<i128> {
@@ -267,6 +298,21 @@ mod tests {
         assert_eq!(Primitive::Int16.read(ByteOrder::Big, &bytes), Some(Number::Int(-257)));
         assert_eq!(Primitive::UInt64.read(ByteOrder::Little, &bytes), Some(Number::UInt(0xFFFE)));
         assert_eq!(Primitive::UInt64.read(ByteOrder::Big, &bytes[..7]), None);
+    }
+
+    #[test]
+    fn what_was_read_is_written_the_same() {
+        for (primitive, order) in Primitive::ALL.into_iter().flat_map(|p| [(p, ByteOrder::Little), (p, ByteOrder::Big)])
+        {
+            let bytes = [0x81, 0x42, 0x63, 0x84, 0xA5, 0x96, 0x77, 0x18];
+            let mut written = [0; 8];
+            let number = primitive.read(order, &bytes).expect("eight bytes are enough");
+            let size = primitive.size_bytes() as usize;
+            assert_eq!(primitive.write(order, number, &mut written), Some(()));
+            assert_eq!(written[..size], bytes[..size], "{primitive:?}");
+            assert_eq!(primitive.write(order, number, &mut written[..size - 1]), None);
+        }
+        assert_eq!(Primitive::Float.write(ByteOrder::Little, Number::Int(1), &mut [0; 8]), None);
     }
 
     #[test]

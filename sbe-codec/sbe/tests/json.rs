@@ -1,6 +1,6 @@
 //! The canonical JSON form, rule by rule, in both byte orders; and what a message may not do.
 
-use oyez_sbe::{DecodeError, Schema, Value, Visitor, decode, decode_json, message_length};
+use oyez_sbe::{DecodeError, Schema, Value, Visitor, decode, decode_json, encode_json, message_length};
 use proptest::prelude::*;
 
 fn schema(byte_order: &str) -> Schema {
@@ -50,6 +50,9 @@ fn json(schema: &Schema, message: &[u8]) -> String {
     let mut out = Vec::new();
     assert_eq!(decode_json(schema, message, &mut out), Ok(message.len()));
     assert_eq!(message_length(schema, message), Ok(message.len()));
+    let mut again = Vec::new();
+    assert_eq!(encode_json(schema, &out, &mut again), Ok(message.len()));
+    assert_eq!(again, message);
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
@@ -147,7 +150,8 @@ fn nested() -> Vec<u8> {
 fn groups_nest_and_data_follows() {
     assert_eq!(
         json(&schema("littleEndian"), &nested()),
-        r#"{"_t":"Nested","outer":[{"a":1,"inner":[{"b":null}],"note":"ab"},"#.to_owned()
+        r#"{"_t":"Nested","outer":[{"a":1,"_header_inner":{"blockLength":0},"inner":[{"b":null}],"note":"ab"},"#
+            .to_owned()
             + r#"{"a":2,"inner":[{"b":9},{"b":8}],"note":""}],"blob":"Af8A"}"#
     );
 }
@@ -158,14 +162,15 @@ fn older_and_newer_writers_are_read() {
     // Version 0 had neither `late`, nor the group, nor the data.
     assert_eq!(
         json(&schema, &Writer::new(false, 4, 3, 0).n(7_u32).bytes),
-        r#"{"_t":"Grown","first":7,"late":null,"entries":null,"note":null}"#
+        r#"{"_t":"Grown","_header":{"blockLength":4,"version":0},"first":7,"late":null,"entries":null,"note":null}"#
     );
     // Its block may have been longer than its fields: what lies there then is not `late`.
     let padded = Writer::new(false, 6, 3, 0).n(7_u32).n(0xAAAA_u16);
-    assert_eq!(json(&schema, &padded.bytes), r#"{"_t":"Grown","first":7,"late":null,"entries":null,"note":null}"#);
+    let old =
+        r#"{"_t":"Grown","_header":{"blockLength":6,"version":0},"first":7,"late":null,"_4":"qqo=","entries":null,"#;
+    assert_eq!(json(&schema, &padded.bytes), format!(r#"{old}"note":null}}"#));
     let version_1 = Writer::new(false, 6, 3, 1).n(7_u32).n(8_u16).n(1_u16).n(1_u8).n(5_u8).n(1_u8).raw(b"x");
-    let same = r#"{"_t":"Grown","first":7,"late":8,"entries":[{"a":5}],"note":"x"}"#;
-    assert_eq!(json(&schema, &version_1.bytes), same);
+    assert_eq!(json(&schema, &version_1.bytes), r#"{"_t":"Grown","first":7,"late":8,"entries":[{"a":5}],"note":"x"}"#);
     // Version 9 has more in the block and in the entries.
     let version_9 = Writer::new(false, 9, 3, 9)
         .n(7_u32)
@@ -177,10 +182,18 @@ fn older_and_newer_writers_are_read() {
         .raw(&[0xFF; 2])
         .n(1_u8)
         .raw(b"x");
-    assert_eq!(json(&schema, &version_9.bytes), same);
+    assert_eq!(
+        json(&schema, &version_9.bytes),
+        r#"{"_t":"Grown","_header":{"blockLength":9,"version":9},"first":7,"late":8,"_6":"////","#.to_owned()
+            + r#""_header_entries":{"blockLength":3},"entries":[{"a":5,"_1":"//8="}],"note":"x"}"#
+    );
     // A block that ends early has not the field, whatever the version says.
     let short = Writer::new(false, 5, 3, 1).n(7_u32).n(8_u8).n(1_u16).n(0_u8).n(0_u8);
-    assert_eq!(json(&schema, &short.bytes), r#"{"_t":"Grown","first":7,"late":null,"entries":[],"note":""}"#);
+    assert_eq!(
+        json(&schema, &short.bytes),
+        r#"{"_t":"Grown","_header":{"blockLength":5,"version":1},"first":7,"late":null,"_4":"CA==","#.to_owned()
+            + r#""entries":[],"note":""}"#
+    );
 }
 
 #[test]
@@ -303,6 +316,9 @@ proptest! {
                 prop_assert!(length <= message.len());
                 prop_assert_eq!(depth.open, 0);
                 prop_assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+                let mut again = Vec::new();
+                prop_assert_eq!(encode_json(&schema, &out, &mut again), Ok(length));
+                prop_assert_eq!(&again, &message[..length]);
                 // Nothing beyond the length counts, and nothing before it may be missing.
                 prop_assert_eq!(message_length(&schema, &message[..length]), Ok(length));
                 prop_assert!(message_length(&schema, &message[..length - 1]).is_err());

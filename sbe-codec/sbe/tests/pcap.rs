@@ -168,3 +168,54 @@ fn what_is_no_capture_is_named() {
     let missing = pcap::payloads(PathBuf::from("absent.pcap")).err().expect("it is absent").to_string();
     assert!(missing.starts_with("absent.pcap: cannot be read: No such file"), "{missing}");
 }
+
+/// A segment from a port, with its number, flags and bytes.
+fn tcp(port: u16, sequence: u32, flags: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut segment = [port.to_be_bytes(), 80_u16.to_be_bytes()].concat();
+    segment.extend(sequence.to_be_bytes());
+    segment.extend([0, 0, 0, 0, 0x60, flags, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
+    segment.extend(bytes);
+    let mut packet = ipv4(6, 0, &segment);
+    let length = packet.len() as u16;
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    // Ethernet's padding is none of it.
+    packet.extend([0xEE; 3]);
+    ethernet(&[0x0800], &packet)
+}
+
+#[test]
+fn tcp_payloads_are_given_on_request_and_counted_where_out_of_order() {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let segments = [
+        tcp(7, u32::MAX, SYN, b""),
+        tcp(7, 0, ACK, b"first"),
+        tcp(9, 1_000, ACK, b"another connection"),
+        tcp(7, 5, ACK, b""),
+        tcp(7, 5, ACK, b"second"),
+        tcp(7, 20, ACK, b"after a gap"),
+        tcp(7, 5, ACK, b"second"),
+        tcp(7, 11, ACK, b"in order again"),
+    ];
+    let frames: Vec<u8> = segments.iter().flat_map(|segment| frame(1, 0, segment)).collect();
+    let bytes = [header(0xA1B2_C3D4, 1), frames].concat();
+    assert_eq!(read(&bytes).0, [], "they are not asked for");
+
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(&bytes).expect("it takes the bytes");
+    let mut payloads = pcap::payloads(file.path()).expect("it is a capture").with_tcp();
+    let mut found = Vec::new();
+    while let Some(payload) = payloads.next_payload().expect("it is whole") {
+        found.push((payload.frame, String::from_utf8(payload.bytes.to_vec()).expect("text")));
+    }
+    let expected = [
+        (2, "first"),
+        (3, "another connection"),
+        (5, "second"),
+        (6, "after a gap"),
+        (7, "second"),
+        (8, "in order again"),
+    ];
+    assert_eq!(found, expected.map(|(frame, text)| (frame, text.to_owned())));
+    assert_eq!((payloads.skipped(), payloads.out_of_order()), (2, 2));
+}

@@ -5,8 +5,9 @@ mod shared;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use oyez_sbe::framing::{b3, pcap};
-use oyez_sbe::{DecodeError, Schema, decode_json, message_length};
+use oyez_sbe::framing::Framing;
+use oyez_sbe::framing::{self, b3, pcap};
+use oyez_sbe::{DecodeError, Schema, Schemas, decode_json, encode_json, message_length};
 use serde_json::{Value, json};
 
 /// The message as JSON, after every check that holds for any whole message.
@@ -15,6 +16,11 @@ fn check(schema: &Schema, message: &[u8]) -> Value {
     let length = decode_json(schema, message, &mut json).unwrap_or_else(|error| panic!("{error}: {message:02x?}"));
     assert_eq!(length, message.len());
     assert_eq!(message_length(schema, message), Ok(length));
+    let mut again = Vec::new();
+    let encoded = encode_json(schema, &json[b"before".len()..], &mut again);
+    let shown = || String::from_utf8_lossy(&json).into_owned();
+    assert_eq!(encoded.unwrap_or_else(|error| panic!("{error}: {}", shown())), length);
+    assert_eq!(again, message, "{}", shown());
     serde_json::from_slice(&json[b"before".len()..]).expect("it is JSON")
 }
 
@@ -41,12 +47,15 @@ fn every_message_of_the_b3_captures_decodes_to_its_exact_length() {
         let mut payloads = pcap::payloads(data.join(file)).expect("it is a capture");
         while let Some(payload) = payloads.next_payload().expect("the capture is whole") {
             for message in b3::Packet::parse(payload.bytes).expect("it is B3's").messages() {
-                let json = check(&schema, message.expect("the packet is whole"));
+                let message = message.expect("the packet is whole");
+                let json = check(&schema, message);
+                check_cuts(&schema, message);
                 assert!(!json.to_string().contains("_unknown"), "{json}");
                 *counts.entry(json["_t"].as_str().expect("it has a name").to_owned()).or_insert(0) += 1;
             }
         }
     }
+    assert_eq!(counts.values().sum::<i32>(), 13_399, "each became the same bytes again");
     let expected = [
         ("AuctionImbalance_19", 9),
         ("DeleteOrder_MBO_51", 1_979),
@@ -70,16 +79,9 @@ fn every_message_of_the_b3_captures_decodes_to_its_exact_length() {
 /// Cuts a venue's packet into messages.
 type Cut = fn(&[u8]) -> Vec<&[u8]>;
 
-/// The messages behind `header` bytes, each after its length, which counts itself.
-fn sized<const HEADER: usize>(packet: &[u8]) -> Vec<&[u8]> {
-    let mut messages = Vec::new();
-    let mut rest = &packet[HEADER..];
-    while let Some(length) = rest.first_chunk() {
-        let length = usize::from(u16::from_le_bytes(*length));
-        messages.push(&rest[2..length]);
-        rest = &rest[length..];
-    }
-    messages
+fn cme(packet: &[u8]) -> Vec<&[u8]> {
+    let packet = framing::cme::Packet::parse(packet).expect("it is CME's");
+    packet.messages().map(|message| message.expect("the packet is whole")).collect()
 }
 
 fn memx(packet: &[u8]) -> Vec<&[u8]> {
@@ -111,8 +113,9 @@ fn coinbase(packet: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Every capture of `folder`/wire whose name begins with `prefix`, with the schema of its version.
-fn check_captures(folder: &Path, prefix: &str, schema: &str, cut: Cut, padding_max: usize) -> usize {
-    let schema = Schema::load(folder.join(schema)).unwrap_or_else(|error| panic!("{error}"));
+fn check_captures(folder: &Path, prefix: &str, schemas: &[&str], cut: Cut, padding_max: usize) -> usize {
+    let load = |name: &&str| Schema::load(folder.join(name)).unwrap_or_else(|error| panic!("{error}"));
+    let schemas = Schemas::new(schemas.iter().map(load)).unwrap_or_else(|error| panic!("{error}"));
     let mut count = 0;
     for entry in std::fs::read_dir(folder.join("wire")).expect("the folder can be read") {
         let path = entry.expect("the entry can be read").path();
@@ -120,16 +123,18 @@ fn check_captures(folder: &Path, prefix: &str, schema: &str, cut: Cut, padding_m
         if !name.starts_with(prefix) || !name.ends_with(".pcap") {
             continue;
         }
-        let mut payloads = pcap::payloads(&path).expect("it is a capture");
+        let mut payloads = pcap::payloads(&path).expect("it is a capture").with_tcp();
         while let Some(payload) = payloads.next_payload().expect("the capture is whole") {
             for message in cut(payload.bytes) {
-                let length = message_length(&schema, message).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let schema = schemas.of_message(message).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let length = message_length(schema, message).unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert!(message.len() - length <= padding_max, "{name}: {length} of {}", message.len());
-                check(&schema, &message[..length]);
-                check_cuts(&schema, &message[..length]);
+                check(schema, &message[..length]);
+                check_cuts(schema, &message[..length]);
                 count += 1;
             }
         }
+        assert_eq!(payloads.out_of_order(), 0, "{name}");
     }
     count
 }
@@ -137,56 +142,67 @@ fn check_captures(folder: &Path, prefix: &str, schema: &str, cut: Cut, padding_m
 #[test]
 fn captures_of_four_venues_decode_exactly_and_cut_anywhere_are_errors() {
     let Some(root) = shared::folder("schemas", "captures") else { return };
-    // The captures of v1.12 are of TCP.
-    let cme = |version: &str, count| {
+    let check_cme = |version: &str, count| {
         let prefix = format!("Mdp3.Sbe.{version}-");
         let schema = format!("Cme.Futures.Mdp3.Sbe.{version}.xml");
-        assert_eq!(check_captures(&root.join("cme-mdp3"), &prefix, &schema, sized::<12>, 0), count, "CME {version}");
+        // Those of v1.12 are of TCP, with a session protocol of another schema id.
+        let session = "../cme-other/Cme.Futures.SessionMgmt.Sbe.v0.2.xml";
+        let schemas = [schema.as_str(), session];
+        assert_eq!(check_captures(&root.join("cme-mdp3"), &prefix, &schemas, cme, 0), count, "CME {version}");
     };
-    cme("v1.5", 15);
-    cme("v1.8", 3);
-    cme("v1.9", 15);
+    check_cme("v1.5", 15);
+    check_cme("v1.8", 3);
+    check_cme("v1.9", 15);
+    check_cme("v1.12", 7);
     let b3 = |prefix, version, count| {
         let schema = format!("B3.Equities.BinaryUmdf.Sbe.{version}.xml");
-        assert_eq!(check_captures(&root.join("b3-umdf"), prefix, &schema, b3_messages, 0), count, "B3 {version}");
+        assert_eq!(check_captures(&root.join("b3-umdf"), prefix, &[&schema], b3_messages, 0), count, "B3 {version}");
     };
     b3("BinaryUmdf.v1.5", "v1.6", 5);
     b3("BinaryUmdf.v1.8", "v1.8", 2);
     let schema = "Memx.Equities.MemoirDepth.Sbe.v1.3.xml";
-    assert_eq!(check_captures(&root.join("memx"), "Equities", schema, memx, 0), 60, "MEMX");
+    assert_eq!(check_captures(&root.join("memx"), "Equities", &[schema], memx, 0), 60, "MEMX");
     let schema = "Coinbase.Derivatives.MarketDataApi.Sbe.v1.2.xml";
-    assert_eq!(check_captures(&root.join("coinbase"), "MarketDataApi", schema, coinbase, 7), 13, "Coinbase");
+    assert_eq!(check_captures(&root.join("coinbase"), "MarketDataApi", &[schema], coinbase, 7), 13, "Coinbase");
 }
 
 #[test]
 fn single_messages_decode_exactly_and_cut_anywhere_are_errors() {
     let Some(root) = shared::folder("schemas", "single messages") else { return };
     let cases = [
-        ("real-logic/samples/example-schema.xml", "real-logic/samples/wire/car_example_baseline_data.sbe", 0),
+        (
+            "real-logic/samples/example-schema.xml",
+            "real-logic/samples/wire/car_example_baseline_data.sbe",
+            Framing::Plain,
+        ),
         (
             "real-logic/samples/example-extension-schema.xml",
             "real-logic/samples/wire/car_example_extension_data.sbe",
-            0,
+            Framing::Plain,
         ),
-        ("fix/v1-0-standard/Examples.xml", "fix/v1-0-standard/wire/new-order-single.bin", 6),
-        ("fix/v1-0-standard/Examples.xml", "fix/v1-0-standard/wire/execution-report.bin", 6),
-        ("fix/sbe-examples/Examples.xml", "fix/v1-0-standard/wire/business-message-reject.bin", 6),
-        ("binance/spot_3_2.xml", "binance/wire/execution_report_event_1.sbe", 0),
-        ("binance/spot_3_0.xml", "binance/wire/execution_report_event_1.sbe", 0),
-        ("binance/spot_3_4.xml", "binance/wire/execution_report_event_1.sbe", 0),
-        ("binance/spot_3_2.xml", "binance/wire/outbound_account_position_event_1.sbe", 0),
-        ("binance/spot_3_2.xml", "binance/wire/web_socket_response_1.sbe", 0),
+        ("fix/v1-0-standard/Examples.xml", "fix/v1-0-standard/wire/new-order-single.bin", Framing::Sofh),
+        ("fix/v1-0-standard/Examples.xml", "fix/v1-0-standard/wire/execution-report.bin", Framing::Sofh),
+        ("fix/sbe-examples/Examples.xml", "fix/v1-0-standard/wire/business-message-reject.bin", Framing::Sofh),
+        ("binance/spot_3_2.xml", "binance/wire/execution_report_event_1.sbe", Framing::Plain),
+        ("binance/spot_3_0.xml", "binance/wire/execution_report_event_1.sbe", Framing::Plain),
+        ("binance/spot_3_4.xml", "binance/wire/execution_report_event_1.sbe", Framing::Plain),
+        ("binance/spot_3_2.xml", "binance/wire/outbound_account_position_event_1.sbe", Framing::Plain),
+        ("binance/spot_3_2.xml", "binance/wire/web_socket_response_1.sbe", Framing::Plain),
     ];
     for (schema, file, framing) in cases {
         let schema = Schema::load(root.join(schema)).expect("it is sound");
         let bytes = std::fs::read(root.join(file)).expect("it can be read");
-        check(&schema, &bytes[framing..]);
-        check_cuts(&schema, &bytes[framing..]);
+        let message = match framing {
+            Framing::Sofh => framing::sofh::messages(&bytes).next().expect("there is one").expect("it is whole"),
+            _ => &bytes,
+        };
+        check(&schema, message);
+        check_cuts(&schema, message);
     }
     let schema = Schema::load(root.join("cme-mdp3/Cme.Futures.Mdp3.Sbe.v1.8.xml")).expect("it is sound");
     for number in 0..5 {
         let packet = std::fs::read(root.join(format!("cme-mdp3/wire/tfgm-packet-{number}.bin"))).expect("it is there");
-        for message in sized::<12>(&packet) {
+        for message in cme(&packet) {
             check(&schema, message);
             check_cuts(&schema, message);
         }

@@ -9,12 +9,13 @@
 //!  16  then, for each message: length u16 (with these 4 bytes), encoding type u16 = 0xEB50, the SBE message
 //! ```
 
+use super::messages::{Messages, PacketError, Prefix};
+use crate::primitive::{ByteOrder, Primitive};
+
 /// A packet header's bytes.
 const HEADER_BYTES: usize = 16;
-/// The bytes before each message: the FIX Simple Open Framing Header in B3's compact form.
-const FRAMING_BYTES: usize = 4;
-/// SBE, little-endian, in the registry of encoding types.
-const SBE_LITTLE_ENDIAN: u16 = 0xEB50;
+/// The FIX Simple Open Framing Header in B3's compact form.
+const PREFIX: Prefix = Prefix { venue: "B3", order: ByteOrder::Little, length: Primitive::UInt16, encoding_type: true };
 
 /// A packet: its header, and its messages not yet looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,31 +31,15 @@ pub struct Packet<'a> {
     body: &'a [u8],
 }
 
-/// Bytes that are no B3 packet. Offsets are in bytes from the start of the payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "the text of each says what its values are")]
-pub enum PacketError {
-    #[error(
-        "the payload has {found} bytes, fewer than the {HEADER_BYTES} of a B3 packet header; \
-             is the capture of a B3 UMDF channel?"
-    )]
-    NoHeader { found: usize },
-    #[error(
-        "at byte {offset} a message claims {length} bytes and {left} are left; the packet is cut short, or not B3's"
-    )]
-    Length { offset: usize, length: usize, left: usize },
-    #[error("at byte {offset} the encoding type is {found:#06x}, not {SBE_LITTLE_ENDIAN:#06x}; the packet is not B3's")]
-    EncodingType { offset: usize, found: u16 },
-}
-
 impl<'a> Packet<'a> {
     /// Reads the header of a UDP payload.
     ///
     /// # Errors
     /// If the payload is shorter than that.
     pub fn parse(payload: &'a [u8]) -> Result<Packet<'a>, PacketError> {
-        let header = payload.first_chunk::<HEADER_BYTES>().ok_or(PacketError::NoHeader { found: payload.len() })?;
+        let (venue, header_bytes, found) = (PREFIX.venue, HEADER_BYTES, payload.len());
+        let header =
+            payload.first_chunk::<HEADER_BYTES>().ok_or(PacketError::NoHeader { venue, header_bytes, found })?;
         let [channel, _, v0, v1, n0, n1, n2, n3, time @ ..] = *header;
         Ok(Packet {
             channel,
@@ -67,46 +52,9 @@ impl<'a> Packet<'a> {
 
     /// Its SBE messages in order. After an error there are no more.
     pub fn messages(&self) -> Messages<'a> {
-        Messages { offset: HEADER_BYTES, rest: self.body }
+        Messages::new(PREFIX, HEADER_BYTES, self.body)
     }
 }
-
-/// The messages of a packet.
-#[derive(Clone, Debug)]
-pub struct Messages<'a> {
-    /// Of `rest` in the payload.
-    offset: usize,
-    rest: &'a [u8],
-}
-
-impl<'a> Messages<'a> {
-    fn cut(&mut self) -> Result<&'a [u8], PacketError> {
-        let (offset, left) = (self.offset, self.rest.len());
-        let &[l0, l1, e0, e1] =
-            self.rest.first_chunk().ok_or(PacketError::Length { offset, length: FRAMING_BYTES, left })?;
-        let (length, encoding) = (usize::from(u16::from_le_bytes([l0, l1])), u16::from_le_bytes([e0, e1]));
-        if encoding != SBE_LITTLE_ENDIAN {
-            return Err(PacketError::EncodingType { offset: offset + 2, found: encoding });
-        }
-        let message = self.rest.get(FRAMING_BYTES..length).ok_or(PacketError::Length { offset, length, left })?;
-        self.rest = &self.rest[length..];
-        self.offset += length;
-        Ok(message)
-    }
-}
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = Result<&'a [u8], PacketError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        Some(self.cut().inspect_err(|_| self.rest = &[]))
-    }
-}
-
-impl std::iter::FusedIterator for Messages<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -150,14 +98,14 @@ mod tests {
         let mut bytes = packet(&[b"one", b"three"]);
         bytes[25] = 0;
         let error = Packet::parse(&bytes).expect("it has a header").messages().nth(1);
-        assert_eq!(error, Some(Err(PacketError::EncodingType { offset: 25, found: 0xEB00 })));
+        assert_eq!(error, Some(Err(PacketError::EncodingType { venue: "B3", offset: 25, found: 0xEB00 })));
         bytes[16..18].copy_from_slice(&3_u16.to_le_bytes());
         let error = Packet::parse(&bytes).expect("it has a header").messages().next();
-        assert_eq!(error, Some(Err(PacketError::Length { offset: 16, length: 3, left: 16 })));
-        let text = PacketError::NoHeader { found: 3 }.to_string();
+        assert_eq!(error, Some(Err(PacketError::Length { venue: "B3", offset: 16, length: 3, left: 16 })));
+        let text = Packet::parse(b"cut").expect_err("it is too short").to_string();
         assert_eq!(
             text,
-            "the payload has 3 bytes, fewer than the 16 of a B3 packet header; is the capture of a B3 UMDF channel?"
+            "the payload has 3 bytes, fewer than the 16 of a B3 packet header; is the capture of a B3 channel?"
         );
     }
 }

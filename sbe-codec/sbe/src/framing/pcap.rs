@@ -1,4 +1,5 @@
-//! Captures in the pcap format (draft-ietf-opsawg-pcap), plain or gzipped: the UDP payloads, with their times.
+//! Captures in the pcap format (draft-ietf-opsawg-pcap), plain or gzipped: the UDP payloads, and on request those of TCP,
+//! with their times.
 //!
 //! ```text
 //!   0  magic       u32   0xA1B2C3D4: times in µs, 0xA1B23C4D: in ns; its byte order is that of all numbers
@@ -9,19 +10,23 @@
 //!
 //! Read with our own few lines: this is all that is needed of it, and a crate for it brings pcapng and live capture.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::ethernet::{self, Link};
+use super::ethernet::{self, Datagram, Flow, Link, Segment};
 use crate::primitive::ByteOrder;
 
 /// The most that a frame may claim: what tcpdump itself allows, so that a damaged length asks for no more.
 const FRAME_BYTES_MAX: u32 = 262_144;
 
-/// A UDP payload of a capture.
+/// Directions of TCP connections that are followed; for another one, one of them is forgotten.
+const FLOWS_MAX: usize = 65_536;
+
+/// A UDP payload of a capture, or the bytes of a TCP segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Payload<'a> {
     /// When it was captured, in ns since 1970 UTC.
@@ -69,10 +74,39 @@ pub struct Payloads {
     link: Link,
     frame: u64,
     skipped: u64,
+    tcp: bool,
+    /// The number that the next segment of each direction begins with.
+    flows: BTreeMap<Flow, u32>,
+    out_of_order: u64,
     buffer: Vec<u8>,
 }
 
 impl Payloads {
+    /// Gives the bytes of TCP segments too, as they come: a message that spans segments is not put together, and what
+    /// is lost, late or sent again only counted: see [`Payloads::out_of_order`].
+    pub fn with_tcp(mut self) -> Payloads {
+        self.tcp = true;
+        self
+    }
+
+    /// TCP segments so far that did not begin where the one before them in their direction ended.
+    pub fn out_of_order(&self) -> u64 {
+        self.out_of_order
+    }
+
+    /// Does the segment bring bytes? It is counted where it is out of order.
+    fn follow(&mut self, Segment { flow, sequence, numbers, bytes }: Segment<'_>) -> bool {
+        if !self.flows.contains_key(&flow) && self.flows.len() == FLOWS_MAX {
+            self.flows.pop_first();
+        }
+        // Only what takes numbers has a place in the order.
+        if numbers > 0 {
+            let before = self.flows.insert(flow, sequence.wrapping_add(numbers));
+            self.out_of_order += u64::from(before.is_some_and(|expected| expected != sequence));
+        }
+        !bytes.is_empty()
+    }
+
     fn open(path: &Path) -> Result<Payloads, PcapError> {
         let read = |source| PcapError::Read { path: path.to_owned(), source };
         let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(read)?);
@@ -96,28 +130,50 @@ impl Payloads {
         let number = u32_at(order, &header, 20) & 0x0FFF_FFFF;
         let link = Link::of_number(number).ok_or_else(|| PcapError::LinkType { path: path.to_owned(), number })?;
         let path = path.to_owned();
-        Ok(Payloads { path, input, order, fraction_ns, link, frame: 0, skipped: 0, buffer: Vec::new() })
+        Ok(Payloads {
+            path,
+            input,
+            order,
+            fraction_ns,
+            link,
+            frame: 0,
+            skipped: 0,
+            tcp: false,
+            flows: BTreeMap::new(),
+            out_of_order: 0,
+            buffer: Vec::new(),
+        })
     }
 
     /// The next payload; nothing at the end of the capture.
     ///
-    /// Frames that are no whole UDP datagrams are passed over and counted: see [`Payloads::skipped`].
+    /// Frames that bring no payload are passed over and counted: see [`Payloads::skipped`].
     ///
     /// # Errors
     /// If the file ends inside a frame, or is damaged. All payloads before that have been given.
     pub fn next_payload(&mut self) -> Result<Option<Payload<'_>>, PcapError> {
         while let Some(time_ns) = self.next_frame()? {
-            // Looked at twice, since a borrow that is returned from a loop would last for all of it.
-            if ethernet::udp_payload(self.link, &self.buffer).is_some() {
-                let bytes = ethernet::udp_payload(self.link, &self.buffer).unwrap_or(&[]);
-                return Ok(Some(Payload { time_ns, frame: self.frame, bytes }));
+            // The buffer is taken out for as long as it is looked at, since a borrow returned from a loop lasts for all
+            // of it.
+            let buffer = std::mem::take(&mut self.buffer);
+            let found = match ethernet::datagram(self.link, &buffer) {
+                Some(Datagram::Udp(bytes)) => Some(range_in(&buffer, bytes)),
+                Some(Datagram::Tcp(segment)) if self.tcp => {
+                    let range = range_in(&buffer, segment.bytes);
+                    self.follow(segment).then_some(range)
+                }
+                _ => None,
+            };
+            self.buffer = buffer;
+            match found {
+                Some(range) => return Ok(Some(Payload { time_ns, frame: self.frame, bytes: &self.buffer[range] })),
+                None => self.skipped += 1,
             }
-            self.skipped += 1;
         }
         Ok(None)
     }
 
-    /// Frames so far that were no whole UDP datagrams.
+    /// Frames so far that were no whole UDP datagrams, nor, where they are asked for, TCP segments with bytes.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -151,6 +207,12 @@ impl Payloads {
     fn read_error(&self, source: io::Error) -> PcapError {
         PcapError::Read { path: self.path.clone(), source }
     }
+}
+
+/// Where a part of the buffer begins and ends in it.
+fn range_in(buffer: &[u8], part: &[u8]) -> std::ops::Range<usize> {
+    let start = part.as_ptr().addr() - buffer.as_ptr().addr();
+    start..start + part.len()
 }
 
 fn u32_at(order: ByteOrder, bytes: &[u8], offset: usize) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SbeCommand {
@@ -35,4 +35,61 @@ pub(crate) enum SbeCommand {
         #[arg(value_name = "NEW")]
         new: PathBuf,
     },
+    /// Print the messages of a capture or file as JSON, one a line, which `encode` makes the same bytes of
+    Dump(SbeDumpArgs),
+    /// Make messages of JSON, one a line
+    Encode(SbeEncodeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SbeDumpArgs {
+    /// A capture (.pcap or .pcap.gz; UDP and TCP), or the bytes of one packet or of messages in a row
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The schema; give several for several ids or versions: the exact version decodes, else the nearest newer one, else
+    /// the newest
+    #[arg(long = "schema", value_name = "FILE", required = true)]
+    pub(crate) schemas: Vec<PathBuf>,
+    /// How messages follow each other in a packet
+    #[arg(long, value_enum, default_value_t = SbeFraming::Plain)]
+    pub(crate) framing: SbeFraming,
+}
+
+/// How messages follow each other in a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SbeFraming {
+    /// One behind another, each as long as its schema says.
+    Plain,
+    /// FIX Simple Open Framing Header: length and encoding type, big-endian, before each message.
+    Sofh,
+    /// B3 binary UMDF: a 16-byte packet header, then messages with their length and encoding type.
+    B3,
+    /// CME MDP 3.0: a packet header of 12 bytes, or of 14 over TCP, then messages with their size.
+    Cme,
+    /// Euronext Optiq market data: a 16-byte packet header, then messages with their length, compressed or not.
+    Optiq,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SbeEncodeArgs {
+    /// Read JSON from this file instead of stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The schema
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: PathBuf,
+    /// How messages are written
+    #[arg(long, value_enum, default_value_t = Encoded::Hex)]
+    pub(crate) encoding: Encoded,
+}
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encoded {
+    /// One message a line, in hexadecimal, as `oyez publish` reads it.
+    Hex,
+    /// Before each message its length in bytes, four bytes, little-endian, as `oyez publish` reads it.
+    LengthPrefixed,
+    /// One behind another.
+    Raw,
 }

@@ -3,6 +3,8 @@
 mod check;
 mod describe;
 mod diff;
+mod dump;
+mod encode;
 
 use crate::args::SbeCommand;
 use crate::failure::{Answer, Failure};
@@ -13,5 +15,7 @@ pub(crate) fn run(command: SbeCommand, output: &mut Output) -> Result<Answer, Fa
         SbeCommand::Check { schema, strict } => check::run(&schema, strict, output),
         SbeCommand::Describe { schema, message } => describe::run(&schema, message.as_deref(), output),
         SbeCommand::Diff { old, new } => diff::run(&old, &new, output.whoever_reads()),
+        SbeCommand::Dump(args) => dump::run(&args, output),
+        SbeCommand::Encode(args) => encode::run(&args, output),
     }
 }

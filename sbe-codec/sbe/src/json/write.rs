@@ -1,9 +1,9 @@
-//! The canonical JSON form of a message: compact, keys in the order of the schema, every bit kept. The rules are in
-//! `docs/guide/sbe.md`.
+//! SBE to JSON: a visitor that writes.
 
 use std::borrow::Cow;
 use std::io::Write;
 
+use super::calendar::{date, digits};
 use crate::decode::{Visitor, decode};
 use crate::error::DecodeError;
 use crate::ir::{Composite, Data, Enum, Field, Group, Header, Message, Schema, Set};
@@ -44,11 +44,13 @@ pub fn decode_json(schema: &Schema, bytes: &[u8], out: &mut Vec<u8>) -> Result<u
     decode(schema, bytes, &mut Json { out }).inspect_err(|_| out.truncate(before))
 }
 
-struct Json<'a> {
-    out: &'a mut Vec<u8>,
+pub(super) struct Json<'a> {
+    pub(super) out: &'a mut Vec<u8>,
 }
 
 impl Visitor for Json<'_> {
+    const EXACT: bool = true;
+
     fn message(&mut self, message: &Message, _header: &Header) {
         self.raw("{\"_t\":\"");
         self.raw(&message.meta.name);
@@ -59,6 +61,7 @@ impl Visitor for Json<'_> {
         self.raw("}");
     }
 
+    #[inline]
     fn value(&mut self, field: &Field, value: Value<'_>) {
         self.key(&field.meta.name);
         self.any(value);
@@ -91,6 +94,25 @@ impl Visitor for Json<'_> {
         self.raw("]");
     }
 
+    fn head(&mut self, name: Option<&str>) {
+        self.comma();
+        self.raw(if name.is_some() { "\"_header_" } else { "\"_header" });
+        self.raw(name.unwrap_or(""));
+        self.raw("\":{");
+    }
+
+    fn head_end(&mut self) {
+        self.raw("}");
+    }
+
+    fn unsaid(&mut self, offset: u32, bytes: &[u8]) {
+        self.comma();
+        self.raw("\"_");
+        self.integer(offset);
+        self.raw("\":");
+        self.base64(bytes);
+    }
+
     fn data(&mut self, data: &Data, bytes: Option<&[u8]>) {
         self.key(&data.meta.name);
         match (bytes, &data.charset) {
@@ -118,14 +140,15 @@ impl Json<'_> {
     /// Names in a schema are letters, digits and `_`, so they stand as they are.
     #[inline]
     fn key(&mut self, name: &str) {
-        self.comma();
-        self.raw("\"");
+        // Room at once, so that the pieces need not ask for it.
+        self.out.reserve(name.len() + 4);
+        self.raw(if matches!(self.out.last(), Some(b'{' | b'[')) { "\"" } else { ",\"" });
         self.raw(name);
         self.raw("\":");
     }
 
-    #[inline]
-    fn any(&mut self, value: Value<'_>) {
+    #[inline(always)]
+    pub(super) fn any(&mut self, value: Value<'_>) {
         match value {
             Value::Null => self.raw("null"),
             Value::Int32(number) => self.integer(number),
@@ -161,6 +184,7 @@ impl Json<'_> {
     }
 
     fn name(&mut self, name: &str) {
+        self.out.reserve(name.len() + 2);
         self.raw("\"");
         self.raw(name);
         self.raw("\"");
@@ -200,7 +224,9 @@ impl Json<'_> {
             self.comma();
             self.name(&choice.meta.name);
         }
-        for bit in (0..u64::BITS).filter(|bit| unknown >> bit & 1 == 1) {
+        while unknown != 0 {
+            let bit = unknown.trailing_zeros();
+            unknown &= unknown - 1;
             self.comma();
             self.raw("{\"_unknown\":");
             self.integer(bit);
@@ -233,25 +259,27 @@ impl Json<'_> {
 
     /// RFC 3339 with nine digits of the second, or the bare count outside the years 0 to 9999.
     fn timestamp(&mut self, Timestamp { count, unit }: Timestamp) {
-        let per_second = unit.per_second();
-        let (seconds, part) = match i64::try_from(count) {
-            Ok(count) => (count.div_euclid(per_second), count.rem_euclid(per_second)),
-            // A uint64 above that. In seconds it is still too great, and so is what stands for it.
-            Err(_) => {
-                let per_second = i128::from(per_second);
-                (i64::try_from(count / per_second).unwrap_or(i64::MAX), (count % per_second) as i64)
+        // A uint64 above all of int64 is in seconds a time that no calendar has, and so is what stands for it.
+        let (seconds, ns) = match (i64::try_from(count), unit) {
+            (Ok(count), TimeUnit::Nanosecond) => split::<1_000_000_000>(count),
+            (Ok(count), TimeUnit::Microsecond) => split::<1_000_000>(count),
+            (Ok(count), TimeUnit::Millisecond) => split::<1_000>(count),
+            (Ok(count), TimeUnit::Second) => split::<1>(count),
+            (Err(_), unit) => {
+                let (per_second, ns_per_second) = (unit.per_second(), TimeUnit::Nanosecond.per_second());
+                let part = (count % i128::from(per_second)) as i64 * (ns_per_second / per_second);
+                (i64::try_from(count / i128::from(per_second)).unwrap_or(i64::MAX), part)
             }
         };
-        let ns = part * (TimeUnit::Nanosecond.per_second() / per_second);
         let Some((year, month, day)) = date(seconds.div_euclid(86_400)) else { return self.quoted(count) };
-        let of_day = seconds.rem_euclid(86_400) as u64;
+        let of_day = seconds.rem_euclid(86_400) as u32;
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
         let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
         let parts = [(1, 4, year), (6, 2, month), (9, 2, day), (12, 2, hour), (15, 2, minute), (18, 2, second)];
         for (start, length, number) in parts {
             digits(&mut text[start..start + length], number);
         }
-        digits(&mut text[21..30], ns as u64);
+        digits(&mut text[21..30], ns as u32);
         self.out.extend_from_slice(&text);
     }
 
@@ -304,32 +332,10 @@ impl Json<'_> {
     }
 }
 
-/// Writes the number with leading zeros.
-fn digits(out: &mut [u8], mut number: u64) {
-    for place in out.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
-/// Year, month and day of a day since 1970 in the Gregorian calendar; nothing outside the years 0 to 9999.
-///
-/// Years begin in March here, so that the day that leap years add is the last (Howard Hinnant's `civil_from_days`).
-fn date(day: i64) -> Option<(u64, u64, u64)> {
-    const YEAR_0: i64 = -719_528;
-    const YEAR_10000: i64 = 2_932_897;
-    if !(YEAR_0..YEAR_10000).contains(&day) {
-        return None;
-    }
-    // One era of 400 years earlier, so that January and February of the year 0 are not before the start.
-    let day = (day + 719_468 + 146_097) as u64;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2) - 400;
-    Some((year, month, of_year - (153 * from_march + 2) / 5 + 1))
+/// Seconds and nanoseconds. The divisor is known to the compiler, since dividing by one that is not costs several times as much.
+fn split<const PER_SECOND: i64>(count: i64) -> (i64, i64) {
+    let part = count.rem_euclid(PER_SECOND);
+    (count.div_euclid(PER_SECOND), part * (TimeUnit::Nanosecond.per_second() / PER_SECOND))
 }
 
 #[cfg(test)]
@@ -340,24 +346,6 @@ mod tests {
         let mut out = Vec::new();
         write(&mut Json { out: &mut out });
         String::from_utf8(out).expect("JSON is UTF-8")
-    }
-
-    #[test]
-    fn every_day_of_ten_thousand_years_has_its_date() {
-        let leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
-        let (mut year, mut month, mut day) = (0, 1, 1);
-        for number in -719_528..2_932_897 {
-            assert_eq!(date(number), Some((year, month, day)));
-            let days = match month {
-                2 => 28 + u64::from(leap(year)),
-                4 | 6 | 9 | 11 => 30,
-                _ => 31,
-            };
-            (month, day) = if day == days { (month + 1, 1) } else { (month, day + 1) };
-            (year, month) = if month == 13 { (year + 1, 1) } else { (year, month) };
-        }
-        assert_eq!((year, month, day), (10_000, 1, 1));
-        assert_eq!((date(-719_529), date(2_932_897), date(i64::MAX), date(i64::MIN)), (None, None, None, None));
     }
 
     #[test]

@@ -39,9 +39,9 @@ pub(crate) fn write(generator: &Generator<'_>, out: &mut Source, message: &Messa
     out.blank();
     out.docs(&meta.description, &format!("Reads `{}`.", meta.name));
     decode::write(generator, out, &named, "Decoder", decode::Level::Message);
-    write_decode(generator, out, &named);
+    write_decode(generator, out, &named, &meta.name);
     encode::write_fields(generator, out, &named, "the message");
-    write_encode(generator, out, &named, template_id);
+    write_encode(generator, out, &named, message);
     encode::write(generator, out, &named, "Encoder", encode::Level::Message);
     write_groups(generator, out, &named, &scope, (decode::Level::Message, encode::Level::Message));
     out.close();
@@ -62,7 +62,7 @@ fn least_bytes(block: &Block) -> u32 {
     block.length_bytes + groups.chain(block.data.iter().map(|data| data.start)).sum::<u32>()
 }
 
-fn write_decode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>) {
+fn write_decode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>, name: &str) {
     let base = crate::block::base_bytes(named.block, generator.partial);
     out.blank();
     out.line("/// The message at the start of the bytes.");
@@ -77,13 +77,13 @@ fn write_decode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>) 
     out.blank();
     let arguments = ["header: rt::Header".to_owned(), "rest: rt::Reader<'_>".to_owned()];
     out.function("pub(super) fn open", &arguments, "Result<Decoder<'_>, rt::Error>");
-    out.line("let (length, what) = (header.block_length, \"the message\");");
-    out.line(format_args!("let (block, rest) = rest.block::<{base}>(length, what)?;"));
+    out.assign("let what", &format!("\"message {name}\""));
+    out.line(format_args!("let (block, rest) = rest.block::<{base}>(header.block_length, what)?;"));
     out.line("Ok(Decoder { block, rest })");
     out.close();
 }
 
-fn write_encode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>, template_id: u16) {
+fn write_encode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>, message: &Message) {
     let header = generator.schema.header().size_bytes;
     let length = named.block.length_bytes;
     let (next, value) = encode::first(named, "Encoder", encode::Level::Message);
@@ -99,9 +99,9 @@ fn write_encode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>, 
     let buffer = if next == "usize" { "buffer: &mut [u8]" } else { "buffer: &'a mut [u8]" };
     let arguments = [buffer.to_owned(), encode::fields_argument(generator, named)];
     out.function(&format!("pub fn encode{generic}"), &arguments, &format!("Result<{next}, rt::Error>"));
-    out.line("let what = \"the message\";");
+    out.assign("let what", &format!("\"message {}\"", message.meta.name));
     out.line(format_args!("let (out, rest) = rt::Writer::new(buffer).array::<{}>(what)?;", header + length));
-    encode::write_header(generator, out, length, template_id);
+    encode::write_header(generator, out, length, message.template_id);
     out.line(format_args!("fields.write(out.part::<{header}, {length}>());"));
     out.line(format_args!("Ok({value})"));
     out.close();

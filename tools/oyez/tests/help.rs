@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "",
     "demo",
     "serve",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 20] = [
     "sbe check",
     "sbe describe",
     "sbe diff",
+    "sbe generate",
     "import",
     "import pcap",
 ];

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use demo::{DemoArgs, EchoArgs, LaneArgs, Part, PublisherArgs, SubscriberArgs};
 pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
 pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
-pub(crate) use sbe::SbeCommand;
+pub(crate) use sbe::{GenerateArgs, SbeCommand};
 pub(crate) use start::From;
 pub(crate) use topic::{TailArgs, TopicCommand};
 

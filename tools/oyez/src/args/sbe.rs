@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SbeCommand {
@@ -35,4 +35,19 @@ pub(crate) enum SbeCommand {
         #[arg(value_name = "NEW")]
         new: PathBuf,
     },
+    /// Write the Rust code of a schema's messages; it needs the crate oyez-sbe-runtime and nothing else
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The schema
+    #[arg(value_name = "FILE")]
+    pub(crate) schema: PathBuf,
+    /// Where the code goes; - is stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Let every field be absent: for venues that add required fields and do not say since which version
+    #[arg(long)]
+    pub(crate) partial_blocks: bool,
 }

@@ -3,6 +3,7 @@
 mod check;
 mod describe;
 mod diff;
+mod generate;
 
 use crate::args::SbeCommand;
 use crate::failure::{Answer, Failure};
@@ -12,6 +13,7 @@ pub(crate) fn run(command: SbeCommand, output: &mut Output) -> Result<Answer, Fa
     match command {
         SbeCommand::Check { schema, strict } => check::run(&schema, strict, output),
         SbeCommand::Describe { schema, message } => describe::run(&schema, message.as_deref(), output),
+        SbeCommand::Generate(args) => generate::run(&args, output),
         SbeCommand::Diff { old, new } => diff::run(&old, &new, output.whoever_reads()),
     }
 }

@@ -1,7 +1,7 @@
 //! Rust source of SBE codecs, from a compiled schema.
 //!
-//! The code is one module: types, then a module for each message, then [`Message`](#) for any of them. It is `no_std`,
-//! has no `unsafe`, and needs `oyez-sbe-runtime` only. `docs/guide/sbe.md` says how it is used.
+//! The code is one module: types, then a module for each message, then an enum `Message` for any of them. It is
+//! `no_std`, has no `unsafe`, and needs `oyez-sbe-runtime` only. `docs/guide/sbe.md` says how it is used.
 //!
 //! In `build.rs`:
 //! ```no_run
@@ -10,6 +10,54 @@
 //! let path = std::path::Path::new(&std::env::var_os("OUT_DIR").expect("cargo sets it")).join("equities.rs");
 //! std::fs::write(path, code).expect("the folder can be written");
 //! println!("cargo::rerun-if-changed=equities.xml");
+//! ```
+//!
+//! Groups and data are read and written in the order of the schema, one from the other:
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/grown.rs"));
+//! # fn main() -> Result<(), oyez_sbe_runtime::Error> {
+//! let mut buffer = [0; 64];
+//! let fields = grown::grown::Fields { first: 1, late: 2, later: Some(grown::Kind::SELF) };
+//! let entries = grown::grown::encode(&mut buffer, &fields)?.entries()?;
+//! let entries = entries.push(&grown::grown::entries::Fields { a: 3, b: 4 })?;
+//! let length = entries.end()?.newer()?.end()?.note(b"a note")?.blob(b"")?;
+//!
+//! let message = grown::grown::decode(&buffer[..length])?;
+//! let entries = message.entries()?;
+//! assert_eq!(entries.into_iter().map(|entry| entry.a()).sum::<u16>(), 3);
+//! let (note, after) = entries.end().newer()?.end().note()?;
+//! assert_eq!((message.first(), note), (1, &b"a note"[..]));
+//! # after.blob()?; Ok(()) }
+//! ```
+//! To read the note before the groups does not compile:
+//! ```compile_fail,E0599
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/grown.rs"));
+//! # fn main() -> Result<(), oyez_sbe_runtime::Error> {
+//! grown::grown::decode(&[])?.note()?;
+//! # Ok(()) }
+//! ```
+//! nor to leave out a group where the next is written:
+//! ```compile_fail,E0599
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/grown.rs"));
+//! # fn write(buffer: &mut [u8], fields: &grown::grown::Fields) -> Result<(), oyez_sbe_runtime::Error> {
+//! grown::grown::encode(buffer, fields)?.entries()?.end()?.note(b"a note")?;
+//! # Ok(()) }
+//! ```
+//! nor to take for whole what is not:
+//! ```compile_fail,E0308
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/grown.rs"));
+//! # fn write(buffer: &mut [u8], fields: &grown::grown::Fields) -> Result<(), oyez_sbe_runtime::Error> {
+//! let length: usize = grown::grown::encode(buffer, fields)?.entries()?.end()?.newer()?.end()?;
+//! # Ok(()) }
+//! ```
+//! nor to write a group twice:
+//! ```compile_fail,E0382
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/grown.rs"));
+//! # fn write(buffer: &mut [u8], fields: &grown::grown::Fields) -> Result<(), oyez_sbe_runtime::Error> {
+//! let message = grown::grown::encode(buffer, fields)?;
+//! let entries = message.entries()?;
+//! let again = message.entries()?;
+//! # Ok(()) }
 //! ```
 #![forbid(unsafe_code)]
 

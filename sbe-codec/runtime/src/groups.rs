@@ -7,19 +7,18 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::reader::{Inside, Reader};
 
-/// Entries without a single byte that a group may bring: it could claim four billion for nothing.
-const EMPTY_ENTRIES_MAX: usize = 65_535;
+/// Entries without a fixed part that a group may bring, or as many as bytes are left: it could claim four billion for
+/// nothing.
+const EMPTY_ENTRIES_MAX: u64 = 65_535;
 
 /// Refuses a count for which there are no bytes, before anybody acts on it.
 #[inline(always)]
 fn check(left: usize, length: u64, count: u64, what: &'static str) -> Result<(usize, u32), Error> {
     let needed = length.saturating_mul(count);
-    let limit = left.max(EMPTY_ENTRIES_MAX);
+    let few = || count <= EMPTY_ENTRIES_MAX || count <= left as u64;
     match (usize::try_from(length), u32::try_from(count)) {
-        (Ok(length), Ok(count)) if needed <= left as u64 && (length > 0 || count as usize <= limit) => {
-            Ok((length, count))
-        }
-        _ if length == 0 => Err(Error::EmptyEntries { what, count, limit }),
+        (Ok(length), Ok(count)) if needed <= left as u64 && (length > 0 || few()) => Ok((length, count)),
+        _ if length == 0 => Err(Error::EmptyEntries { what, count, limit: left.max(EMPTY_ENTRIES_MAX as usize) }),
         _ => Err(Error::Truncated { what, needed, left }),
     }
 }

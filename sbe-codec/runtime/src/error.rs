@@ -52,3 +52,46 @@ impl Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn each_text_says_what_and_what_to_do() {
+        let what = "group orders";
+        let cases = [
+            (
+                Error::Truncated { what, needed: 8, left: 3 },
+                "group orders needs 8 bytes and 3 are left; the message is cut short or is not of this schema",
+            ),
+            (
+                Error::ShortBlock { what, length: 3, needed: 4 },
+                "the block of group orders has 3 bytes, fewer than the 4 of the fields that every version has; \
+                 generate with partial blocks if the writer's schema is older than that",
+            ),
+            (Error::SchemaId { found: 1, expected: 2 }, "schema id 1, this code is of 2; use the code of that schema"),
+            (Error::TemplateId { found: 9 }, "template id 9 is not expected here; skip the message or use newer code"),
+            (
+                Error::HeaderValue { member: "version", value: 70_000 },
+                "the header's version is 70000, beyond 16 bits; the bytes are no message of this schema",
+            ),
+            (
+                Error::EmptyEntries { what, count: 70_000, limit: 65_535 },
+                "group orders brings 70000 entries without bytes, above 65535; the message is damaged",
+            ),
+            (
+                Error::BufferFull { what, needed: 8, left: 3 },
+                "group orders needs 8 bytes and the buffer has 3 left; give a larger one",
+            ),
+            (Error::TooMany { what, count: 256 }, "group orders cannot say 256 in its count; send fewer at once"),
+        ];
+        for (error, text) in cases {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

@@ -86,3 +86,26 @@ pub fn name(out: &mut Formatter<'_>, kind: &str, name: Option<&str>, number: &dy
         None => write!(out, "{kind}({number:?})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_values_are_none_and_any_nan_is_null_where_nan_is() {
+        assert_eq!((optional(7_u8, 255), optional(255_u8, 255)), (Some(7), None));
+        assert_eq!((optional(-f32::NAN, f32::NAN), optional(1.5, f32::NAN)), (None, Some(1.5)));
+        assert!(optional(f64::NAN, 0.0).is_some_and(f64::is_nan));
+        assert_eq!(optional(0.0, 0.0), None);
+        assert_eq!((text(b"\0\0", 0), text(b"\0a", 0)), (None, Some(b"\0a")));
+    }
+
+    #[test]
+    fn arrays_are_their_numbers_one_by_one() {
+        let bytes = [1, 2, 3, 4];
+        let numbers: [u16; 2] = array(&bytes, u16::from_be_bytes);
+        assert_eq!(numbers, [0x0102, 0x0304]);
+        assert_eq!(flat::<_, 2, 2, 4>(numbers, u16::to_be_bytes), bytes);
+        assert_eq!((unpadded(b"ab\0c"), unpadded(b"ab"), unpadded(b"\0")), (&b"ab"[..], &b"ab"[..], &b""[..]));
+    }
+}

@@ -144,6 +144,16 @@ fn put(generator: &Generator<'_>, out: &mut Source, place: &str, slot: Slot, val
     out.line(format_args!("{place}.put::<{at}, {size}>({value}.to_{order}_bytes());"));
 }
 
+/// Writes a number of the schema; one that the schema has no room for is an error when it is written.
+fn put_number(generator: &Generator<'_>, out: &mut Source, place: &str, slot: Slot, number: u32) {
+    let kind = rust_name(slot.primitive);
+    if u64::from(number) >> (slot.primitive.size_bytes() * 8).min(63) == 0 {
+        return put(generator, out, place, slot, &format!("{number}_{kind}"));
+    }
+    out.line(format_args!("let number: {kind} = rt::count({number}, what)?;"));
+    put(generator, out, place, slot, "number");
+}
+
 /// The header of a message with this block length and template id, at the start of `out`.
 pub(crate) fn write_header(generator: &Generator<'_>, out: &mut Source, block_length: u32, template_id: u16) {
     let header = generator.schema.header();
@@ -158,7 +168,7 @@ pub(crate) fn write_header(generator: &Generator<'_>, out: &mut Source, block_le
         out.line(format_args!("out.put::<0, {0}>([0; {0}]);", header.size_bytes));
     }
     for (slot, value) in slots {
-        put(generator, out, "out", slot, &format!("{value}_{}", rust_name(slot.primitive)));
+        put_number(generator, out, "out", slot, value);
     }
 }
 
@@ -217,8 +227,7 @@ fn write_end(generator: &Generator<'_>, out: &mut Source, group: &Group, item: &
     if sizes < dimension.size_bytes {
         out.line(format_args!("*head = [0; {}];", dimension.size_bytes));
     }
-    let length = format!("{length}_{}", rust_name(dimension.block_length.primitive));
-    put(generator, out, "head", dimension.block_length, &length);
+    put_number(generator, out, "head", dimension.block_length, length);
     put(generator, out, "head", dimension.count, "count");
     match level {
         Level::Entry if item.after_encoder.is_none() => out.line("Ok(super::Encoder(rest))"),

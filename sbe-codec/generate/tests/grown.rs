@@ -258,6 +258,14 @@ macro_rules! tests {
                 assert_eq!(refused.err(), Some(Error::TooMany { what: "data note", count: 256 }));
             }
 
+            #[test]
+            fn a_block_length_that_the_schema_has_no_room_for_is_refused() {
+                let mut buffer = [0; 1024];
+                let entries = narrow::encode(&mut buffer, &narrow::Fields {}).and_then(|encoder| encoder.entries());
+                let refused = entries.and_then(|entries| entries.end()).err();
+                assert_eq!(refused, Some(Error::TooMany { what: "group entries", count: 300 }));
+            }
+
             fn nested_message() -> Vec<u8> {
                 let mut buffer = [0xAA; 256];
                 let length = (|| {

@@ -2020,6 +2020,246 @@ pub mod grown {
         }
     }
 
+    /// Message `Narrow`, template 4: 10 bytes and more, as groups and data have them.
+    pub mod narrow {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 4;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 0;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 10;
+
+        /// Reads `Narrow`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 0>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// Group `entries`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn entries(self) -> Result<entries::Group<'a>, rt::Error> {
+                let group = entries::open(self.rest)?;
+                Ok(entries::Group(group))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let group = entries::open(rest)?;
+            let rest = group.end();
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message Narrow";
+            let (block, rest) = rest.block::<0>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Debug)]
+        pub struct Fields {}
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, _out: &mut [u8; 0]) {}
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message Narrow";
+            let (out, rest) = rt::Writer::new(buffer).array::<8>(what)?;
+            out.put::<0, 2>(0_u16.to_le_bytes());
+            out.put::<2, 2>(4_u16.to_le_bytes());
+            out.put::<4, 2>(77_u16.to_le_bytes());
+            out.put::<6, 2>(3_u16.to_le_bytes());
+            fields.write(out.part::<8, 0>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `entries`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Begins group `entries`.
+            ///
+            /// # Errors
+            /// If the buffer is full.
+            #[inline]
+            pub fn entries(self) -> Result<entries::Encoder<'a>, rt::Error> {
+                let what = "group entries";
+                let group = self.0.open(what)?;
+                Ok(entries::Encoder(group))
+            }
+        }
+
+        /// Group `entries`: entries of 300 bytes.
+        pub mod entries {
+            use super::*;
+
+            /// Bytes of the fixed part of an entry.
+            pub const BLOCK_BYTES: usize = 300;
+
+            /// Group `entries`: its entries are read by iterating over `&group`.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Group<'a>(pub(super) rt::Flat<'a, 300>);
+
+            impl<'a> Group<'a> {
+                /// The number of entries.
+                #[inline]
+                pub fn count(&self) -> u32 {
+                    self.0.count()
+                }
+
+                /// Goes on behind the group; entries that were not read are skipped.
+                #[inline]
+                pub fn end(self) -> rt::End<'a> {
+                    let rest = self.0.end();
+                    rest.end()
+                }
+            }
+
+            impl<'i, 'a> IntoIterator for &'i Group<'a> {
+                type Item = Entry<'a>;
+                type IntoIter = rt::Entries<'a, 300, Entry<'a>>;
+
+                #[inline]
+                fn into_iter(self) -> Self::IntoIter {
+                    self.0.entries()
+                }
+            }
+
+            #[inline]
+            pub(super) fn open<'a, H>(
+                reader: rt::Reader<'a, H>,
+            ) -> Result<rt::Flat<'a, 300, H>, rt::Error> {
+                let what = "group entries";
+                let (head, rest) = reader.array::<2>(what)?;
+                let length = u8::from_le_bytes(*head.view::<0, 1>());
+                let count = u8::from_le_bytes(*head.view::<1, 1>());
+                rest.flat(length.into(), count.into(), what)
+            }
+
+            /// An entry of `entries`.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Entry<'a> {
+                block: rt::Block<'a, 300>,
+            }
+
+            impl<'a> From<rt::Block<'a, 300>> for Entry<'a> {
+                #[inline]
+                fn from(block: rt::Block<'a, 300>) -> Self {
+                    Entry { block }
+                }
+            }
+
+            impl<'a> Entry<'a> {
+                /// `wide` at 0, 300 bytes: `uint8[300]`.
+                #[inline]
+                pub fn wide(&self) -> &'a [u8; 300] {
+                    let bytes = self.block.view::<0, 300>();
+                    bytes
+                }
+            }
+
+            /// The fields of an entry, to be written.
+            #[derive(Clone, Copy, PartialEq, Debug)]
+            pub struct Fields<'a> {
+                /// `wide` at 0, 300 bytes: `uint8[300]`.
+                pub wide: &'a [u8; 300],
+            }
+
+            impl<'a> Fields<'a> {
+                /// Writes it, and zeros where the schema has gaps.
+                #[inline]
+                fn write(&self, out: &mut [u8; 300]) {
+                    let value = self.wide;
+                    out.put::<0, 300>(*value);
+                }
+            }
+
+            type OpenGroup<'a> = rt::Open<'a, 2>;
+
+            /// Writes the entries of `entries`.
+            #[derive(Debug)]
+            #[must_use = "the message is not whole"]
+            pub struct Encoder<'a>(pub(super) rt::Writer<'a, OpenGroup<'a>>);
+
+            impl<'a> Encoder<'a> {
+                /// Writes an entry.
+                ///
+                /// # Errors
+                /// If the buffer is full.
+                #[inline]
+                pub fn push(self, fields: &Fields<'_>) -> Result<Encoder<'a>, rt::Error> {
+                    let what = "group entries";
+                    let (out, rest) = self.0.entry(what)?;
+                    fields.write(out);
+                    Ok(Encoder(rest))
+                }
+
+                /// Ends the group.
+                ///
+                /// # Errors
+                /// If the entries are too many for their count.
+                #[inline]
+                pub fn end(self) -> Result<usize, rt::Error> {
+                    let what = "group entries";
+                    let (head, count, rest) = self.0.close();
+                    let count: u8 = rt::count(count, what)?;
+                    let number: u8 = rt::count(300, what)?;
+                    head.put::<0, 1>(number.to_le_bytes());
+                    head.put::<1, 1>(count.to_le_bytes());
+                    Ok(rest.end())
+                }
+            }
+        }
+    }
+
     /// Any message of the schema.
     #[derive(Clone, Copy, Debug)]
     pub enum Message<'a> {
@@ -2029,6 +2269,8 @@ pub mod grown {
         Grown(grown::Decoder<'a>),
         /// `Nested`, template 3.
         Nested(nested::Decoder<'a>),
+        /// `Narrow`, template 4.
+        Narrow(narrow::Decoder<'a>),
     }
 
     impl<'a> Message<'a> {
@@ -2052,6 +2294,10 @@ pub mod grown {
                     let message = nested::open(header, rest)?;
                     Self::Nested(message)
                 }
+                4 => {
+                    let message = narrow::open(header, rest)?;
+                    Self::Narrow(message)
+                }
                 found => return Err(rt::Error::TemplateId { found }),
             };
             Ok(message)
@@ -2067,6 +2313,7 @@ pub mod grown {
                 Self::All(message) => message.skip(),
                 Self::Grown(message) => message.skip(),
                 Self::Nested(message) => message.skip(),
+                Self::Narrow(message) => message.skip(),
             }
         }
     }

@@ -104,7 +104,10 @@ impl<'s> Value<'s> {
             }
             (Kind::Bytes, Some(null)) => return out.line(format_args!("rt::text(bytes, {null}).copied()")),
             (Kind::Scalar(primitive), None) => number(*primitive),
-            (Kind::Named(name, primitive), None) => format!("{name}({})", number(*primitive)),
+            (Kind::Named(name, primitive), None) => {
+                out.line(format_args!("let value = {};", number(*primitive)));
+                format!("{name}(value)")
+            }
             (Kind::Bytes, None) if holder == Holder::Block => "bytes".to_owned(),
             (Kind::Bytes, None) => "*bytes".to_owned(),
             (Kind::Array(primitive, _), _) => {

@@ -18,7 +18,8 @@ fn the_code_of_every_schema_compiles_without_warnings() {
         let Ok(schema) = Schema::load(&path) else { continue };
         let name =
             path.strip_prefix(&root).expect("it was found there").with_extension("").to_string_lossy().into_owned();
-        let module: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let module: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
         let module = format!("schema_{module}");
         // Every second one is generated as for a venue that hides its versions.
         let options = Options::default().partial_blocks(modules.len() % 2 == 1);
@@ -27,7 +28,7 @@ fn the_code_of_every_schema_compiles_without_warnings() {
     }
     println!("schemas: {}", modules.len());
     assert!(modules.len() >= 117, "{}", modules.len());
-    let declared: String = modules.iter().map(|module| format!("pub mod {module};\n")).collect();
+    let declared: String = modules.iter().map(|module| format!("/// One.\npub mod {module};\n")).collect();
     write(folder.path(), "src/lib.rs", &format!("//! All.\n#![no_std]\n#![deny(warnings, missing_docs)]\n{declared}"));
     write(folder.path(), "Cargo.toml", &manifest());
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("corpus");

@@ -211,7 +211,8 @@ pub mod grown_big {
         #[inline]
         fn read_side(block: rt::Block<'_, 9>) -> Side {
             let bytes = block.view::<8, 1>();
-            Side(u8::from_be_bytes(*bytes))
+            let value = u8::from_be_bytes(*bytes);
+            Side(value)
         }
     }
 
@@ -457,7 +458,8 @@ pub mod grown_big {
             #[inline]
             pub fn flags(&self) -> Flags {
                 let bytes = self.block.view::<61, 4>();
-                Flags(u32::from_be_bytes(*bytes))
+                let value = u32::from_be_bytes(*bytes);
+                Flags(value)
             }
 
             /// `point` at 65, 22 bytes: `Point`.

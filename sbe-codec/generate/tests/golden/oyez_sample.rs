@@ -470,7 +470,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn repeat(&self) -> Repeat {
                 let bytes = self.block.view::<8, 1>();
-                Repeat(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Repeat(value)
             }
 
             /// Where the instrument trades
@@ -479,7 +480,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn book(&self) -> Book {
                 let bytes = self.block.view::<9, 1>();
-                Book(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Book(value)
             }
 
             /// ns since 1970, UTC
@@ -682,7 +684,8 @@ pub mod oyez_sample {
                 #[inline]
                 pub fn kind(&self) -> LimitKind {
                     let bytes = self.block.view::<0, 1>();
-                    LimitKind(u8::from_le_bytes(*bytes))
+                    let value = u8::from_le_bytes(*bytes);
+                    LimitKind(value)
                 }
 
                 /// Number of the instrument
@@ -841,7 +844,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn repeat(&self) -> Repeat {
                 let bytes = self.block.view::<8, 1>();
-                Repeat(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Repeat(value)
             }
 
             /// Where the instrument trades
@@ -850,7 +854,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn book(&self) -> Book {
                 let bytes = self.block.view::<9, 1>();
-                Book(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Book(value)
             }
 
             /// ns since 1970, UTC
@@ -1062,21 +1067,24 @@ pub mod oyez_sample {
                 #[inline]
                 pub fn action(&self) -> OrderAction {
                     let bytes = self.block.view::<4, 1>();
-                    OrderAction(u8::from_le_bytes(*bytes))
+                    let value = u8::from_le_bytes(*bytes);
+                    OrderAction(value)
                 }
 
                 /// `side` at 5, 1 byte: `Side`.
                 #[inline]
                 pub fn side(&self) -> Side {
                     let bytes = self.block.view::<5, 1>();
-                    Side(u8::from_le_bytes(*bytes))
+                    let value = u8::from_le_bytes(*bytes);
+                    Side(value)
                 }
 
                 /// `kind` at 6, 1 byte: `OrderKind`.
                 #[inline]
                 pub fn kind(&self) -> OrderKind {
                     let bytes = self.block.view::<6, 1>();
-                    OrderKind(u8::from_le_bytes(*bytes))
+                    let value = u8::from_le_bytes(*bytes);
+                    OrderKind(value)
                 }
 
                 /// Properties of an order
@@ -1085,7 +1093,8 @@ pub mod oyez_sample {
                 #[inline]
                 pub fn flags(&self) -> OrderFlags {
                     let bytes = self.block.view::<7, 1>();
-                    OrderFlags(u8::from_le_bytes(*bytes))
+                    let value = u8::from_le_bytes(*bytes);
+                    OrderFlags(value)
                 }
 
                 /// The order's place in the book
@@ -1268,7 +1277,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn repeat(&self) -> Repeat {
                 let bytes = self.block.view::<8, 1>();
-                Repeat(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Repeat(value)
             }
 
             /// Where the instrument trades
@@ -1277,7 +1287,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn book(&self) -> Book {
                 let bytes = self.block.view::<9, 1>();
-                Book(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Book(value)
             }
 
             /// ns since 1970, UTC
@@ -1358,7 +1369,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn aggressor(&self) -> Side {
                 let bytes = self.block.view::<65, 1>();
-                Side(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Side(value)
             }
 
             /// ISO 8601, UTC, microseconds
@@ -2112,14 +2124,16 @@ pub mod oyez_sample {
             #[inline]
             pub fn side(&self) -> Side {
                 let bytes = self.block.view::<28, 1>();
-                Side(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Side(value)
             }
 
             /// `kind` at 29, 1 byte: `OrderKind`.
             #[inline]
             pub fn kind(&self) -> OrderKind {
                 let bytes = self.block.view::<29, 1>();
-                OrderKind(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                OrderKind(value)
             }
 
             /// Properties of an order
@@ -2128,7 +2142,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn flags(&self) -> OrderFlags {
                 let bytes = self.block.view::<30, 1>();
-                OrderFlags(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                OrderFlags(value)
             }
 
             /// None for a market order
@@ -2379,7 +2394,8 @@ pub mod oyez_sample {
             #[inline]
             pub fn phase(&self) -> Phase {
                 let bytes = self.block.view::<16, 1>();
-                Phase(u8::from_le_bytes(*bytes))
+                let value = u8::from_le_bytes(*bytes);
+                Phase(value)
             }
 
             /// The version of the schema that the writer had.

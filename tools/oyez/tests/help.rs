@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "",
     "demo",
     "serve",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 22] = [
     "sbe diff",
     "sbe dump",
     "sbe encode",
+    "sbe generate",
     "import",
     "import pcap",
 ];

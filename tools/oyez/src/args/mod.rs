@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use demo::{DemoArgs, EchoArgs, LaneArgs, Part, PublisherArgs, SubscriberArgs};
 pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
 pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
-pub(crate) use sbe::{Encoded, SbeCommand, SbeDumpArgs, SbeEncodeArgs, SbeFraming};
+pub(crate) use sbe::{Encoded, GenerateArgs, SbeCommand, SbeDumpArgs, SbeEncodeArgs, SbeFraming};
 pub(crate) use start::From;
 pub(crate) use topic::{TailArgs, TopicCommand};
 

@@ -35,6 +35,8 @@ pub(crate) enum SbeCommand {
         #[arg(value_name = "NEW")]
         new: PathBuf,
     },
+    /// Write the Rust code of a schema's messages; it needs the crate oyez-sbe-runtime and nothing else
+    Generate(GenerateArgs),
     /// Print the messages of a capture or file as JSON, one a line, which `encode` makes the same bytes of
     Dump(SbeDumpArgs),
     /// Make messages of JSON, one a line
@@ -92,4 +94,17 @@ pub(crate) enum Encoded {
     LengthPrefixed,
     /// One behind another.
     Raw,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The schema
+    #[arg(value_name = "FILE")]
+    pub(crate) schema: PathBuf,
+    /// Where the code goes; - is stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Let every field be absent: for venues that add required fields and do not say since which version
+    #[arg(long)]
+    pub(crate) partial_blocks: bool,
 }

@@ -5,6 +5,7 @@ mod describe;
 mod diff;
 mod dump;
 mod encode;
+mod generate;
 
 use crate::args::SbeCommand;
 use crate::failure::{Answer, Failure};
@@ -14,6 +15,7 @@ pub(crate) fn run(command: SbeCommand, output: &mut Output) -> Result<Answer, Fa
     match command {
         SbeCommand::Check { schema, strict } => check::run(&schema, strict, output),
         SbeCommand::Describe { schema, message } => describe::run(&schema, message.as_deref(), output),
+        SbeCommand::Generate(args) => generate::run(&args, output),
         SbeCommand::Diff { old, new } => diff::run(&old, &new, output.whoever_reads()),
         SbeCommand::Dump(args) => dump::run(&args, output),
         SbeCommand::Encode(args) => encode::run(&args, output),

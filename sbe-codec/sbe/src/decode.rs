@@ -12,7 +12,7 @@
 
 use crate::error::DecodeError;
 use crate::ir::{Block, Composite, Constant, Content, Data, Dimension, Encoding, Field, Form, Group, Header};
-use crate::ir::{HeaderLayout, Message, Presence, Schema, Slot, Type, TypeId};
+use crate::ir::{HeaderLayout, Message, Meta, Presence, Schema, Slot, Type, TypeId};
 use crate::primitive::{ByteOrder, Charset, Number, Primitive};
 use crate::value::{Array, Decimal, Text, Timestamp, Value};
 
@@ -393,8 +393,11 @@ impl<'m, V: Visitor> Walk<'m, V> {
             let what = format!("{count} entries of {length} bytes in group {}", group.meta.name);
             return Err(DecodeError::Truncated { what, offset: self.at, needed: needed as usize, left });
         }
-        // Without a fixed part an entry may still hold groups and data; each takes bytes, and is found to be missing.
-        if length == 0 && group.block.groups.is_empty() && group.block.data.is_empty() {
+        // Without a fixed part an entry may still hold groups and data, if the writer's version has them; each takes
+        // bytes, and is found to be missing.
+        let absent = |meta: &Meta| meta.since_version > self.version;
+        let (mut groups, mut data) = (group.block.groups.iter(), group.block.data.iter());
+        if length == 0 && groups.all(|group| absent(&group.meta)) && data.all(|data| absent(&data.meta)) {
             let sum = count.saturating_add(self.empty_entries.into());
             self.empty_entries = u32::try_from(sum).unwrap_or(u32::MAX);
             if self.empty_entries > EMPTY_ENTRIES_MAX {

@@ -68,10 +68,13 @@ fn bad_messages_are_told_in_one_line_with_place_and_remedy() {
                 <type name='numInGroup' primitiveType='uint32'/></composite>";
     let empty = "<group name='g' id='1' dimensionType='wide'/>";
     let within = "<group name='g' id='1' dimensionType='wide'><group name='h' id='2'/></group>";
+    let later =
+        "<group name='g' id='1' dimensionType='wide'><data name='d' id='2' type='text' sinceVersion='1'/></group>";
     let full = "<group name='g' id='1'><field name='f' id='2' type='int64'/></group>";
     let four_billion = [0, 0, 0xFF, 0xFF, 0xFF, 0xFF];
     let cases = [
         (empty, wide, &four_billion[..], "group g at byte 8 brings the entries without bytes above 65535", "damaged"),
+        (later, wide, &four_billion, "group g at byte 8 brings the entries without bytes above 65535", "damaged"),
         (within, wide, &four_billion, "h at byte 14 needs 3 bytes and 0 are left", "cut short"),
         (
             full,

@@ -69,7 +69,7 @@ fn bad_messages_are_told_in_one_line_with_place_and_remedy() {
     let empty = "<group name='g' id='1' dimensionType='wide'/>";
     let within = "<group name='g' id='1' dimensionType='wide'><group name='h' id='2'/></group>";
     let later =
-        "<group name='g' id='1' dimensionType='wide'><data name='d' id='2' type='text' sinceVersion='1'/></group>";
+        "<group name='g' id='1' dimensionType='wide'><data name='d' id='2' type='text' sinceVersion='3'/></group>";
     let full = "<group name='g' id='1'><field name='f' id='2' type='int64'/></group>";
     let four_billion = [0, 0, 0xFF, 0xFF, 0xFF, 0xFF];
     let cases = [

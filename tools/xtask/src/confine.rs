@@ -4,6 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::{packages, places};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::ffi::OsString;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,9 @@ pub(crate) fn as_user(command: &[OsString]) -> Result<()> {
     if packages::is_root() {
         confined.args(["unshare", "--mount", "--propagation", "private", "sh", "-c", SHOW, "sh"]);
         confined.args(closed_off()?).arg("--");
+        let tmp = places::target().join("tmp");
+        let opened = fs::create_dir_all(&tmp).and_then(|()| fs::set_permissions(&tmp, Permissions::from_mode(0o1777)));
+        opened.map_err(Failure::at(tmp.display()))?;
         confined.args(["setpriv", "--reuid", ORDINARY_USER, "--regid", ORDINARY_USER, "--clear-groups"]);
         confined.env("HOME", std::env::temp_dir());
     }

@@ -76,6 +76,8 @@ fn refused(name: &str, step: &'static str, remedy: &'static str) -> impl FnOnce(
     move |source| MemoryError::Refused { name, step, source, remedy }
 }
 
+/// The pieces of [`prepare`].
+const HUGE_PAGE: usize = 2 << 20;
 const NO_MEMORY: &str = "free memory, or declare smaller rings in the catalog";
 const NO_PROC: &str = "/proc must be mounted";
 
@@ -115,16 +117,21 @@ fn available_bytes() -> u64 {
     kib.map_or(u64::MAX, |kib| kib * 1024)
 }
 
-/// Locks the pages where the limit allows and asks for huge ones: 50 to 600 ms for a ring, so done ahead of need.
-/// What the kernel refuses costs speed, not correctness; the answers say what was had: (locked, huge).
+/// Locks the pages where the limit allows and asks for huge ones: 50 to 600 ms for a ring, so done ahead of need, and
+/// bit by bit, for as long as one call lasts no other thread of the process can map or unmap anything. What the kernel
+/// refuses costs speed, not correctness; the answers say what was had: (locked, huge).
 #[allow(unsafe_code, reason = "advice about a whole mapping")]
 pub fn prepare(region: &Region) -> (bool, bool) {
-    let base = region.address(0) as *mut core::ffi::c_void;
-    // SAFETY: the range is a mapping that `region` keeps alive; locking changes no content.
-    let locked = unsafe { rustix::mm::mlock(base, region.len_bytes()) }.is_ok();
-    // SAFETY: as above; collapsing moves pages, not content. It works where the shared-memory policy is `never`, which
-    // asking beforehand (MADV_HUGEPAGE) does not.
-    let huge = unsafe { libc::madvise(base, region.len_bytes(), libc::MADV_COLLAPSE) } == 0;
+    let (mut locked, mut huge) = (true, true);
+    for offset in (0..region.len_bytes()).step_by(HUGE_PAGE) {
+        let len_bytes = HUGE_PAGE.min(region.len_bytes() - offset);
+        let base = region.address(offset) as *mut core::ffi::c_void;
+        // SAFETY: the range is part of a mapping that `region` keeps alive; locking changes no content.
+        locked &= unsafe { rustix::mm::mlock(base, len_bytes) }.is_ok();
+        // SAFETY: as above; collapsing moves pages, not content. It works where the shared-memory policy is `never`,
+        // which asking beforehand (MADV_HUGEPAGE) does not.
+        huge &= unsafe { libc::madvise(base, len_bytes, libc::MADV_COLLAPSE) } == 0;
+    }
     (locked, huge)
 }
 

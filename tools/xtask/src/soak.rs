@@ -32,7 +32,7 @@ pub(crate) const SOAKS: &[Soak] = &[
     Soak {
         name: "broker-kills",
         test: "-p oyez-broker --test kills a_killed_broker",
-        env: &[("OYEZ_KILLS_BROKER", "200"), ("OYEZ_KILLS_RATE", "1000000")],
+        env: &[("OYEZ_KILLS_BROKER", "200"), ("OYEZ_KILLS_RATE", "1000000"), ("OYEZ_KILLS_REST_MS", "100")],
     },
     Soak {
         name: "frozen-subscriber",

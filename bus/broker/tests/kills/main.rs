@@ -63,10 +63,11 @@ fn a_killed_publisher_loses_nothing_and_the_next_goes_on() {
 fn a_killed_broker_loses_nothing_and_publishers_go_on() {
     let kills = count("OYEZ_KILLS_BROKER", 10);
     let rate = count("OYEZ_KILLS_RATE", 100_000) as u64;
+    let rest_ms = count("OYEZ_KILLS_REST_MS", 20) as u64;
     let mut stage = Stage::new(256, rate, 1);
     let mut away_ms = Vec::new();
     for kill in 0..kills {
-        stage.let_run(20 + content::mix(kill as u64) % 60);
+        stage.let_run(rest_ms + content::mix(kill as u64) % 60);
         away_ms.push(stage.kill(Victim::Broker).as_secs_f64() * 1e3);
     }
     let verdict = stage.verdict();

@@ -83,7 +83,7 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("kills").tempdir_in("/var/tmp").unwrap();
         let catalog = folder.path().join("catalog.toml");
         let text = format!(
-            "[broker]\nname = \"kills\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 64\n\
+            "[broker]\nname = \"kills\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 16\n\
              [[topics]]\nname = \"{TOPIC}\"\nring_mib = {ring_mib}\npublish = [\"self\"]\n"
         );
         std::fs::write(&catalog, text).unwrap();

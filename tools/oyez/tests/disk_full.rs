@@ -26,7 +26,7 @@ impl Disk {
         let ran = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
         let made = ran(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))
             && ran(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&data));
-        made.then_some(Disk(data))
+        made.then(|| Disk(data))
     }
 
     /// Leaves no room; gives the file that takes it.

@@ -43,7 +43,7 @@ fn the_same_user_gets_nothing_that_writes() {
 #[test]
 fn another_user_cannot_even_open_it_again() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED another_user_cannot_even_open_it_again: only root can become another user");
+        eprintln!("SKIPPED another_user_cannot_even_open_it_again: needs root, which can become another user");
         return;
     }
     let house = House::new();

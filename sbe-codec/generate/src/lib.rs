@@ -61,6 +61,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+#[path = "../tests/agreement/mod.rs"]
+mod agreement;
 mod block;
 mod decode;
 mod encode;

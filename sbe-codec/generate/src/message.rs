@@ -48,7 +48,7 @@ pub(crate) fn write(generator: &Generator<'_>, out: &mut Source, message: &Messa
 }
 
 /// Names that constant fields must not take: types are seen from where the constants are.
-fn constants(scope: &Scope) -> Scope {
+pub(crate) fn constants(scope: &Scope) -> Scope {
     let mut scope = scope.clone();
     for name in CONSTANTS {
         scope.unique((*name).to_owned());

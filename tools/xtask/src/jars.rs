@@ -1,4 +1,4 @@
-//! The pinned files of Apache Kafka: fetched by Maven, checked against `kafka/jars.sha256` before each use.
+//! Pinned files from Maven Central: fetched by Maven, checked against their checksums before each use.
 
 use crate::child;
 use crate::failure::{Failure, Result};
@@ -9,49 +9,72 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The version that `jars.sha256` belongs to.
-pub(crate) const VERSION: &str = "4.3.1";
+/// A folder of files that belong together.
+pub(crate) struct Jars {
+    name: &'static str,
+    version: &'static str,
+    /// A line for each file: checksum and name, as `sha256sum` prints them.
+    pinned: &'static str,
+    /// What Maven is asked, but for where to put the files; words separated by spaces.
+    goal: &'static str,
+}
 
-const PINNED: &str = include_str!("../kafka/jars.sha256");
+/// Apache Kafka.
+pub(crate) const KAFKA: Jars = Jars {
+    name: "kafka",
+    version: "4.3.1",
+    pinned: include_str!("../kafka/jars.sha256"),
+    goal: "dependency-plugin:3.8.1:copy-dependencies -f tools/xtask/kafka/pom.xml -Dkafka.version=4.3.1 \
+           -DincludeScope=runtime",
+};
 
-/// The folder of the jars, fetched if it is not there yet.
-pub(crate) fn bring() -> Result<PathBuf> {
-    let dir = dir()?;
-    if !dir.exists() {
-        fetch(&dir)?;
+/// The reference implementation of SBE.
+pub(crate) const SBE: Jars = Jars {
+    name: "sbe-all",
+    version: "1.38.1",
+    pinned: "26e29e5503faa70cc56158fcdacd6369ecfc3088b9a61c90b882feb54451c9b5  sbe-all-1.38.1.jar",
+    goal: "dependency-plugin:3.8.1:copy -Dartifact=uk.co.real-logic:sbe-all:1.38.1",
+};
+
+impl Jars {
+    /// The folder of the jars, fetched if it is not there yet.
+    pub(crate) fn bring(&self) -> Result<PathBuf> {
+        let dir = self.dir()?;
+        if !dir.exists() {
+            self.fetch(&dir)?;
+        }
+        verify(&dir, self.pinned)?;
+        Ok(dir)
     }
-    verify(&dir, PINNED)?;
-    Ok(dir)
-}
 
-/// Whether they were fetched before.
-pub(crate) fn are_here() -> bool {
-    dir().is_ok_and(|dir| dir.exists())
-}
-
-fn dir() -> Result<PathBuf> {
-    Ok(places::cache()?.join(format!("kafka-{VERSION}")))
-}
-
-/// Fetches into a folder beside it and renames: a folder of the final name is complete.
-fn fetch(dir: &Path) -> Result<()> {
-    packages::need("mvn")?;
-    println!("fetching Apache Kafka {VERSION} into {}", dir.display());
-    let partial = dir.with_file_name(format!("kafka-{VERSION}.partial-{}", std::process::id()));
-    let mut maven = child::bounded(900, "mvn");
-    maven.args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]);
-    maven.arg("-f").arg(places::root().join("tools/xtask/kafka/pom.xml"));
-    maven.arg(format!("-Dkafka.version={VERSION}")).arg("-DincludeScope=runtime");
-    maven.arg(format!("-DoutputDirectory={}", partial.display()));
-    let fetched = child::quiet(maven).and_then(|()| verify(&partial, PINNED));
-    if fetched.is_err() {
-        let _ = fs::remove_dir_all(&partial);
-        return fetched;
+    /// Whether they were fetched before.
+    pub(crate) fn are_here(&self) -> bool {
+        self.dir().is_ok_and(|dir| dir.exists())
     }
-    match fs::rename(&partial, dir) {
-        // Another run was faster; what it left is verified like any other.
-        Err(_) if dir.exists() => fs::remove_dir_all(&partial).map_err(Failure::at(partial.display())),
-        renamed => renamed.map_err(Failure::at(dir.display())),
+
+    fn dir(&self) -> Result<PathBuf> {
+        Ok(places::cache()?.join(format!("{}-{}", self.name, self.version)))
+    }
+
+    /// Fetches into a folder beside it and renames: a folder of the final name is complete.
+    fn fetch(&self, dir: &Path) -> Result<()> {
+        packages::need("mvn")?;
+        println!("fetching {} {} into {}", self.name, self.version, dir.display());
+        let partial = dir.with_file_name(format!("{}-{}.partial-{}", self.name, self.version, std::process::id()));
+        let mut maven = child::bounded(900, "mvn");
+        maven.args(["-q", "-B"]).current_dir(places::root());
+        maven.args(format!("org.apache.maven.plugins:maven-{}", self.goal).split_whitespace());
+        maven.arg(format!("-DoutputDirectory={}", partial.display()));
+        let fetched = child::quiet(maven).and_then(|()| verify(&partial, self.pinned));
+        if fetched.is_err() {
+            let _ = fs::remove_dir_all(&partial);
+            return fetched;
+        }
+        match fs::rename(&partial, dir) {
+            // Another run was faster; what it left is verified like any other.
+            Err(_) if dir.exists() => fs::remove_dir_all(&partial).map_err(Failure::at(partial.display())),
+            renamed => renamed.map_err(Failure::at(dir.display())),
+        }
     }
 }
 
@@ -61,7 +84,7 @@ fn verify(dir: &Path, pinned: &str) -> Result<()> {
     let mut unknown: BTreeSet<_> = names(dir)?;
     for line in pinned.lines() {
         let (expected, name) =
-            line.split_once("  ").ok_or_else(|| Failure(format!("jars.sha256: {line}: no two columns")))?;
+            line.split_once("  ").ok_or_else(|| Failure(format!("pinned: {line}: no two columns")))?;
         let path = dir.join(name);
         let found = sha256(&path).map_err(|error| Failure(format!("{}: {error}; {remedy}", path.display())))?;
         if found != expected {

@@ -26,7 +26,7 @@ impl Kafka {
     /// Starts a broker with its files below `dir` and returns when it has answered a metadata request.
     pub(crate) fn start(dir: &Path) -> Result<Kafka> {
         packages::need("java")?;
-        let tools = Tools { jars: jars::bring()?, dir: dir.to_path_buf() };
+        let tools = Tools { jars: jars::KAFKA.bring()?, dir: dir.to_path_buf() };
         let [broker, controller] = free_ports()?;
         let bootstrap = format!("127.0.0.1:{broker}");
         let properties = PROPERTIES

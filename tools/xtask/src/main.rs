@@ -113,7 +113,7 @@ fn start_kafka() -> Result<bool> {
     let scratch = places::Scratch::new()?;
     let kafka = kafka::Kafka::start(scratch.path())?;
     println!("bootstrap   {}", kafka.bootstrap);
-    println!("tools       java -cp '{}/*' org.apache.kafka.tools.TopicCommand …", jars::bring()?.display());
+    println!("tools       java -cp '{}/*' org.apache.kafka.tools.TopicCommand …", jars::KAFKA.bring()?.display());
     println!("Press Enter to stop it; its data go with it.");
     std::io::stdin().read_line(&mut String::new()).map_err(Failure::at("stdin"))?;
     Ok(true)

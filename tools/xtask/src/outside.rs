@@ -1,9 +1,10 @@
-//! What tests find outside the clone: system packages, a real Kafka, a Python with a client that is not ours.
+//! What tests find outside the clone: system packages, a real Kafka, a Python with a client that is not ours,
+//! the reference implementation of SBE.
 
 use crate::failure::{Failure, Result};
 use crate::kafka::Kafka;
 use crate::places::Scratch;
-use crate::{packages, python};
+use crate::{jars, packages, python};
 use std::ffi::OsString;
 use std::fs;
 
@@ -34,6 +35,10 @@ impl Outside {
         match python::bring() {
             Ok(python) => outside.env.push(("OYEZ_PYTHON", python.into())),
             Err(error) => outside.skipped.push(format!("python: {error}")),
+        }
+        match jars::SBE.bring() {
+            Ok(jars) => outside.env.push(("OYEZ_SBE_REFERENCE", jars.join("*").into())),
+            Err(error) => outside.skipped.push(format!("sbe reference: {error}")),
         }
         Ok(outside)
     }

@@ -16,8 +16,8 @@ struct Package {
 
 const PACKAGES: &[Package] = &[
     Package { name: "make", program: "make", why: "builds the Kafka client library" },
-    Package { name: "default-jre-headless", program: "java", why: "runs the real Kafka" },
-    Package { name: "maven", program: "mvn", why: "fetches the real Kafka" },
+    Package { name: "default-jdk-headless", program: "java", why: "runs the real Kafka and the reference SBE tool" },
+    Package { name: "maven", program: "mvn", why: "fetches the real Kafka and the reference SBE tool" },
     Package { name: "python3-venv", program: "python3", why: "the Kafka client that is not ours" },
     Package { name: "strace", program: "strace", why: "counts a publisher's system calls" },
     Package { name: "e2fsprogs", program: "mkfs.ext4", why: "small file systems to fill up" },
@@ -27,7 +27,9 @@ impl Package {
     fn is_missing(&self) -> bool {
         match self.program {
             "python3" => python().is_none(),
-            "mvn" => find("mvn").is_none() && !jars::are_here(),
+            // The reference tool's end is run from its source, which needs the compiler.
+            "java" => find("javac").is_none(),
+            "mvn" => find("mvn").is_none() && !(jars::KAFKA.are_here() && jars::SBE.are_here()),
             program => find(program).is_none(),
         }
     }

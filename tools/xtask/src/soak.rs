@@ -45,6 +45,11 @@ pub(crate) const SOAKS: &[Soak] = &[
         test: "-p oyez-gateway --test bus a_killed_gateway",
         env: &[("OYEZ_KILLS_GATEWAY", "50")],
     },
+    Soak {
+        name: "sbe-agreement",
+        test: "-p oyez-sbe-generate --lib agreement",
+        env: &[("OYEZ_AGREEMENT_MESSAGES", "10000")],
+    },
 ];
 
 /// A day: a soak is bounded by its counts, this only ends one that hangs.

@@ -37,6 +37,14 @@ pub(crate) enum Failure {
         /// Its own words.
         what: String,
     },
+    /// A program that the run needs is not there, or failed.
+    #[error("cannot {step}: {what}")]
+    Tool {
+        /// What it was run for.
+        step: &'static str,
+        /// Its own words, or what to install.
+        what: String,
+    },
     /// The other process is gone or does not answer.
     #[error("{system}: the second process {what}; look at what it wrote above, and run again on idle cores")]
     Peer {

@@ -248,8 +248,8 @@ void time(std::uint64_t count, const char *buffer, std::uint64_t length, Once on
 template <typename Message>
 void run(const std::string &task, std::uint64_t count)
 {
-    Message message;
-    char buffer[512] = {};
+    alignas(64) Message message;
+    alignas(64) char buffer[512] = {};
     const std::uint64_t length = message.encode(buffer, sizeof buffer);
     if (task == "decode")
     {

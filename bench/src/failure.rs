@@ -12,6 +12,14 @@ pub(crate) enum Failure {
         /// The cores this process may run on.
         found: Vec<usize>,
     },
+    /// The core that was asked for.
+    #[error("core {wanted} is none of the cores {found:?} that may be used; choose one of these with --core")]
+    Core {
+        /// What was said.
+        wanted: usize,
+        /// The cores this process may run on.
+        found: Vec<usize>,
+    },
     /// The kernel refused something.
     #[error("cannot {step}: {source}; run it as a user, and in a place, that may")]
     Refused {

@@ -33,13 +33,13 @@ pub(crate) fn two_cores(wanted: Option<&[usize]>) -> Result<[usize; 2], Failure>
 /// The core to run on, if one is enough: the first that this process may use unless said.
 ///
 /// # Errors
-/// [`Failure::Cores`].
+/// [`Failure::Core`].
 pub(crate) fn one_core(wanted: Option<usize>) -> Result<usize, Failure> {
     let found = allowed_cores()?;
-    wanted
-        .map_or(found.first(), |wanted| found.iter().find(|core| **core == wanted))
-        .copied()
-        .ok_or(Failure::Cores { found: found.clone() })
+    match wanted.or(found.first().copied()) {
+        Some(core) if found.contains(&core) => Ok(core),
+        wanted => Err(Failure::Core { wanted: wanted.unwrap_or_default(), found }),
+    }
 }
 
 /// A core for the broker: a third one if there is one, else the second.

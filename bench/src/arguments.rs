@@ -18,6 +18,8 @@ pub(crate) enum Scenario {
     Pingpong(Pingpong),
     /// One writer at full speed, one reader that keeps up.
     Stream(Stream),
+    /// Generated SBE codecs, and JSON by schema.
+    Sbe(Sbe),
     /// The second process; started by the others.
     #[command(hide = true)]
     Peer {
@@ -54,6 +56,31 @@ pub(crate) struct Stream {
     /// Messages of each system, size and round.
     #[arg(long, default_value_t = 1_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
     pub(crate) messages: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Sbe {
+    /// Whom to measure beside ours.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) peers: Vec<SbePeer>,
+    /// Messages of each kind that are read and written each round; of JSON a fiftieth of them.
+    #[arg(long, default_value_t = 1_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
+    pub(crate) messages: u64,
+    /// How often each program takes its turn.
+    #[arg(long, default_value_t = 11, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    pub(crate) rounds: u32,
+    /// The core to run on; the first that this process may use unless said.
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SbePeer {
+    /// The reference implementation: its C++, and its printer in Java. Fetched and compiled for the run.
+    SbeCpp,
 }
 
 #[derive(Args)]

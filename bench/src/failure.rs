@@ -12,6 +12,14 @@ pub(crate) enum Failure {
         /// The cores this process may run on.
         found: Vec<usize>,
     },
+    /// The core that was asked for.
+    #[error("core {wanted} is none of the cores {found:?} that may be used; choose one of these with --core")]
+    Core {
+        /// What was said.
+        wanted: usize,
+        /// The cores this process may run on.
+        found: Vec<usize>,
+    },
     /// The kernel refused something.
     #[error("cannot {step}: {source}; run it as a user, and in a place, that may")]
     Refused {
@@ -35,6 +43,14 @@ pub(crate) enum Failure {
         /// What was tried.
         step: &'static str,
         /// Its own words.
+        what: String,
+    },
+    /// A program that the run needs is not there, or failed.
+    #[error("cannot {step}: {what}")]
+    Tool {
+        /// What it was run for.
+        step: &'static str,
+        /// Its own words, or what to install.
         what: String,
     },
     /// The other process is gone or does not answer.

@@ -30,6 +30,18 @@ pub(crate) fn two_cores(wanted: Option<&[usize]>) -> Result<[usize; 2], Failure>
     }
 }
 
+/// The core to run on, if one is enough: the first that this process may use unless said.
+///
+/// # Errors
+/// [`Failure::Core`].
+pub(crate) fn one_core(wanted: Option<usize>) -> Result<usize, Failure> {
+    let found = allowed_cores()?;
+    match wanted.or(found.first().copied()) {
+        Some(core) if found.contains(&core) => Ok(core),
+        wanted => Err(Failure::Core { wanted: wanted.unwrap_or_default(), found }),
+    }
+}
+
 /// A core for the broker: a third one if there is one, else the second.
 ///
 /// # Errors
@@ -52,20 +64,37 @@ pub(crate) fn pin(core: usize) -> Result<(), Failure> {
 #[derive(Serialize)]
 pub(crate) struct Environment {
     cpu: String,
-    cores: [usize; 2],
+    cores: Vec<usize>,
     kernel: String,
     clock_source: String,
     build: &'static str,
     /// Of the folder that this program lies in, where that is a checkout.
     commit: Option<String>,
     version: &'static str,
-    ring_mib: u64,
-    /// Whether the kernel gave huge pages for the memories.
-    huge_pages: bool,
+    #[serde(flatten)]
+    of_scenario: OfScenario,
+}
+
+/// What only some scenarios depend on.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum OfScenario {
+    /// Memories were passed through.
+    Memories {
+        /// Of each.
+        ring_mib: u64,
+        /// Whether the kernel gave huge pages for them.
+        huge_pages: bool,
+    },
+    /// Programs were compiled.
+    Compilers {
+        /// As they tell their versions.
+        compilers: Vec<String>,
+    },
 }
 
 impl Environment {
-    pub(crate) fn new(cores: [usize; 2], ring_mib: u64, huge_pages: bool) -> Environment {
+    pub(crate) fn new(cores: Vec<usize>, of_scenario: OfScenario) -> Environment {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let cpu = read("/proc/cpuinfo");
         let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
@@ -77,8 +106,7 @@ impl Environment {
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             commit: commit(),
             version: env!("CARGO_PKG_VERSION"),
-            ring_mib,
-            huge_pages,
+            of_scenario,
         }
     }
 }

@@ -15,6 +15,7 @@ mod memcpy;
 mod peer;
 mod pingpong;
 mod report;
+mod sbe;
 mod stage;
 mod stream;
 mod systems;
@@ -39,6 +40,7 @@ fn run(scenario: Scenario) -> Result<ExitCode, Failure> {
     match scenario {
         Scenario::Pingpong(options) => pingpong::run(&options)?.print(options.common.format),
         Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
+        Scenario::Sbe(options) => sbe::run(&options)?.print(options.format),
         Scenario::Peer { plan } => peer::serve(&plan)?,
         Scenario::Broker { catalog, child } => return Ok(house::serve(catalog, child)),
     }

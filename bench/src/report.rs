@@ -26,23 +26,23 @@ const AGAINST: [(System, System); 5] = [
 pub(crate) struct Report {
     scenario: &'static str,
     rounds: u32,
-    /// By system, then by bytes of a message.
+    /// By system, then by bytes of a message, or by its name.
     results: Map<String, Value>,
-    /// Of the size that is worst.
+    /// Of the size or message that is worst.
     ratios: Map<String, Value>,
     environment: Environment,
 }
 
 /// How a figure of one system compares with that of another, round by round.
 #[derive(Serialize)]
-struct Ratio {
+pub(crate) struct Ratio {
     median: f64,
     low: f64,
     high: f64,
 }
 
 impl Ratio {
-    fn of(system: &[f64], other: &[f64]) -> Ratio {
+    pub(crate) fn of(system: &[f64], other: &[f64]) -> Ratio {
         let mut ratios: Vec<f64> = system.iter().zip(other).map(|(system, other)| system / other).collect();
         let median = median(&mut ratios);
         let round = |ratio: f64| (ratio * 1e4).round() / 1e4;
@@ -51,7 +51,7 @@ impl Ratio {
 }
 
 /// Sorts them.
-fn median(figures: &mut [f64]) -> f64 {
+pub(crate) fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     if figures.len() % 2 == 1 { figures[middle] } else { (figures[middle - 1] + figures[middle]) / 2.0 }
@@ -72,7 +72,7 @@ impl Report {
         systems: &[(System, Vec<Histogram<u64>>)],
     ) {
         for (system, rounds) in systems {
-            self.put(*system, len_bytes, name, percentiles(rounds));
+            self.put(system.name(), &len_bytes.to_string(), name, percentiles(rounds));
         }
         for (figure, percentile) in &PERCENTILES[..COMPARED] {
             let of_round = |round: &Histogram<u64>| round.value_at_percentile(*percentile) as f64;
@@ -85,15 +85,25 @@ impl Report {
     pub(crate) fn add_rates(&mut self, len_bytes: usize, systems: &[(System, Vec<f64>)]) {
         for (system, rates) in systems {
             let rate = median(&mut rates.clone());
-            self.put(*system, len_bytes, "messages_per_s", json!(rate.round()));
-            self.put(*system, len_bytes, "ns_per_message", json!((1e10 / rate).round() / 10.0));
+            let size = len_bytes.to_string();
+            self.put(system.name(), &size, "messages_per_s", json!(rate.round()));
+            self.put(system.name(), &size, "ns_per_message", json!((1e10 / rate).round() / 10.0));
         }
         self.compare("rate", len_bytes, systems, f64::min);
     }
 
-    fn put(&mut self, system: System, len_bytes: usize, name: &str, told: Value) {
-        let of_system = self.results.entry(system.name()).or_insert_with(|| json!({}));
-        of_system[len_bytes.to_string()][name] = told;
+    /// Tells one figure of a system and a message.
+    pub(crate) fn put(&mut self, system: &str, message: &str, name: &str, told: Value) {
+        let of_system = self.results.entry(system).or_insert_with(|| json!({}));
+        of_system[message][name] = told;
+    }
+
+    /// Tells the ratio among the ratios if it is the worst so far.
+    pub(crate) fn worst(&mut self, name: &str, ratio: &Ratio, worse: fn(f64, f64) -> f64) {
+        let known = self.ratios.get(name).and_then(|known| known["median"].as_f64());
+        if known.is_none_or(|known| worse(known, ratio.median) != known) {
+            self.ratios.insert(name.to_owned(), json!(ratio));
+        }
     }
 
     /// Tells each ratio beside the size's figures, and among the ratios if it is the worst so far.
@@ -103,12 +113,9 @@ impl Report {
             let (Some(figures), Some(others)) = (of(system), of(other)) else { continue };
             let ratio = Ratio::of(figures, others);
             let versus = format!("{figure}_vs_{}", other.name());
-            self.put(system, len_bytes, &versus, json!(ratio));
+            self.put(system.name(), &len_bytes.to_string(), &versus, json!(ratio));
             let name = if system == System::Oyez { versus } else { format!("{}_{versus}", system.name()) };
-            let known = self.ratios.get(&name).and_then(|known| known["median"].as_f64());
-            if known.is_none_or(|known| worse(known, ratio.median) != known) {
-                self.ratios.insert(name, json!(ratio));
-            }
+            self.worst(&name, &ratio, worse);
         }
     }
 
@@ -122,14 +129,14 @@ impl Report {
     fn print_text(&self) {
         println!("{}, {} interleaved rounds, {}", self.scenario, self.rounds, json!(self.environment));
         for (system, sizes) in &self.results {
-            for (len_bytes, told) in sizes.as_object().into_iter().flatten() {
+            for (message, told) in sizes.as_object().into_iter().flatten() {
                 let parts = told.as_object().into_iter().flatten();
                 let parts: Vec<_> = parts.map(|(name, value)| format!("{name} {}", plain(value))).collect();
-                println!("{system:>12} {len_bytes:>4} B  {}", parts.join("; "));
+                println!("{system:>12} {message:>5}  {}", parts.join("; "));
             }
         }
         for (name, ratio) in &self.ratios {
-            println!("{name}, the worst size: {}", plain(ratio));
+            println!("{name}, the worst of them: {}", plain(ratio));
         }
     }
 }

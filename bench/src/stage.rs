@@ -4,7 +4,7 @@ use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::link::Broken;
-use crate::machine::{self, Environment};
+use crate::machine::{self, Environment, OfScenario};
 use crate::peer::{Outcome, Peer, Task};
 use crate::systems::{Ends, Memories, System, Turn};
 use crate::traffic::Messages;
@@ -38,7 +38,8 @@ impl Stage {
     }
 
     pub(crate) fn environment(&self, common: &Common) -> Environment {
-        Environment::new(self.cores, common.ring_mib, self.memories.huge_pages)
+        let memories = OfScenario::Memories { ring_mib: common.ring_mib, huge_pages: self.memories.huge_pages };
+        Environment::new(self.cores.to_vec(), memories)
     }
 
     /// Both processes take their parts in one round; begun again where a reader was lapped.

@@ -80,6 +80,38 @@ fn stream_tells_every_system_and_the_worst_ratio() {
 }
 
 #[test]
+fn sbe_tells_both_messages_and_without_a_peer_no_ratio() {
+    let told = object("sbe --rounds 2 --messages 1000");
+    for message in ["car", "order"] {
+        for task in ["decode_ns", "encode_ns", "json_ns"] {
+            let spent_ns = told["results"]["rust"][message][task].as_f64().unwrap_or_default();
+            assert!(spent_ns > 0.0, "{message} {task}");
+        }
+    }
+    assert_eq!(told["ratios"], serde_json::json!({}));
+}
+
+#[test]
+fn sbe_stands_beside_the_reference_implementation() {
+    if let Some(missing) = ["g++", "java", "mvn"].into_iter().find(|tool| !runs(tool)) {
+        eprintln!("SKIPPED sbe_stands_beside_the_reference_implementation: there is no {missing}");
+        return;
+    }
+    let told = object("sbe --peers sbe-cpp --rounds 2 --messages 1000");
+    for ratio in ["decode_vs_cpp", "encode_vs_cpp", "json_vs_printer"] {
+        assert!(is_ratio(&told["ratios"][ratio]), "{ratio}: {}", told["ratios"][ratio]);
+    }
+    let of = |message: &str| told["results"]["rust"][message]["decode_vs_cpp"]["median"].as_f64().unwrap();
+    assert_eq!(told["ratios"]["decode_vs_cpp"]["median"].as_f64(), Some(of("car").max(of("order"))));
+    let of = |message: &str| told["results"]["rust"][message]["json_vs_printer"]["median"].as_f64().unwrap();
+    assert_eq!(told["ratios"]["json_vs_printer"]["median"].as_f64(), Some(of("car").min(of("order"))));
+}
+
+fn runs(tool: &str) -> bool {
+    Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     for (arguments, part) in [
         ("pingpong --cores 0 0", "cores"),
@@ -87,6 +119,8 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         ("stream --data /nowhere/at/all", "make a folder"),
         ("pingpong --ring-mib 3", "power of two"),
         ("pingpong --sizes 7", "8..=4096"),
+        ("sbe --core 99999", "cores"),
+        ("sbe --peers nobody", "sbe-cpp"),
     ] {
         let output = bench(arguments);
         let error = String::from_utf8_lossy(&output.stderr);

@@ -267,7 +267,9 @@ pub(crate) fn write_group(generator: &Generator<'_>, out: &mut Source, group: &G
     if nested {
         write_errors(out);
     }
-    out.function("pub fn end", &["self".to_owned()], &fallible);
+    // What a nested group holds takes longer to hand over than its end takes where all entries were read.
+    let inline = if nested { "#[inline(always)]" } else { "#[inline]" };
+    out.function_inlined(inline, "pub fn end", &["self".to_owned()], &fallible);
     out.line(if nested { "let rest = self.0.end(skip)?;" } else { "let rest = self.0.end();" });
     let next = match &item.after {
         Some(after) => format!("{after}(rest)"),

@@ -77,7 +77,12 @@ impl Source {
 
     /// The head of a function, and its opening brace: on one line, or an argument a line.
     pub(crate) fn function(&mut self, head: &str, arguments: &[String], result: &str) {
-        self.line("#[inline]");
+        self.function_inlined("#[inline]", head, arguments, result);
+    }
+
+    /// The same, with its own word on inlining.
+    pub(crate) fn function_inlined(&mut self, inline: &str, head: &str, arguments: &[String], result: &str) {
+        self.line(inline);
         let result = if result.is_empty() { String::new() } else { format!(" -> {result}") };
         let whole = format!("{head}({}){result}", arguments.join(", "));
         match self.fits(whole.len() + 2) {

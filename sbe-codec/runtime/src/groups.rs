@@ -156,7 +156,7 @@ impl<'a, H> Nested<'a, H> {
     #[inline(always)]
     fn step<const BASE: usize>(&self, skip: impl Skip<'a>) -> Result<Option<Entry<'_, 'a, BASE>>, Error> {
         let state = self.state.get();
-        let at = if state.inside { skip(self.reader(state.rest))? } else { self.reader(state.rest) };
+        let at = if state.inside { walk(self.reader(state.rest), skip)? } else { self.reader(state.rest) };
         let Some(left) = state.left.checked_sub(1) else {
             self.state.set(State { left: 0, inside: false, rest: at.bytes });
             return Ok(None);
@@ -174,13 +174,40 @@ impl<'a, H> Nested<'a, H> {
     /// If one of those is not whole, or an error came before.
     #[inline(always)]
     pub fn end(self, skip: impl Skip<'a>) -> Result<Reader<'a, H>, Error> {
-        while self.step::<0>(skip)?.is_some() {}
-        Ok(Reader { bytes: self.state.get().rest, version: self.version, home: self.home })
+        let State { left, inside, rest } = self.state.get();
+        let bytes = match (left, inside) {
+            (0, false) => rest,
+            _ => finish(self.alone(), skip)?,
+        };
+        Ok(Reader { bytes, version: self.version, home: self.home })
     }
 
+    /// The same where nobody waits for its end.
+    #[inline(always)]
+    fn alone(&self) -> Nested<'a> {
+        let Nested { length, count, version, what, .. } = *self;
+        Nested { length, count, version, what, state: Cell::new(self.state.get()), home: () }
+    }
+
+    #[inline(always)]
     fn reader(&self, bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes, version: self.version, home: () }
     }
+}
+
+/// Walks over what follows an entry's block, where that was not read: out of line, so that it costs nothing where it was.
+#[cold]
+#[inline(never)]
+fn walk<'a>(reader: Reader<'a>, skip: impl Skip<'a>) -> Result<Reader<'a>, Error> {
+    skip(reader)
+}
+
+/// Skips all entries that are left, and gives what follows; out of line like [`walk`].
+#[cold]
+#[inline(never)]
+fn finish<'a>(group: Nested<'a>, skip: impl Skip<'a>) -> Result<&'a [u8], Error> {
+    while group.step::<0>(skip)?.is_some() {}
+    Ok(group.state.get().rest)
 }
 
 /// An entry of a [`Nested`] group: its block, and the reader of what follows it.

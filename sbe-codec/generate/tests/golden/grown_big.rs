@@ -1407,7 +1407,7 @@ pub mod grown_big {
                 ///
                 /// # Errors
                 /// If the message is cut short.
-                #[inline]
+                #[inline(always)]
                 pub fn end(self) -> Result<AfterOuter<'a>, rt::Error> {
                     let rest = self.0.end(skip)?;
                     Ok(AfterOuter(rest))
@@ -1645,7 +1645,7 @@ pub mod grown_big {
                     ///
                     /// # Errors
                     /// If the message is cut short.
-                    #[inline]
+                    #[inline(always)]
                     pub fn end(self) -> Result<AfterInner<'g, 'a>, rt::Error> {
                         let rest = self.0.end(skip)?;
                         Ok(AfterInner(rest))

@@ -105,6 +105,10 @@ fn a_schema_that_no_compiler_makes_is_refused() {
         "every type that is named is there"
     );
     assert_eq!(broken(|schema| schema.messages[0].block.fields[0].size_bytes += 1), "a field has the size of its type");
+    assert_eq!(
+        broken(|schema| schema.messages[0].block.fields[1].meta.name = "i8".to_owned()),
+        "members have different names"
+    );
     assert_eq!(broken(|schema| schema.messages[0].template_id += 1_000), "every template is found by its id");
     assert_eq!(broken(|schema| schema.messages[0].block.length_bytes = 0), "a block holds its fields");
     assert_eq!(broken(|schema| schema.messages[0].meta.name.push('"')), "names are of letters, digits and _");

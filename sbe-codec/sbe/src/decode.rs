@@ -10,7 +10,7 @@
 //! writers are read alike (FIX SBE 1.0, Schema Extension Mechanism): a field is there if the writer's version had it
 //! and the block holds it, and what follows the last known field of a block is skipped.
 
-use crate::error::DecodeError;
+use crate::error::{DecodeError, one_line};
 use crate::ir::{Block, Composite, Constant, Content, Data, Dimension, Encoding, Field, Form, Group, Header};
 use crate::ir::{HeaderLayout, Message, Meta, Presence, Schema, Slot, Type, TypeId};
 use crate::primitive::{ByteOrder, Charset, Number, Primitive};
@@ -71,7 +71,7 @@ pub fn decode<V: Visitor>(schema: &Schema, bytes: &[u8], visitor: &mut V) -> Res
     let template_id = header.template_id;
     let message = schema
         .message_by_template(template_id)
-        .ok_or_else(|| DecodeError::UnknownTemplate { schema: schema.package.clone(), template_id })?;
+        .ok_or_else(|| DecodeError::UnknownTemplate { schema: one_line(&schema.package), template_id })?;
     let mut walk = Walk {
         schema,
         order: schema.byte_order,

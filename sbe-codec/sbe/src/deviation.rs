@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 
-use crate::error::{Fault, SchemaError};
+use crate::error::{Fault, SchemaError, one_line};
 
 /// What becomes of a [`Deviation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Warning {
 impl Display for Warning {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         let Warning { origin, line, column, deviation } = self;
-        write!(out, "{origin}:{line}:{column}: {}: {deviation}", deviation.name())
+        write!(out, "{origin}:{line}:{column}: {}: {}", deviation.name(), one_line(deviation))
     }
 }
 

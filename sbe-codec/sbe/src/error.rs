@@ -1,10 +1,12 @@
 //! What can be wrong with a schema, and with a message.
 
+use std::fmt::Display;
+
 use crate::deviation::Deviation;
 
 /// A schema that cannot be used: where, what, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {fault}", self.place())]
+#[error("{}: {}", self.place(), one_line(fault))]
 pub struct SchemaError {
     /// The file, or the name that [`crate::Schema::parse`] was given.
     pub origin: String,
@@ -84,6 +86,12 @@ pub enum Fault {
     Choice { name: String, bit: u32, bits: u32 },
     #[error("{}: {_0}", .0.name())]
     Deviation(Deviation),
+}
+
+/// What is wrong may quote text of the input with line ends in it; what is told is one line.
+pub(crate) fn one_line(text: impl Display) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.to_string().chars().map(escaped).collect()
 }
 
 fn hint(nearest: &Option<String>) -> String {

@@ -61,6 +61,35 @@ fn what_is_no_image_is_refused() {
     }
 }
 
+/// The image of a schema with so many groups within one another.
+fn image_of_groups(depth: usize) -> Vec<u8> {
+    let make = move || {
+        let mut schema = every_kind();
+        let groups = &mut schema.messages[1].block.groups;
+        let mut innermost = groups.remove(0);
+        innermost.block.groups.clear();
+        let mut outer = innermost.clone();
+        for _ in 1..depth {
+            let block = oyez_sbe::Block { groups: vec![outer], ..innermost.block.clone() };
+            outer = oyez_sbe::Group { block, ..innermost.clone() };
+        }
+        groups.push(outer);
+        schema.to_image()
+    };
+    // To make it and to forget it takes a stack that no reader has.
+    let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(make);
+    thread.expect("a thread").join().expect("an image")
+}
+
+#[test]
+fn an_image_may_not_ask_for_more_stack_than_a_compiled_schema() {
+    assert!(Schema::from_image(&image_of_groups(16)).is_ok());
+    for depth in [17, 30, 100_000] {
+        let error = Schema::from_image(&image_of_groups(depth)).expect_err("it is too deep");
+        assert!(matches!(error, ImageError::Damaged { .. }), "{error}");
+    }
+}
+
 #[test]
 fn a_schema_that_no_compiler_makes_is_refused() {
     let broken = |change: fn(&mut Schema)| {
@@ -76,6 +105,10 @@ fn a_schema_that_no_compiler_makes_is_refused() {
         "every type that is named is there"
     );
     assert_eq!(broken(|schema| schema.messages[0].block.fields[0].size_bytes += 1), "a field has the size of its type");
+    assert_eq!(
+        broken(|schema| schema.messages[0].block.fields[1].meta.name = "i8".to_owned()),
+        "members have different names"
+    );
     assert_eq!(broken(|schema| schema.messages[0].template_id += 1_000), "every template is found by its id");
     assert_eq!(broken(|schema| schema.messages[0].block.length_bytes = 0), "a block holds its fields");
     assert_eq!(broken(|schema| schema.messages[0].meta.name.push('"')), "names are of letters, digits and _");

@@ -5,6 +5,7 @@ mod child;
 mod confine;
 mod controls;
 mod failure;
+mod fuzz;
 mod gate;
 mod jars;
 mod kafka;
@@ -56,6 +57,17 @@ enum Chore {
         #[arg(long)]
         list: bool,
     },
+    /// Search for bytes that break the SBE crates, with libFuzzer and AddressSanitizer
+    Fuzz {
+        /// Only these targets, the folders of `sbe-codec/fuzz/corpus`
+        names: Vec<String>,
+        /// How long each is fuzzed
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+        /// Name them and do nothing
+        #[arg(long)]
+        list: bool,
+    },
     /// Rewrite the golden files from what the code does now; look at the difference before you commit it
     Bless,
     /// Start a real Kafka on loopback and keep it until Enter is pressed
@@ -97,6 +109,8 @@ fn run(chore: Chore) -> Result<bool> {
         Chore::Controls { names, .. } => controls::run(&names),
         Chore::Soak { list: true, .. } => Ok(list(soak::SOAKS.iter().map(|soak| (soak.name, soak.test)))),
         Chore::Soak { names, .. } => soak::run(&names),
+        Chore::Fuzz { list: true, .. } => Ok(list(fuzz::targets()?.iter().map(|name| (&**name, "")))),
+        Chore::Fuzz { names, seconds, .. } => fuzz::run(&names, seconds),
         Chore::Bless => soak::bless(),
         Chore::Kafka => start_kafka(),
         Chore::AsUser { command } => confine::as_user(&command).map(|()| true),

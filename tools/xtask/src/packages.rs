@@ -23,6 +23,9 @@ const PACKAGES: &[Package] = &[
     Package { name: "e2fsprogs", program: "mkfs.ext4", why: "small file systems to fill up" },
 ];
 
+/// Only the fuzzer needs it.
+const CPP_COMPILER: Package = Package { name: "g++", program: "c++", why: "builds libFuzzer" };
+
 impl Package {
     fn is_missing(&self) -> bool {
         match self.program {
@@ -37,7 +40,16 @@ impl Package {
 
 /// Installs what is missing where that is possible and allowed; returns one line for each thing still missing.
 pub(crate) fn bring(install: bool) -> Result<Vec<String>> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| package.is_missing()).collect();
+    bring_of(PACKAGES, install)
+}
+
+/// Installs a C++ compiler where there is none.
+pub(crate) fn bring_cpp() -> Result<()> {
+    bring_of(&[CPP_COMPILER], true)?.pop().map_or(Ok(()), |missing| Err(Failure(missing)))
+}
+
+fn bring_of(packages: &[Package], install: bool) -> Result<Vec<String>> {
+    let missing: Vec<_> = packages.iter().filter(|package| package.is_missing()).collect();
     if missing.is_empty() {
         return Ok(Vec::new());
     }

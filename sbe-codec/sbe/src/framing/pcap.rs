@@ -61,7 +61,17 @@ pub enum PcapError {
 /// # Errors
 /// If it cannot be read, or is no pcap file of a known link type.
 pub fn payloads(path: impl AsRef<Path>) -> Result<Payloads, PcapError> {
-    Payloads::open(path.as_ref())
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|source| PcapError::Read { path: path.to_owned(), source })?;
+    payloads_of(BufReader::with_capacity(1 << 16, file), path)
+}
+
+/// Reads a capture that is no file, or open already; `name` stands for it in errors.
+///
+/// # Errors
+/// As of [`payloads`].
+pub fn payloads_of(input: impl BufRead + Send + 'static, name: impl Into<PathBuf>) -> Result<Payloads, PcapError> {
+    Payloads::begin(input, name.into())
 }
 
 /// The UDP payloads of a capture, read as they are asked for, one frame in memory.
@@ -107,12 +117,11 @@ impl Payloads {
         !bytes.is_empty()
     }
 
-    fn open(path: &Path) -> Result<Payloads, PcapError> {
-        let read = |source| PcapError::Read { path: path.to_owned(), source };
-        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(read)?);
-        let gzipped = file.fill_buf().map_err(read)?.starts_with(&[0x1F, 0x8B]);
+    fn begin(mut input: impl BufRead + Send + 'static, path: PathBuf) -> Result<Payloads, PcapError> {
+        let read = |source| PcapError::Read { path: path.clone(), source };
+        let gzipped = input.fill_buf().map_err(read)?.starts_with(&[0x1F, 0x8B]);
         let mut input: Box<dyn Read + Send> =
-            if gzipped { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) };
+            if gzipped { Box::new(BufReader::new(MultiGzDecoder::new(input))) } else { Box::new(input) };
         let mut header = [0; 24];
         let found = fill(&mut input, &mut header).map_err(read)?;
         let magic = [header[0], header[1], header[2], header[3]];
@@ -121,15 +130,14 @@ impl Payloads {
             [0x4D, 0x3C, 0xB2, 0xA1] => (ByteOrder::Little, 1),
             [0xA1, 0xB2, 0xC3, 0xD4] => (ByteOrder::Big, 1_000),
             [0xA1, 0xB2, 0x3C, 0x4D] => (ByteOrder::Big, 1),
-            [0x0A, 0x0D, 0x0D, 0x0A] => return Err(PcapError::PcapNg { path: path.to_owned() }),
-            _ => return Err(PcapError::NotACapture { path: path.to_owned(), magic }),
+            [0x0A, 0x0D, 0x0D, 0x0A] => return Err(PcapError::PcapNg { path }),
+            _ => return Err(PcapError::NotACapture { path, magic }),
         };
         if found < header.len() {
-            return Err(PcapError::NotACapture { path: path.to_owned(), magic });
+            return Err(PcapError::NotACapture { path, magic });
         }
         let number = u32_at(order, &header, 20) & 0x0FFF_FFFF;
-        let link = Link::of_number(number).ok_or_else(|| PcapError::LinkType { path: path.to_owned(), number })?;
-        let path = path.to_owned();
+        let Some(link) = Link::of_number(number) else { return Err(PcapError::LinkType { path, number }) };
         Ok(Payloads {
             path,
             input,

@@ -17,14 +17,23 @@
 
 mod sound;
 
-use rkyv::rancor::BoxedError;
+use std::num::NonZeroUsize;
 
+use rkyv::Archived;
+use rkyv::api::access_with_context;
+use rkyv::rancor::BoxedError;
+use rkyv::validation::archive::ArchiveValidator;
+
+use crate::compile::DEPTH_MAX;
 use crate::ir::Schema;
 
 const MAGIC: &[u8; 8] = b"oyez-sbe";
 /// Raised whenever `ir` changes, or rkyv's format does: a golden image in the tests tells.
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 16;
+/// Lists within one another: a message's groups, and fewer than eight around them and in them. bytecheck goes down them on
+/// the stack before `sound` sees how many there are.
+const LISTS_MAX: Option<NonZeroUsize> = NonZeroUsize::new(DEPTH_MAX as usize + 8);
 
 /// Bytes that are no image of a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +73,10 @@ impl Schema {
             return Err(ImageError::Version { found, expected: VERSION });
         }
         let damaged = |reason: String| ImageError::Damaged { reason };
-        let schema: Schema = rkyv::from_bytes::<_, BoxedError>(body).map_err(|error| damaged(error.to_string()))?;
+        let mut validator = ArchiveValidator::with_max_depth(body, LISTS_MAX);
+        let schema = access_with_context::<Archived<Schema>, _, BoxedError>(body, &mut validator)
+            .and_then(rkyv::deserialize::<Schema, BoxedError>)
+            .map_err(|error| damaged(error.to_string()))?;
         match sound::fault(&schema) {
             Some(reason) => Err(damaged(reason.to_owned())),
             None => Ok(schema),

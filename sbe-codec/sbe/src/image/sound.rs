@@ -1,5 +1,7 @@
 //! What the compiler promises of a schema, and decoders rely on.
 
+use std::collections::HashSet;
+
 use crate::compile::{BLOCK_BYTES_MAX, DEPTH_MAX, VALUES_MAX, is_symbol};
 use crate::ir::{Block, Constant, Content, Encoding, Field, Form, Meta, Presence, Schema, Slot, Type, TypeId};
 use crate::primitive::{Number, Primitive};
@@ -31,10 +33,8 @@ impl Check<'_> {
         hold(order, "the header has the byte order of the schema")?;
         let slots = [Some(header.block_length), Some(header.template_id), header.schema_id, Some(header.version)];
         self.slots(header.type_id, header.size_bytes, slots)?;
-        schema
-            .messages
-            .iter()
-            .try_for_each(|message| named(&message.meta).and_then(|()| self.block(&message.block, 0)))?;
+        distinct(schema.messages.iter().map(|message| &message.meta))?;
+        schema.messages.iter().try_for_each(|message| self.block(&message.block, 0))?;
         let mut templates: Vec<_> =
             (0..).zip(&schema.messages).map(|(at, message)| (message.template_id, at)).collect();
         templates.sort_unstable();
@@ -52,15 +52,16 @@ impl Check<'_> {
                 let whole = primitive == Primitive::Char || primitive.is_integer();
                 let mut numbers = symbols.values.iter().map(|value| value.number).chain([symbols.null]);
                 hold(whole && numbers.all(|number| fits(primitive, number)), "an enum has values of its encoding")?;
-                symbols.values.iter().try_for_each(|value| named(&value.meta))?;
+                distinct(symbols.values.iter().map(|value| &value.meta))?;
             }
             Type::Set(set) => {
                 let bits = set.primitive.size_bytes() * 8;
                 let within = set.primitive.is_unsigned() && set.choices.iter().all(|choice| choice.bit < bits);
                 hold(within, "a set has bits of its encoding")?;
-                set.choices.iter().try_for_each(|choice| named(&choice.meta))?;
+                distinct(set.choices.iter().map(|choice| &choice.meta))?;
             }
             Type::Composite(composite) => {
+                distinct(composite.members.iter().map(|member| &member.meta))?;
                 for member in &composite.members {
                     // Members are compiled before what contains them, so that there is no circle.
                     let inner = self.extents.get(member.type_id.0 as usize);
@@ -79,7 +80,6 @@ impl Check<'_> {
     }
 
     fn field(&self, field: &Field) -> Held {
-        named(&field.meta)?;
         let kind = self.kind(field.type_id)?;
         let constant = field.presence == Presence::Constant;
         let size_bytes = if constant { 0 } else { kind.size_bytes() };
@@ -96,19 +96,20 @@ impl Check<'_> {
 
     fn block(&self, block: &Block, depth: u32) -> Held {
         hold(depth <= DEPTH_MAX, "groups are within their limits")?;
+        let Block { fields: members, groups, data, .. } = block;
+        let metas = members.iter().map(|field| &field.meta).chain(groups.iter().map(|group| &group.meta));
+        distinct(metas.chain(data.iter().map(|data| &data.meta)))?;
         block.fields.iter().try_for_each(|field| self.field(field))?;
         fields(&block.fields, block.fields_end)?;
         let length = block.length_bytes;
         hold(block.fields_end <= length && length <= BLOCK_BYTES_MAX, "a block holds its fields")?;
         for group in &block.groups {
-            named(&group.meta)?;
             let dimension = &group.dimension;
             let slots = [Some(dimension.block_length), Some(dimension.count)];
             self.slots(dimension.type_id, dimension.size_bytes, slots)?;
             self.block(&group.block, depth + 1)?;
         }
         block.data.iter().try_for_each(|data| {
-            named(&data.meta)?;
             hold(data.start <= BLOCK_BYTES_MAX, "data begins in its composite")?;
             self.slots(data.type_id, self.kind(data.type_id)?.size_bytes(), [Some(data.length)])
         })
@@ -133,6 +134,15 @@ impl Check<'_> {
 /// Names are written as they are, into JSON and into source code.
 fn named(meta: &Meta) -> Held {
     hold(is_symbol(&meta.name), "names are of letters, digits and _")
+}
+
+/// Members of one block or type.
+fn distinct<'a>(mut metas: impl Iterator<Item = &'a Meta>) -> Held {
+    let mut seen = HashSet::new();
+    metas.try_for_each(|meta| {
+        named(meta)?;
+        hold(seen.insert(&meta.name), "members have different names")
+    })
 }
 
 fn encoded(encoding: &Encoding) -> Held {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::error::DecodeError;
+use crate::error::{DecodeError, one_line};
 
 /// JSON that is no message of the schema: where, what, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {}{fault}", self.prefix())]
+#[error("line {line}, column {column}: {}", one_line(format_args!("{}{fault}", self.prefix())))]
 pub struct EncodeError {
     /// Line, from 1.
     pub line: u32,

@@ -95,7 +95,18 @@ impl KafkaTopic {
         let consumer: BaseConsumer = config.create().expect("a consumer");
         let asked = self.partition(Offset::Invalid);
         move || {
-            let found = consumer.committed_offsets(asked.clone(), REQUEST).expect("answers");
+            let deadline = Instant::now() + REQUEST;
+            let found = loop {
+                match consumer.committed_offsets(asked.clone(), REQUEST) {
+                    Ok(found) => break found,
+                    // A Kafka that has only just started is still making its coordinators.
+                    Err(error) if Instant::now() < deadline => {
+                        eprintln!("{error}");
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            };
             found.elements()[0].offset().to_raw().and_then(|next| next.try_into().ok()).unwrap_or(0)
         }
     }

@@ -5,6 +5,7 @@
 //! it re-opened read-only, and [`check_reader`] it.
 
 use crate::Region;
+use crate::region::HUGE_BYTES;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -76,8 +77,6 @@ fn refused(name: &str, step: &'static str, remedy: &'static str) -> impl FnOnce(
     move |source| MemoryError::Refused { name, step, source, remedy }
 }
 
-/// The pieces of [`prepare`].
-const HUGE_PAGE: usize = 2 << 20;
 const NO_MEMORY: &str = "free memory, or declare smaller rings in the catalog";
 const NO_PROC: &str = "/proc must be mounted";
 
@@ -123,8 +122,8 @@ fn available_bytes() -> u64 {
 #[allow(unsafe_code, reason = "advice about a whole mapping")]
 pub fn prepare(region: &Region) -> (bool, bool) {
     let (mut locked, mut huge) = (true, true);
-    for offset in (0..region.len_bytes()).step_by(HUGE_PAGE) {
-        let len_bytes = HUGE_PAGE.min(region.len_bytes() - offset);
+    for offset in (0..region.len_bytes()).step_by(HUGE_BYTES) {
+        let len_bytes = HUGE_BYTES.min(region.len_bytes() - offset);
         let base = region.address(offset) as *mut core::ffi::c_void;
         // SAFETY: the range is part of a mapping that `region` keeps alive; locking changes no content.
         locked &= unsafe { rustix::mm::mlock(base, len_bytes) }.is_ok();

@@ -4,6 +4,10 @@ use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 const WORD: usize = 8;
+/// A huge page. The kernel maps one whole only where address and file agree modulo its size, and sees to that by itself
+/// only under a policy of huge pages for shared memory, which is seldom on.
+#[cfg(not(loom))]
+pub(crate) const HUGE_BYTES: usize = 2 << 20;
 
 /// Shared memory that this process may read. Clones share one mapping, which goes with the last of them.
 #[derive(Clone)]
@@ -186,15 +190,11 @@ impl std::fmt::Debug for RegionMut {
 #[cfg(not(loom))]
 #[allow(unsafe_code, reason = "maps memory, and hands whole ranges to the wide copies")]
 mod mapping {
-    use super::{Region, RegionMut, Words};
+    use super::{HUGE_BYTES, Region, RegionMut, Words};
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
     use std::io;
     use std::os::fd::AsFd;
     use std::sync::Arc;
-
-    /// A huge page. The kernel maps one whole only where address and file agree modulo its size, and sees to that by
-    /// itself only under a policy of huge pages for shared memory, which is seldom on.
-    const HUGE_BYTES: usize = 2 << 20;
 
     pub(super) struct Mapping {
         /// The addresses taken: the mapping, and what its alignment leaves over.

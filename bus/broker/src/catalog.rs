@@ -20,7 +20,7 @@ use text::{CatalogText, LaneText, TopicText, did_you_mean};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-/// Rings that a partition with an owner may have at once: that of the epoch, and that of the one before.
+/// Rings that a partition may have at once: that of the epoch, and that of the one before for readers and recorder.
 pub(crate) const RINGS_PER_PARTITION: usize = 2;
 /// Segments that a recorded partition has at least: one filling, one made ahead, one to read from.
 const SEGMENTS_PER_PARTITION: u64 = 3;

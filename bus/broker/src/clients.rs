@@ -129,7 +129,7 @@ impl Clients {
 
     /// Whether one more may connect. Who has not read what it was sent counts, hung up or not.
     fn has_room(&mut self, uid: u32) -> bool {
-        let read: Vec<_> = self.unread.extract_if(.., |(_, connection)| has_read(connection)).collect();
+        let read: Vec<_> = self.unread.extract_if(.., |(_, connection)| is_writable(connection)).collect();
         read.into_iter().for_each(|(uid, connection)| self.close(uid, connection, Vec::new()));
         let users = self.clients.values().map(|client| client.peer.uid);
         let users = users.chain(self.unread.iter().map(|(uid, _)| *uid)).chain(self.closing.iter().copied());

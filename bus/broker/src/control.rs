@@ -24,6 +24,8 @@ use crate::store::Store;
 const MESSAGES_PER_TURN: usize = 16;
 /// How often what is due now and then is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often a stop looks whether it may end.
+const STOP_LOOK: Duration = Duration::from_millis(10);
 /// How long a stop waits for the disk after the owners are gone.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 
@@ -100,7 +102,8 @@ impl Control {
             .collect();
         let looks = self.partitions.iter().filter_map(Partition::next_look);
         let next = looks.min().unwrap_or(housekeeping).min(housekeeping);
-        let pause = next.saturating_duration_since(Instant::now());
+        let longest = if self.stopping { STOP_LOOK } else { HOUSEKEEPING };
+        let pause = next.saturating_duration_since(Instant::now()).min(longest);
         let timeout = Timespec::try_from(pause).ok();
         // Interrupted, it returns early, and everything is looked at anyway.
         let _ = poll(&mut sources, timeout.as_ref());
@@ -248,7 +251,8 @@ impl Control {
     /// Lets go of everything, in the order that loses nothing.
     fn leave(mut self, code: u8) -> u8 {
         let stalls: u64 = self.cores.iter().map(Core::stalls).sum();
-        self.cores.into_iter().for_each(Core::stop);
+        self.cores.iter().for_each(Core::ask_to_stop);
+        self.cores.into_iter().for_each(Core::join);
         for partition in &mut self.partitions {
             partition.drop_all();
             for name in partition.take_dropped() {

@@ -20,7 +20,7 @@ use crate::partition::{Judged, RecorderHandle};
 const STALL: Duration = Duration::from_micros(50);
 /// Longest sleep while I/O is under way: its completion opens the gate.
 const SLEEP_IN_FLIGHT_MAX: Duration = Duration::from_micros(50);
-/// How long recorders may take, once idle, to note on disk how far they are durable.
+/// How long recorders have, once told to stop, to note on disk how far they are durable.
 const NOTE_MAX: Duration = Duration::from_millis(250);
 /// Idle turns that spin, and idle turns up to which the thread yields, before it sleeps.
 const SPINS: u32 = 64;
@@ -95,10 +95,14 @@ impl Core {
         self.stalls.load(Ordering::Relaxed)
     }
 
-    /// Waits until nothing is under way any more.
-    pub(crate) fn stop(self) {
+    /// Asks it to stop.
+    pub(crate) fn ask_to_stop(&self) {
         // A core that is gone has stopped.
         let _ = self.commands.send(Command::Stop);
+    }
+
+    /// Waits until nothing is under way any more; it was asked to stop.
+    pub(crate) fn join(self) {
         // A panic there has ended the process already.
         let _ = self.thread.join();
     }
@@ -115,6 +119,8 @@ struct Slot {
     epoch: Option<Epoch>,
     ended: bool,
     judged: Judged,
+    /// There was work since `judged` was told.
+    moved: bool,
     attached: Option<Epoch>,
     told: Told,
 }
@@ -236,6 +242,7 @@ impl Slot {
             epoch: None,
             ended: false,
             judged: Judged::default(),
+            moved: false,
             attached: None,
             told: Told::Nothing,
         }
@@ -263,9 +270,13 @@ impl Slot {
 
     fn record(&mut self, io: &mut dyn Io, now_ns: u64) -> usize {
         let work = self.recorder.do_work(io, now_ns);
+        self.moved |= work > 0;
         // Held by the other side for an instant now and then: told with the next turn.
-        if let Ok(mut judged) = self.judged.try_lock() {
+        if self.moved
+            && let Ok(mut judged) = self.judged.try_lock()
+        {
             *judged = self.epoch.zip(self.recorder.tail());
+            self.moved = false;
         }
         work
     }

@@ -30,12 +30,13 @@ use crate::log::log;
 const KEPT_MAX: usize = 1_024;
 /// Where inherited descriptors begin.
 const LISTEN_FDS_START: i32 = 3;
-/// Pause before a broker is started again that died before it was ready; doubled each time in a row.
+/// Pause before a broker is started again that died early; doubled each time in a row.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Doublings at most.
 const PAUSE_DOUBLINGS_MAX: u32 = 6;
-/// A broker that was ready for less than this has died early, too. So many in a row are replaced at once: what made one
-/// die is perhaps gone, what made so many die is not.
+/// A broker that died before it was ready, or was ready for less than this, has died early, unless it was killed by
+/// SIGKILL. Of those that were ready so many in a row are replaced at once: what made one die is perhaps gone, what made
+/// so many die is not.
 const STEADY: Duration = Duration::from_secs(5);
 const EARLY_DEATHS: u32 = 4;
 /// Exit code of a broker whose panic was not caught, and of one that was killed by a signal.
@@ -201,11 +202,12 @@ impl Keeper {
     }
 
     /// A broker that has served is replaced at once; one that cannot get there, or dies of it time after time, is given
-    /// time. SIGKILL comes from outside: whom it meets has not died of itself.
+    /// time. SIGKILL comes from outside, as a rule: whom it meets has not died of itself.
     fn pause(&mut self, status: ExitStatus) {
         let ready = self.ready.take();
         if ready.is_some_and(|since| since.elapsed() >= STEADY || status.signal() == Some(SIGKILL)) {
             self.failures = 0;
+            return;
         }
         let at_once = if ready.is_some() { EARLY_DEATHS } else { 0 };
         let doublings = self.failures.checked_sub(at_once);

@@ -127,7 +127,7 @@ impl Partition {
 
     /// Where an epoch ended, if it has: position, and the next message's number.
     pub(crate) fn end_of(&self, epoch: Epoch) -> Option<Tail> {
-        match self.epochs.after(epoch) {
+        match self.epochs.ended_by(epoch) {
             Some(next) if epoch < self.newest_known() => {
                 Some(Tail { position: next.previous_end, sequence: next.sequence, time_ns: next.time_ns })
             }

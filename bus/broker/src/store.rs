@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType};
 
 /// How long the store may take to acknowledge.
-const ACKNOWLEDGE_MAX: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
+const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(5);
 /// Where inherited descriptors begin.
 const LISTEN_FDS_START: u32 = 3;
 
@@ -20,6 +20,7 @@ const LISTEN_FDS_START: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Store {
     socket: OwnedFd,
+    patience: Duration,
     /// How many descriptors it takes; it says nothing when it drops one, so the broker counts.
     room: usize,
     stored: usize,
@@ -34,7 +35,7 @@ impl Store {
             return Err(Error::other("the service manager stores no descriptors (FileDescriptorStoreMax=)"));
         }
         let kept = inherited()?;
-        Ok((Store { socket: connect(&address)?, room, stored: kept.len() }, kept))
+        Ok((Store { socket: connect(&address)?, patience: ACKNOWLEDGE_MAX, room, stored: kept.len() }, kept))
     }
 
     /// Stores a descriptor under a name and returns when the store has it: from then on it outlives this process.
@@ -74,7 +75,7 @@ impl Store {
         let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         self.send("BARRIER=1", &[theirs.as_fd()])?;
         drop(theirs);
-        answered(&ours, PollFlags::empty())
+        self.answered(&ours, PollFlags::empty())
     }
 
     fn send(&self, message: &str, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
@@ -90,20 +91,20 @@ impl Store {
             match rustix::net::sendmsg(&self.socket, &io, &mut control, flags) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => answered(&self.socket, PollFlags::OUT)?,
+                Err(Errno::AGAIN) => self.answered(&self.socket, PollFlags::OUT)?,
                 Err(errno) => return Err(errno.into()),
             }
         }
     }
-}
 
-/// Waits for the store, so long and no longer.
-fn answered(source: &OwnedFd, flags: PollFlags) -> Result<()> {
-    let timeout = Timespec::try_from(ACKNOWLEDGE_MAX).map_err(Error::other)?;
-    let mut sources = [PollFd::from_borrowed_fd(source.as_fd(), flags)];
-    match rustix::io::retry_on_intr(|| poll(&mut sources, Some(&timeout)))? {
-        0 => Err(Error::other("the descriptor store does not acknowledge; it is stopped or overloaded")),
-        _ => Ok(()),
+    /// Waits for the store, so long and no longer.
+    fn answered(&self, source: &OwnedFd, flags: PollFlags) -> Result<()> {
+        let timeout = Timespec::try_from(self.patience).map_err(Error::other)?;
+        let mut sources = [PollFd::from_borrowed_fd(source.as_fd(), flags)];
+        match rustix::io::retry_on_intr(|| poll(&mut sources, Some(&timeout)))? {
+            0 => Err(Error::other("the descriptor store does not acknowledge; it is stopped or overloaded")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_is_taken_back_and_a_store_that_sleeps_holds_nobody_up_for_long() {
         let (ours, theirs) = UnixDatagram::pair().expect("sockets");
-        let mut store = Store { socket: ours.into(), room: 1_000, stored: 0 };
+        let mut store = Store { socket: ours.into(), patience: Duration::from_millis(50), room: 1_000, stored: 0 };
         let null = File::open("/dev/null").expect("a file");
         let refused = store.put("ring.a", null.as_fd()).expect_err("nobody acknowledged");
         assert!(refused.to_string().contains("does not acknowledge"), "{refused}");

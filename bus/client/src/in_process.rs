@@ -175,7 +175,7 @@ impl Ownership for Given {
 fn close_oldest(facts: &mut Facts, sequence: Sequence) {
     let closed = facts.epochs.iter().len().saturating_sub(ENDED_RINGS_MAX);
     for start in facts.epochs.iter().take(closed) {
-        let next = facts.epochs.after(start.epoch);
+        let next = facts.epochs.ended_by(start.epoch);
         let (end, sequence) = next.map_or((start.position, sequence), |next| (next.previous_end, next.sequence));
         facts.held.insert(start.epoch, Held::Closed { end, sequence });
     }

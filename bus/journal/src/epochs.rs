@@ -20,8 +20,8 @@ const KIND_RESERVE: u32 = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Epochs {
     starts: Vec<EpochStart>,
-    /// Of each and all after it, the least `previous_end`.
-    least_ends: Vec<Position>,
+    /// Of each and all after it, the one with the least `previous_end`, by its place in `starts`; of equals the oldest.
+    least_ends: Vec<usize>,
     /// Those that still stand, by their places in `starts`: their positions rise, too.
     standing: Vec<usize>,
 }
@@ -39,12 +39,12 @@ impl Epochs {
     /// Takes the epoch that was granted last.
     pub fn push(&mut self, start: EpochStart) {
         debug_assert!(self.last().is_none_or(|last| last.epoch < start.epoch));
-        self.least_ends.iter_mut().rev().take_while(|end| **end > start.previous_end).for_each(|end| {
-            *end = start.previous_end;
-        });
+        let (starts, number) = (&self.starts, self.starts.len());
+        let above = |least: &&mut usize| starts[**least].previous_end > start.previous_end;
+        self.least_ends.iter_mut().rev().take_while(above).for_each(|least| *least = number);
         while self.standing.pop_if(|number| self.starts[*number].position >= start.position).is_some() {}
-        self.least_ends.push(start.previous_end);
-        self.standing.push(self.starts.len());
+        self.least_ends.push(number);
+        self.standing.push(number);
         self.starts.push(start);
     }
 
@@ -59,14 +59,16 @@ impl Epochs {
         self.starts.binary_search_by_key(&epoch, |start| start.epoch).ok().map(|number| &self.starts[number])
     }
 
-    /// The epoch after that number.
-    pub fn after(&self, epoch: Epoch) -> Option<&EpochStart> {
-        self.starts.get(self.number_after(epoch))
+    /// The later epoch that tells where an epoch ended: the one that tells least, for each tells only as much as was
+    /// left when it began.
+    pub fn ended_by(&self, epoch: Epoch) -> Option<&EpochStart> {
+        let after = self.starts.partition_point(|start| start.epoch <= epoch);
+        Some(&self.starts[*self.least_ends.get(after)?])
     }
 
-    /// Where an epoch ended: the least that any later one tells, for each tells only as much as was left when it began.
+    /// Where an epoch ended, if a later one has begun.
     pub fn end_of(&self, epoch: Epoch) -> Option<Position> {
-        self.least_ends.get(self.number_after(epoch)).copied()
+        self.ended_by(epoch).map(|start| start.previous_end)
     }
 
     /// The oldest later epoch that still stands: where a reader goes on that has read `epoch` to its end.
@@ -95,10 +97,6 @@ impl Epochs {
     /// All of them, the oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, EpochStart> {
         self.starts.iter()
-    }
-
-    fn number_after(&self, epoch: Epoch) -> usize {
-        self.starts.partition_point(|start| start.epoch <= epoch)
     }
 }
 
@@ -327,7 +325,7 @@ mod tests {
                 let epoch = Epoch(number);
                 let later = || starts.iter().filter(|start| start.epoch > epoch);
                 assert_eq!(epochs.end_of(epoch), later().map(|later| later.previous_end).min());
-                assert_eq!(epochs.after(epoch), later().next());
+                assert_eq!(epochs.ended_by(epoch), later().min_by_key(|later| later.previous_end));
                 assert_eq!(epochs.successor(epoch), standing.iter().find(|start| start.epoch > epoch));
                 assert_eq!(epochs.get(epoch), starts.iter().find(|start| start.epoch == epoch));
             }

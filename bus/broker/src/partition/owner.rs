@@ -37,8 +37,6 @@ const PROOF_PAUSE_MAX: Duration = Duration::from_millis(10);
 /// A ring that is not free after this long is worth a line in the log, and then one each second.
 const PROOF_SILENCE: Duration = Duration::from_millis(250);
 const PROOF_LOUD: Duration = Duration::from_secs(1);
-/// Rings that an unrecorded partition keeps, for readers that are behind an epoch's end.
-const UNRECORDED_RINGS: usize = 2;
 
 /// A connection, for as long as the broker lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,7 +195,7 @@ impl Partition {
         self.rings.push_back(ring);
         self.record_next();
         if self.recorder.is_none() {
-            self.drop_rings(self.rings.len().saturating_sub(UNRECORDED_RINGS));
+            self.drop_rings(self.rings.len().saturating_sub(RINGS_PER_PARTITION));
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Partition {
     pub(super) fn judge_adopted(&mut self, recovered: Tail) {
         let recorded = self.durability != Durability::Published;
         for ring in &mut self.rings {
-            if let Some(next) = self.epochs.after(ring.start.epoch) {
+            if let Some(next) = self.epochs.ended_by(ring.start.epoch) {
                 let (position, sequence, time_ns) = (next.previous_end, next.sequence, next.time_ns);
                 ring.close(Tail { position, sequence, time_ns }, State::Ended);
                 ring.recorded = recorded && position <= recovered.position;

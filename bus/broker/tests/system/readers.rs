@@ -35,7 +35,7 @@ fn the_same_user_gets_nothing_that_writes() {
     assert_eq!(attacked(&opened.data, None), [""; 0], "data");
     assert_eq!(attacked(&opened.page, None), [""; 0], "control page");
     assert_eq!(opened.messages(), [0]);
-    // The owner's own control page is no better.
+    // And the owner goes on, for readers too.
     owned.publish();
     assert_eq!(opened.messages(), [0, 1]);
 }
@@ -81,7 +81,7 @@ fn a_reader_that_splices_ring_pages_into_a_pipe_and_keeps_them_delays_no_epoch()
 }
 
 #[test]
-fn readers_that_are_killed_leave_nothing_behind() {
+fn readers_that_go_leave_nothing_behind() {
     let house = House::new();
     let _owned = house.peer("owner").own("md");
     let pid = house.peer("asker").broker_pid;

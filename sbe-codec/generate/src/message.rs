@@ -1,6 +1,6 @@
 //! A message's module, and within it those of its groups.
 
-use oyez_sbe::{Block, Message};
+use oyez_sbe::Message;
 
 use crate::Generator;
 use crate::block::write_constants;
@@ -19,7 +19,7 @@ pub(crate) fn write(generator: &Generator<'_>, out: &mut Source, message: &Messa
     let mut scope = scope.clone();
     let named = Named::new(block, &mut scope, &["skip", "version"]);
     let template_id = message.template_id;
-    let least = generator.schema.header().size_bytes + least_bytes(block);
+    let least = generator.schema.least_bytes(message);
     let size = match is_nested(block) {
         true => format!("{least} bytes and more, as groups and data have them"),
         false => format!("{least} bytes"),
@@ -54,12 +54,6 @@ pub(crate) fn constants(scope: &Scope) -> Scope {
         scope.unique((*name).to_owned());
     }
     scope
-}
-
-/// Bytes without entries and data.
-fn least_bytes(block: &Block) -> u32 {
-    let groups = block.groups.iter().map(|group| group.dimension.size_bytes);
-    block.length_bytes + groups.chain(block.data.iter().map(|data| data.start)).sum::<u32>()
 }
 
 fn write_decode(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>, name: &str) {

@@ -1,9 +1,10 @@
 //! The code of every sound schema of the corpus compiles without a warning, and rustfmt has nothing to say.
 
+#[path = "../../sbe/tests/shared/mod.rs"]
 mod shared;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oyez_sbe::Schema;
@@ -14,7 +15,7 @@ fn the_code_of_every_schema_compiles_without_warnings() {
     let Some(root) = shared::folder("schemas", "corpus") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut modules = BTreeSet::new();
-    for path in xml_files(&root) {
+    for path in shared::files(&root, "xml") {
         let Ok(schema) = Schema::load(&path) else { continue };
         let name =
             path.strip_prefix(&root).expect("it was found there").with_extension("").to_string_lossy().into_owned();
@@ -66,16 +67,4 @@ fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().expect("it has one")).expect("the folder can be made");
     std::fs::write(path, text).expect("the file can be written");
-}
-
-/// Every schema below, in the order of the names.
-fn xml_files(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .expect("the folder can be read")
-        .map(|entry| entry.expect("the entry can be read").path())
-        .flat_map(|path| if path.is_dir() { xml_files(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "xml"))
-        .collect();
-    paths.sort();
-    paths
 }

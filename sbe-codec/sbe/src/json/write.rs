@@ -287,7 +287,10 @@ impl Json<'_> {
         let bytes = text.unpadded();
         let valid = match text.charset {
             Charset::Utf8 => bytes.and_then(|bytes| std::str::from_utf8(bytes).ok().map(Cow::Borrowed)),
-            Charset::Latin1 => bytes.map(|bytes| Cow::Owned(bytes.iter().copied().map(char::from).collect())),
+            Charset::Latin1 => bytes.map(|bytes| match std::str::from_utf8(bytes) {
+                Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+                _ => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
+            }),
             Charset::Other(_) => None,
         };
         match valid {

@@ -4,20 +4,8 @@
 mod support;
 
 use std::fs;
-use std::process::Output;
 
-use support::{House, hex_lines, sample};
-
-#[track_caller]
-fn refused(output: &Output, parts: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert_eq!(said.lines().count(), 1, "one line: {said}");
-    assert!(said.starts_with("oyez: ") && output.stdout.is_empty(), "{output:?}");
-    for part in parts {
-        assert!(said.contains(part), "`{part}` is not in: {said}");
-    }
-}
+use support::{House, hex_lines, refused, sample};
 
 #[test]
 fn what_needs_no_broker() {

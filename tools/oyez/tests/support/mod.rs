@@ -105,6 +105,18 @@ impl Drop for Broker {
     }
 }
 
+/// Checks that a command was refused in one line with these parts, and printed nothing else.
+#[track_caller]
+pub(crate) fn refused(output: &Output, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    assert!(said.starts_with("oyez: ") && output.stdout.is_empty(), "{output:?}");
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+}
+
 /// The stdout of a command that succeeded.
 #[track_caller]
 pub(crate) fn stdout(output: &Output) -> String {

@@ -194,7 +194,7 @@ impl Reference {
         let cpp = reference::build(&jar, &root(), &schemas().map(|(_, schema)| schema), folder)?;
         let mut java = reference::printer(&jar, &root());
         java.arg(folder).args(schemas().into_iter().flat_map(|(message, schema)| [message.into(), schema]));
-        // Started before this process is pinned: the virtual machine's own threads may run anywhere.
+        // Started before this process is pinned: the printer and its virtual machine may run anywhere.
         let mut printer = Driver::start("printer", &mut java)?;
         for message in MESSAGES.iter().cycle().take(MESSAGES.len() * WARM_UP) {
             printer.ask(message.name, "json", json_messages(options))?;

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Checksum and name, as the gate pins them; where the gate keeps it, it is found.
+const PINNED: &str = include_str!("../../../tools/xtask/sbe/jars.sha256");
 const VERSION: &str = "1.38.1";
-const SHA256: &str = "26e29e5503faa70cc56158fcdacd6369ecfc3088b9a61c90b882feb54451c9b5";
 
 /// Its jar, fetched into the cache if it is not there yet.
 ///
@@ -21,27 +22,28 @@ pub(super) fn jar() -> Result<PathBuf, Failure> {
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let what = "neither HOME nor XDG_CACHE_HOME is set; set one".to_owned();
-    let cache = base.ok_or(Failure::Tool { step, what })?.join("oyez");
+    let cache = base.ok_or(Failure::Tool { step, what })?.join(format!("oyez/sbe-all-{VERSION}"));
     let name = format!("sbe-all-{VERSION}.jar");
     let jar = cache.join(&name);
     if !jar.exists() {
-        fs::create_dir_all(&cache).map_err(refused)?;
-        let partial = tempfile::tempdir_in(&cache).map_err(refused)?;
+        let above = cache.parent().unwrap_or(&cache);
+        fs::create_dir_all(above).map_err(refused)?;
+        let partial = tempfile::tempdir_in(above).map_err(refused)?;
         let mut maven = Command::new("mvn");
         maven.args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"]);
         maven.arg(format!("-Dartifact=uk.co.real-logic:sbe-all:{VERSION}"));
         maven.arg(format!("-DoutputDirectory={}", partial.path().display()));
         run(step, &mut maven)?;
-        // A file of the final name is complete.
-        fs::rename(partial.path().join(&name), &jar).map_err(refused)?;
+        // A folder of the final name is complete.
+        fs::rename(partial.keep(), &cache).map_err(refused)?;
     }
     let bytes = fs::read(&jar).map_err(refused)?;
     let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found == SHA256 {
+    if PINNED.trim() == format!("{found}  {name}") {
         return Ok(jar);
     }
     let jar = jar.display();
-    let what = format!("{jar}: SHA-256 is {found}, pinned is {SHA256}; remove the file to have it fetched again");
+    let what = format!("{jar}: SHA-256 is {found}, pinned is {PINNED}; remove its folder to have it fetched again");
     Err(Failure::Tool { step, what })
 }
 

@@ -65,7 +65,11 @@ fn fuzzer(target: &str, seconds: u32) -> Result<Command> {
         fs::create_dir_all(folder).map_err(Failure::at(folder.display()))?;
     }
     let mut cargo = child::bounded(seconds + BEYOND_S, "cargo");
-    cargo.current_dir(places::root()).envs(ENV.iter().copied()).env("OYEZ_FUZZ_TARGET", target);
+    cargo
+        .current_dir(places::root())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .envs(ENV.iter().copied())
+        .env("OYEZ_FUZZ_TARGET", target);
     cargo.args(RUN.split(' ')).args(LIMITS).arg(format!("-max_total_time={seconds}"));
     cargo.arg(format!("-artifact_prefix={}/", found.display())).arg(learnt).arg(format!("{CORPUS}/{target}"));
     Ok(cargo)

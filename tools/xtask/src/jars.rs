@@ -32,7 +32,7 @@ pub(crate) const KAFKA: Jars = Jars {
 pub(crate) const SBE: Jars = Jars {
     name: "sbe-all",
     version: "1.38.1",
-    pinned: "26e29e5503faa70cc56158fcdacd6369ecfc3088b9a61c90b882feb54451c9b5  sbe-all-1.38.1.jar",
+    pinned: include_str!("../sbe/jars.sha256"),
     goal: "dependency-plugin:3.8.1:copy -Dartifact=uk.co.real-logic:sbe-all:1.38.1",
 };
 

@@ -20,11 +20,12 @@ const PACKAGES: &[Package] = &[
     Package { name: "maven", program: "mvn", why: "fetches the real Kafka and the reference SBE tool" },
     Package { name: "python3-venv", program: "python3", why: "the Kafka client that is not ours" },
     Package { name: "strace", program: "strace", why: "counts a publisher's system calls" },
+    CPP_COMPILER,
     Package { name: "e2fsprogs", program: "mkfs.ext4", why: "small file systems to fill up" },
 ];
 
-/// Only the fuzzer needs it.
-const CPP_COMPILER: Package = Package { name: "g++", program: "c++", why: "builds libFuzzer" };
+const CPP_COMPILER: Package =
+    Package { name: "g++", program: "g++", why: "builds the reference C++ codecs and libFuzzer" };
 
 impl Package {
     fn is_missing(&self) -> bool {

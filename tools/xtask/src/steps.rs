@@ -29,7 +29,7 @@ const THREAD_SANITIZER: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=s
 
 /// All tests but those of the gate itself, which takes the thing away, and of the codecs, which meet no kernel.
 const CONFINED: &str = "test --workspace --exclude xtask --exclude oyez-sbe --exclude oyez-sbe-runtime \
-    --exclude oyez-sbe-generate --exclude oyez-sample --lib --bins --tests --no-fail-fast -- --show-output";
+    --exclude oyez-sbe-generate --exclude oyez-sbe-fuzz --exclude oyez-sample --lib --bins --tests --no-fail-fast -- --show-output";
 
 pub(crate) const STEPS: &[Step] = &[
     Step { name: "fmt", cargo: "fmt --all --check", tests: false, ..PLAIN },

@@ -37,7 +37,7 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Tail(args) => tail::run(args, &mut output),
         Command::Journal(command) => journal::run(command, &mut output),
         Command::Catalog(CatalogCommand::Check { catalog }) => catalog::check(&catalog, &mut output),
-        Command::Doctor(args) => doctor::run(&args, &mut output),
+        Command::Doctor(args) => doctor::run(&args, output.whoever_reads()),
         Command::Sbe(command) => sbe::run(command, &mut output),
         Command::Import(ImportCommand::Pcap(args)) => import::pcap(args, &mut output),
     }?;

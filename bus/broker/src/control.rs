@@ -209,6 +209,8 @@ impl Control {
     }
 
     fn keep_house(&mut self) {
+        // Unheard, the service manager starts another broker, and the rings go on.
+        let _ = self.store.alive();
         self.partitions.iter_mut().for_each(Partition::renew_reserve);
         for (partition, position) in std::mem::take(&mut self.wanting) {
             self.make_segment(partition, position);

@@ -103,7 +103,7 @@ impl HandOut {
         begin_epoch: impl FnOnce(&EpochStart) -> Result<(), JournalError>,
         now_ns: u64,
     ) -> Result<HandOut, HandOutError> {
-        let Spare { original, region, capacity_bytes } = spare;
+        let Spare { original, region, capacity_bytes, .. } = spare;
         let tail = {
             // The one mapping that writes; it is gone before anybody else gets one.
             let writable = map_mut(&original, Memory::len_bytes(capacity_bytes))?;

@@ -49,8 +49,8 @@ pub enum Role {
         /// Arguments of the child, without the program's name.
         arguments: Vec<OsString>,
     },
-    /// The broker itself, under a keeper or under systemd (`Type=notify`, `FileDescriptorStoreMax=` set, Linux with
-    /// systemd 254 or newer).
+    /// The broker itself, under a keeper or under systemd (`Type=notify`, `FileDescriptorStoreMax=` set, and before
+    /// systemd 254 `FDSTORE` in the environment with the same number).
     Broker,
 }
 

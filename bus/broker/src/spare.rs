@@ -14,8 +14,10 @@ use crate::log::log;
 pub(crate) struct Spare {
     /// What `memfd_create` returned: it goes to the store and to nobody else.
     pub(crate) original: OwnedFd,
-    /// The broker's own read-only mapping, locked and collapsed.
+    /// The broker's own read-only mapping, locked and collapsed where the kernel would.
     pub(crate) region: Region,
+    /// What it would not, for the log.
+    pub(crate) lacks: Option<&'static str>,
     /// Bytes of the ring.
     pub(crate) capacity_bytes: u64,
 }
@@ -25,6 +27,8 @@ pub(crate) struct Spare {
 pub(crate) struct Spares {
     helper: Helper,
     stock: BTreeMap<u64, Stock>,
+    /// Whether it was told that rings lack something.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -49,7 +53,7 @@ pub(crate) enum Taken {
 impl Spares {
     /// Begins to make one spare of each size.
     pub(crate) fn new(helper: Helper, capacities: impl IntoIterator<Item = u64>) -> Spares {
-        let mut spares = Spares { helper, stock: BTreeMap::new() };
+        let mut spares = Spares { helper, stock: BTreeMap::new(), told: false };
         capacities.into_iter().for_each(|capacity_bytes| spares.make(capacity_bytes));
         spares
     }
@@ -75,7 +79,13 @@ impl Spares {
     /// What the helper has made.
     pub(crate) fn made(&mut self, capacity_bytes: u64, made: Result<Spare, MemoryError>) {
         let stock = match made {
-            Ok(spare) => Stock::Ready(spare),
+            Ok(spare) => {
+                if let Some(lacks) = spare.lacks.filter(|_| !self.told) {
+                    log(format_args!("rings are {lacks}; `oyez doctor` tells what that costs and what mends it"));
+                    self.told = true;
+                }
+                Stock::Ready(spare)
+            }
             Err(error) => {
                 log(format_args!("no spare ring: {error}"));
                 Stock::Failed(error)
@@ -97,8 +107,13 @@ fn make(capacity_bytes: u64) -> Result<Spare, MemoryError> {
     let original = memory::create("oyez-ring", len_bytes)?;
     let region = map(&memory::reopen(&original, Access::Read)?, len_bytes)?;
     // Neither is needed to be right, and both are refused to ordinary users of some machines.
-    let (_locked, _huge) = memory::prepare(&region);
-    Ok(Spare { original, region, capacity_bytes })
+    let lacks = match memory::prepare(&region) {
+        (true, true) => None,
+        (false, true) => Some("not locked in memory"),
+        (true, false) => Some("in pages of 4 KiB"),
+        (false, false) => Some("not locked in memory, and in pages of 4 KiB"),
+    };
+    Ok(Spare { original, region, lacks, capacity_bytes })
 }
 
 /// Maps a memory to read.

@@ -24,6 +24,8 @@ pub(crate) struct Store {
     /// How many descriptors it takes; it says nothing when it drops one, so the broker counts.
     room: usize,
     stored: usize,
+    /// The service manager ends a broker that it does not hear of for so long; the keeper does not.
+    watched: bool,
 }
 
 impl Store {
@@ -34,8 +36,9 @@ impl Store {
         if room == 0 {
             return Err(Error::other("the service manager stores no descriptors (FileDescriptorStoreMax=)"));
         }
+        let watched = std::env::var_os("WATCHDOG_USEC").is_some();
         let kept = inherited()?;
-        Ok((Store { socket: connect(&address)?, patience: ACKNOWLEDGE_MAX, room, stored: kept.len() }, kept))
+        Ok((Store { socket: connect(&address)?, patience: ACKNOWLEDGE_MAX, room, stored: kept.len(), watched }, kept))
     }
 
     /// Stores a descriptor under a name and returns when the store has it: from then on it outlives this process.
@@ -63,6 +66,11 @@ impl Store {
     /// Tells that the broker serves.
     pub(crate) fn ready(&self) -> Result<()> {
         self.send("READY=1", &[])
+    }
+
+    /// Tells that the control thread turns, where somebody wants to know.
+    pub(crate) fn alive(&self) -> Result<()> {
+        if self.watched { self.send("WATCHDOG=1", &[]) } else { Ok(()) }
     }
 
     /// Tells that the broker stops.
@@ -151,7 +159,8 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_is_taken_back_and_a_store_that_sleeps_holds_nobody_up_for_long() {
         let (ours, theirs) = UnixDatagram::pair().expect("sockets");
-        let mut store = Store { socket: ours.into(), patience: Duration::from_millis(50), room: 1_000, stored: 0 };
+        let mut store =
+            Store { socket: ours.into(), patience: Duration::from_millis(50), room: 1_000, stored: 0, watched: false };
         let null = File::open("/dev/null").expect("a file");
         let refused = store.put("ring.a", null.as_fd()).expect_err("nobody acknowledged");
         assert!(refused.to_string().contains("does not acknowledge"), "{refused}");

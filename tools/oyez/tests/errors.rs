@@ -15,6 +15,7 @@ fn what_needs_no_broker() {
 
     fs::write(path("broken.toml"), catalog.replace("ring_mib", "ring_mb")).expect("a file");
     refused(&house.run(&["catalog", "check", "broken.toml"]), &["broken.toml:13", "ring_mb", "ring_mib"]);
+    refused(&house.run(&["doctor", "--catalog", "broken.toml"]), &["broken.toml:13", "ring_mb", "ring_mib"]);
     refused(&house.run(&["catalog", "check", "absent.toml"]), &["absent.toml", "cannot read", "name an existing file"]);
     fs::write(path("broken.xml"), "<messageSchema").expect("a file");
     fs::write(path("schema.toml"), catalog.replace("sample.xml", "broken.xml")).expect("a file");

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "",
     "demo",
     "serve",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 23] = [
     "journal dump",
     "catalog",
     "catalog check",
+    "doctor",
     "sbe",
     "sbe check",
     "sbe describe",

@@ -21,6 +21,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "python3-venv", program: "python3", why: "the Kafka client that is not ours" },
     Package { name: "strace", program: "strace", why: "counts a publisher's system calls" },
     CPP_COMPILER,
+    Package { name: "systemd", program: "systemd-analyze", why: "checks the services' units, and runs them" },
     Package { name: "e2fsprogs", program: "mkfs.ext4", why: "small file systems to fill up" },
 ];
 

@@ -59,6 +59,11 @@ pub(crate) enum Command {
     /// The catalog, the one file that declares topics
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// What of this machine the bus would suffer from, what that costs, and what mends it
+    ///
+    /// Leaves everything as it is. Exit code 1 if there is a fault: something that keeps the broker from starting, or from
+    /// doing what the catalog declares. Warnings and notes cost time or are worth knowing; with them alone it is 0.
+    Doctor(DoctorArgs),
     /// SBE schemas and messages in files
     #[command(subcommand)]
     Sbe(SbeCommand),
@@ -78,6 +83,13 @@ pub(crate) struct ServeArgs {
     /// Run without the parent process that keeps the rings and starts the broker again when it dies
     #[arg(long)]
     pub(crate) no_keeper: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Examine the machine for this catalog: its cores, rings and data folder; without it, for any
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod demo;
+mod doctor;
 mod import;
 mod journal;
 mod messages;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Tail(args) => tail::run(args, &mut output),
         Command::Journal(command) => journal::run(command, &mut output),
         Command::Catalog(CatalogCommand::Check { catalog }) => catalog::check(&catalog, &mut output),
+        Command::Doctor(args) => doctor::run(&args, output.whoever_reads()),
         Command::Sbe(command) => sbe::run(command, &mut output),
         Command::Import(ImportCommand::Pcap(args)) => import::pcap(args, &mut output),
     }?;

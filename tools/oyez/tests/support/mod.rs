@@ -66,8 +66,12 @@ impl House {
 
     /// The same, with a place for the log.
     pub(crate) fn serve_into(&self, log: impl Into<Stdio>) -> Broker {
-        let mut keeper = self.command(&["serve", "--catalog", "oyez.toml"]);
-        let mut keeper = keeper.stdout(Stdio::piped()).stderr(log).spawn().expect("the broker starts");
+        self.start(&mut self.command(&["serve", "--catalog", "oyez.toml"]), log)
+    }
+
+    /// Starts a broker by this command.
+    pub(crate) fn start(&self, command: &mut Command, log: impl Into<Stdio>) -> Broker {
+        let mut keeper = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the broker starts");
         let mut said = String::new();
         BufReader::new(keeper.stdout.take().expect("a pipe")).read_line(&mut said).expect("it speaks");
         assert!(said.starts_with("ready "), "the broker said: {said}");

@@ -2,6 +2,7 @@
 
 use crate::FeedError;
 use crate::sink::SinkError;
+use oyez::Misfit;
 
 /// Why a lane stopped. Nothing but a new start, after the remedy, makes it go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,17 @@ pub enum LaneError {
         target_epoch: u32,
         /// The bus's epoch there.
         bus_epoch: u32,
+    },
+    /// The topic's binding does not allow a message that is in the topic.
+    #[error(
+        "message {sequence}: {misfit}; allow it in the catalog and start the lane again, or make a new target and begin \
+         it with `--origin {}`", sequence + 1
+    )]
+    Misfit {
+        /// Its sequence.
+        sequence: u64,
+        /// What was found, and what is allowed.
+        misfit: Misfit,
     },
     /// The target is empty and new, though the lane had committed to it.
     #[error(
@@ -178,6 +190,11 @@ mod tests {
                 LaneError::TargetReplaced { committed: 9 },
                 "the target was made anew: sequence 9 was committed to it, and it never held anything; delete the lane's \
                  progress (its consumer group) to fill it from the origin",
+            ),
+            (
+                LaneError::Misfit { sequence: 9, misfit: Misfit::Schema { found: 8, allowed: 7 } },
+                "message 9: a message of schema 8, where 7 is allowed (`schema`); allow it in the catalog and start the lane \
+                 again, or make a new target and begin it with `--origin 10`",
             ),
             (
                 LaneError::NoPast,

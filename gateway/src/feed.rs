@@ -1,6 +1,8 @@
 //! The source of a lane: one topic, in order, and only what is durable.
 
-use oyez::{Bus, Durability, EventKind, Sequence, Start, SubscribeError, Subscriber, TopicInfo, cursor::CursorError};
+use oyez::{
+    Binding, Bus, Durability, EventKind, Sequence, Start, SubscribeError, Subscriber, TopicInfo, cursor::CursorError,
+};
 
 /// One message of the lane's topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,13 @@ pub trait Feed {
     /// # Errors
     /// [`FeedError`].
     fn poll(&mut self, items_max: usize, each: &mut dyn FnMut(FeedItem<'_>)) -> Result<usize, FeedError>;
+
+    /// What the topic's messages may be, as the catalog has it now; `None`: anything. Asked after each seek, and again
+    /// for a message that does not fit what was told last.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    fn binding(&mut self) -> Result<Option<Binding>, FeedError>;
 
     /// Everything below this position is known to be durable. A lane commits nothing above it, so it is asked before
     /// each commit, and the best answer comes from elsewhere than from what bounds `poll`.
@@ -118,6 +127,12 @@ impl Feed for BusFeed {
             _ => {}
         });
         polled.map_err(failed)
+    }
+
+    /// But for the lowest version, which is the publishers' alone: what the journal holds was allowed when it was published.
+    fn binding(&mut self) -> Result<Option<Binding>, FeedError> {
+        let info = self.bus.describe(&self.topic).map_err(|error| failed(error.into()))?;
+        Ok(info.binding.map(|binding| Binding { version_min: 0, ..binding }))
     }
 
     /// The broker's own word, which does not come by way of the subscriber's bound. Without the broker it stands still.

@@ -14,6 +14,7 @@ use crate::reconcile::reconcile;
 use crate::sink::{Sink, SinkError};
 use crate::writer::Writer;
 use crate::{Feed, FeedError, LaneError, Notice};
+use oyez::{HeaderCheck, Misfit};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -221,6 +222,7 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         self.progress_due_ns = 0;
         let sought = self.feed.seek(plan.verify.map_or(plan.next, |mark| mark.sequence));
         sought.map_err(|error| self.feed_error(error))?;
+        self.writer.check = HeaderCheck::new(self.feed.binding()?);
         if let Some((from, to)) = plan.lost {
             self.notices.push(Notice::TargetLost { from, to });
         }
@@ -260,8 +262,21 @@ impl<F: Feed, S: Sink> Lane<F, S> {
                 outcome = writer.take(item, now_ns, notices);
             }
         });
-        outcome?;
+        match outcome {
+            Err(LaneError::Misfit { sequence, misfit }) => Err(self.misfit(sequence, misfit)?),
+            outcome => outcome,
+        }?;
         taken.map_err(|error| self.feed_error(error))
+    }
+
+    /// Why a message does not fit: the catalog may have learnt its version since the last fence, and the next one learns
+    /// it too. If not, the lane stops, and what comes before the message is committed: a new target may begin behind it.
+    fn misfit(&mut self, sequence: u64, misfit: Misfit) -> Result<LaneError, LaneError> {
+        if self.feed.binding()?.as_ref() != self.writer.check.binding() {
+            return Ok(FeedError::Unavailable("the catalog binds the topic otherwise than before".into()).into());
+        }
+        self.close()?;
+        Ok(LaneError::Misfit { sequence, misfit })
     }
 
     /// The topic's end says something else to a lane that begins than to one whose target already holds more.

@@ -5,8 +5,8 @@
 //! a lane may be killed anywhere and started anywhere.
 //!
 //! Invariants, as absences: the engine knows no Kafka (only `sink/kafka.rs` does, behind the feature `kafka`); it
-//! reads no clock of its own except in [`Lane::run`]; it never gives a sink a message that is not durable, not dense
-//! or not of the stream its target holds; and it never goes past a gap.
+//! reads no clock of its own except in [`Lane::run`]; it never gives a sink a message that is not durable, not dense,
+//! not of the stream its target holds or not what the topic's binding allows; and it never goes past a gap.
 #![forbid(unsafe_code)]
 
 mod error;

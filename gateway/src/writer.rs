@@ -3,6 +3,7 @@
 use crate::reconcile::Plan;
 use crate::sink::{Record, Sink};
 use crate::{FeedItem, LaneError, Mark, Message, Notice, Options};
+use oyez::HeaderCheck;
 
 /// The open transaction.
 pub(crate) struct Transaction {
@@ -19,6 +20,8 @@ pub(crate) struct Writer<S> {
     pub(crate) options: Options,
     /// The only sequence that may be put next.
     pub(crate) next: u64,
+    /// What a message must be.
+    pub(crate) check: HeaderCheck,
     /// The target's last message, until the bus has shown the same.
     pub(crate) verify: Option<Mark>,
     pub(crate) open: Option<Transaction>,
@@ -36,6 +39,7 @@ impl<S: Sink> Writer<S> {
             sink,
             options,
             next: 0,
+            check: HeaderCheck::new(None),
             verify: None,
             open: None,
             last: Record { epoch: 0, sequence: 0, publish_time_ns: 0, bytes: Vec::new() },
@@ -75,6 +79,8 @@ impl<S: Sink> Writer<S> {
         if message.epoch < self.last.epoch {
             return Err(other_stream(message, self.last.epoch));
         }
+        let sequence = message.sequence;
+        self.check.check(message.bytes).map_err(|misfit| LaneError::Misfit { sequence, misfit })?;
         if self.open.is_none() {
             self.sink.begin()?;
         }

@@ -1,6 +1,6 @@
 //! What the lane relies on in the client library.
 
-use oyez::{Bus, Durability, EventKind, Start, Topic};
+use oyez::{Binding, Bus, Durability, EventKind, Start, Topic};
 use oyez_gateway::{BusFeed, Feed, FeedError};
 
 #[test]
@@ -31,4 +31,14 @@ fn topic_that_is_not_kept_durable_is_refused() {
     assert!(told.contains("topic md keeps messages published, not durable"), "{told}");
     let Err(FeedError::Failed(told)) = BusFeed::new(bus, "nope").seek(0) else { panic!("opens") };
     assert!(told.contains("nope"), "{told}");
+}
+
+#[test]
+fn what_was_published_before_the_lowest_version_was_raised_is_carried() {
+    let binding = Binding { schema_id: 7, version_min: 3, version_max: 5, template_ids: vec![1] };
+    let topic = Topic::new("md").binding(binding.clone());
+    let mut feed = BusFeed::new(Bus::in_process(&[topic]).expect("a bus"), "md");
+    assert_eq!(feed.binding(), Ok(Some(Binding { version_min: 0, ..binding })));
+    let mut any = BusFeed::new(Bus::in_process(&[Topic::new("md")]).expect("a bus"), "md");
+    assert_eq!(any.binding(), Ok(None));
 }

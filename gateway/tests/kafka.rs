@@ -7,6 +7,7 @@ mod support;
 
 use futures_executor::block_on;
 use kafka_topic::{KafkaTopic, REQUEST, within};
+use oyez::Binding;
 use oyez_gateway::sink::kafka::{Kafka, Target};
 use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
 use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, Notice, Options};
@@ -187,6 +188,10 @@ impl Feed for Paced {
         self.grown += Duration::from_millis(elapsed_ms);
         self.topic.durable = (self.topic.durable + elapsed_ms * self.messages_per_ms).min(self.topic.end);
         self.topic.poll(items_max, each)
+    }
+
+    fn binding(&mut self) -> Result<Option<Binding>, FeedError> {
+        self.topic.binding()
     }
 
     fn durable_position(&mut self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use oyez::{Binding, Misfit};
 use oyez_gateway::sink::loopback::Loopback;
 use oyez_gateway::sink::{Record, SinkError};
 use oyez_gateway::{FeedError, FeedItem, Lane, LaneError, LaneState, Notice, Options};
@@ -116,6 +117,91 @@ fn epoch_that_runs_backwards_stops_the_lane() {
     let mut lane = lane(&path, topic, &Shared::default());
     let error = Driver::new().until_stopped(&mut lane);
     assert_eq!(error, LaneError::OtherStream { sequence: 150, target_epoch: 2, bus_epoch: 1 });
+}
+
+/// The topic's message under `sequence`, as one of schema 7 and this version.
+fn bound(sequence: u64, version: u16) -> Record {
+    let mut message = record(sequence);
+    message.bytes.splice(..8, [0, 1, 7, version].into_iter().flat_map(u16::to_le_bytes));
+    message
+}
+
+fn binding(version_max: u16) -> Option<Binding> {
+    Some(Binding { schema_id: 7, version_min: 0, version_max, template_ids: vec![1] })
+}
+
+/// A topic of 100 messages, rolled from version 1 to 2 at the 60th.
+fn rolled(bindings: &[Option<Binding>]) -> Topic {
+    let changed = (0..100).map(|sequence| (sequence, bound(sequence, 1 + u16::from(sequence >= 60)))).collect();
+    Topic { changed, bindings: bindings.to_vec(), ..Topic::durable(100) }
+}
+
+#[test]
+fn message_that_does_not_fit_stops_the_lane_and_what_precedes_it_is_committed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let mut stopped = lane(&path, rolled(&[binding(1)]), &Shared::default());
+    let misfit = Misfit::Version { schema_id: 7, found: 2, version_min: 0, version_max: 1 };
+    assert_eq!(Driver::new().until_stopped(&mut stopped), LaneError::Misfit { sequence: 60, misfit });
+    assert_eq!(committed(&path), (0..60).map(|sequence| bound(sequence, 1)).collect::<Vec<_>>());
+    assert_eq!(stopped.status().fences, 1);
+
+    // The catalog has learnt the version; the lane goes on with both.
+    let mut lane = lane(&path, rolled(&[binding(2)]), &Shared::default());
+    Driver::new().until_committed(&mut lane, 100).expect("goes on");
+    let all = (0..100).map(|sequence| bound(sequence, 1 + u16::from(sequence >= 60)));
+    assert_eq!(committed(&path), all.collect::<Vec<_>>());
+}
+
+#[test]
+fn version_that_the_catalog_learns_meanwhile_goes_through() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    // The first answer is from before the roll.
+    let mut lane = lane(&path, rolled(&[binding(2), binding(1)]), &Shared::default());
+    Driver::new().until_committed(&mut lane, 100).expect("goes on");
+    assert_eq!((lane.status().fences, committed(&path).len()), (2, 100));
+    let notices = lane.take_notices();
+    let told_so = |notice: &Notice| notice.to_string().starts_with("the catalog binds the topic otherwise than before");
+    assert!(notices.iter().any(told_so), "{notices:?}");
+}
+
+#[test]
+fn commit_that_fails_before_a_misfit_is_made_up_for() {
+    for fault in [Fault::Abortable, Fault::UnknownDone, Fault::UnknownUndone] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("target");
+        let script = Shared::default();
+        // fence, tail, progress, begin, 60 puts, put_progress, commit.
+        script.borrow_mut().faults.insert(66, fault);
+        let mut lane = lane(&path, rolled(&[binding(1)]), &script);
+        let error = Driver::new().until_stopped(&mut lane);
+        assert!(matches!(error, LaneError::Misfit { sequence: 60, .. }), "{error}");
+        assert!(script.borrow().faults.is_empty(), "the fault was met");
+        assert_eq!(committed(&path).len(), 60, "{fault:?}");
+    }
+}
+
+#[test]
+fn other_schemas_templates_and_short_messages_do_not_fit() {
+    let other = |word: usize, value: u8| {
+        let mut message = bound(40, 1);
+        message.bytes[word * 2] = value;
+        message
+    };
+    let short = Record { bytes: vec![1; 3], ..record(40) };
+    let cases = [
+        (other(2, 8), Misfit::Schema { found: 8, allowed: 7 }),
+        (other(1, 2), Misfit::Template { schema_id: 7, found: 2, allowed: vec![1] }),
+        (short, Misfit::Header { len_bytes: 3 }),
+    ];
+    for (message, misfit) in cases {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut topic = rolled(&[binding(2)]);
+        topic.changed.insert(40, message);
+        let mut lane = lane(&dir.path().join("target"), topic, &Shared::default());
+        assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Misfit { sequence: 40, misfit });
+    }
 }
 
 #[test]

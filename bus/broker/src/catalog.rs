@@ -1,20 +1,20 @@
 //! The catalog: the one file that declares topics, schemas, rights, retention and lanes, checked once and then relied on.
 //!
-//! `text.rs` holds it as it is written, `rights.rs` who may do what; here is the checked form that the broker takes.
+//! `text.rs` holds it as it is written, `rights.rs` who may do what, `schema.rs` what topics are bound to; here is the checked form that the broker takes.
 
 mod rights;
+mod schema;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use oyez_protocol::Durability;
 use oyez_ring::Memory;
-use oyez_sbe::Schema;
 
 pub use rights::{Peer, Right};
+pub use schema::TopicSchema;
 pub use text::CatalogError;
 use text::{CatalogText, LaneText, TopicText, did_you_mean};
 
@@ -47,19 +47,6 @@ pub struct Limits {
     pub connections_per_user_max: usize,
     /// Subscriptions of one connection.
     pub subscriptions_max: usize,
-}
-
-/// A schema as a topic uses it.
-#[derive(Debug, Clone)]
-pub struct TopicSchema {
-    /// Its name in the catalog.
-    pub name: String,
-    /// Its file.
-    pub file: PathBuf,
-    /// Compiled.
-    pub schema: Arc<Schema>,
-    /// Ids of the templates that may be published; empty: all.
-    pub templates: Vec<u16>,
 }
 
 /// A topic's way into one Kafka cluster in one format.
@@ -228,23 +215,6 @@ impl Check<'_> {
         Ok(catalog)
     }
 
-    fn schemas(&self, text: &CatalogText) -> Result<BTreeMap<String, TopicSchema>, CatalogError> {
-        let load = |(name, schema): (&String, &text::SchemaText)| {
-            let file = self.absolute(&schema.file);
-            match Schema::load(&file) {
-                Ok(schema) => {
-                    let schema = Arc::new(schema);
-                    Ok((name.clone(), TopicSchema { name: name.clone(), file, schema, templates: Vec::new() }))
-                }
-                Err(error) => {
-                    let remedy = "correct the schema, or name another file";
-                    self.wrong(&format!("schemas.{name}.file"), one_line(&error), remedy)
-                }
-            }
-        };
-        text.schemas.iter().map(load).collect()
-    }
-
     fn topics(&self, text: &CatalogText, schemas: &BTreeMap<String, TopicSchema>) -> Result<Vec<Topic>, CatalogError> {
         let mut names = BTreeSet::new();
         for topic in &text.topics {
@@ -276,7 +246,7 @@ impl Check<'_> {
         }
         Ok(Topic {
             partitions: self.within(&place("partitions"), u64::from(text.partitions), 1, 64)? as u16,
-            schema: self.schema(&name, text, schemas)?,
+            schema: self.bind(&name, text, schemas)?,
             capacity_bytes: text.ring_mib * MIB,
             durability: if text.recorded { durability } else { Durability::Published },
             retention: Duration::from_secs(u64::from(text.retention_h) * 3_600),
@@ -285,34 +255,6 @@ impl Check<'_> {
             lanes: text.lanes.iter().map(|lane| self.lane(&name, text, lane, catalog)).collect::<Result<_, _>>()?,
             name,
         })
-    }
-
-    fn schema(
-        &self,
-        topic: &str,
-        text: &TopicText,
-        schemas: &BTreeMap<String, TopicSchema>,
-    ) -> Result<Option<TopicSchema>, CatalogError> {
-        let place = |key: &str| format!("topics.{topic}.{key}");
-        let Some(name) = &text.schema else {
-            let none = text.templates.is_empty();
-            let remedy = "name the topic's `schema` too";
-            return if none { Ok(None) } else { self.wrong(&place("templates"), "templates without a schema", remedy) };
-        };
-        let Some(found) = schemas.get(name) else {
-            let remedy = did_you_mean(name, schemas.keys().map(String::as_str));
-            return self.wrong(&place("schema"), format!("no schema `{name}`"), remedy);
-        };
-        let template = |wanted: &String| match found.schema.message_by_name(wanted) {
-            Some(message) => Ok(message.template_id),
-            None => {
-                let known = found.schema.messages.iter().map(|message| message.meta.name.as_str());
-                let problem = format!("schema `{name}` has no message `{wanted}`");
-                self.wrong(&place("templates"), problem, did_you_mean(wanted, known))
-            }
-        };
-        let templates = text.templates.iter().map(template).collect::<Result<_, _>>()?;
-        Ok(Some(TopicSchema { templates, ..found.clone() }))
     }
 
     fn lane(

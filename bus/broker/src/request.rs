@@ -3,10 +3,10 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use oyez_protocol::{FailureCode, Message, Packet, Refusal, VERSION};
+use oyez_protocol::{Binding, FailureCode, Message, Packet, Refusal, VERSION};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
 
-use crate::catalog::Topic;
+use crate::catalog::{Topic, TopicSchema};
 use crate::control::{Control, Parked, now_ns};
 use crate::event::PartitionIndex;
 use crate::log::log;
@@ -55,7 +55,7 @@ impl Control {
                 self.find(&topic, partition).and_then(|(index, place)| self.describe(asker, place, index, partition))
             }
             Message::DescribeTopicAt { index } => self.describe_at(asker, index),
-            Message::OpenSchema { topic } => self.open_schema(asker, &topic),
+            Message::OpenSchema { index, topic } => self.open_schema(asker, &topic, index),
             _ => {
                 self.fail(asker, (FailureCode::BadMessage, format!("{name} is for brokers to say")));
                 return false;
@@ -147,8 +147,8 @@ impl Control {
         }
         let Tail { position, sequence, time_ns } = tail;
         let durability = partition.durability;
-        let (schema_id, templates) = schema_of(self.topic(topic)?.1);
-        let message = Message::Granted { epoch, position, sequence, time_ns, durability, schema_id, templates };
+        let (binding, templates) = binding_of(self.topic(topic)?.1);
+        let message = Message::Granted { epoch, position, sequence, time_ns, durability, binding, templates };
         let sent = self.say(asker, message);
         self.unpark(index, now);
         Ok(sent)
@@ -175,10 +175,12 @@ impl Control {
         let holder = self.holder(asker);
         let back = holder.to_string();
         let about = || format!("{} epoch {epoch}", place(topic, number));
+        // The catalog may be another than in the life that granted the epoch.
+        let (binding, templates) = binding_of(self.topic(topic)?.1);
         match self.partitions[index.0].reclaim(holder, epoch) {
             Ok(ring) => {
                 let page = ring.readable()[1].as_fd();
-                let message = Message::Reclaimed { epoch };
+                let message = Message::Reclaimed { epoch, binding, templates };
                 let sent = self.clients.send(asker.id, asker.correlation, message, &[page]);
                 log(format_args!("{}: its owner is back: {back}", about()));
                 Ok(sent)
@@ -314,7 +316,7 @@ impl Control {
         let topic = &self.catalog.topics[at];
         let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
         let partition = &self.partitions[index.0];
-        let (schema_id, templates) = schema_of(topic);
+        let (binding, templates) = binding_of(topic);
         let holder = partition.holder();
         let (written, durable) = partition.recorded_to();
         let message = Message::Topic {
@@ -333,7 +335,7 @@ impl Control {
             earliest: partition.pages.earliest(),
             written,
             durable,
-            schema_id,
+            binding,
             templates,
             topic: topic.name.clone(),
             schema: topic.schema.as_ref().map_or_else(String::new, |schema| schema.name.clone()),
@@ -343,17 +345,22 @@ impl Control {
         Ok(self.say(asker, message))
     }
 
-    fn open_schema(&mut self, asker: Asker, name: &str) -> Result<bool, Refusing> {
+    fn open_schema(&mut self, asker: Asker, name: &str, index: u16) -> Result<bool, Refusing> {
         let (_, topic) = self.topic(name)?;
+        let about = || format!("{name}, version number {index} of its schema");
         let Some(schema) = &topic.schema else { return Err((FailureCode::NoSchema, name.to_owned())) };
-        match std::fs::File::open(&schema.file) {
+        let Some((version, path)) = schema.versions.iter().zip(&schema.files).nth(index.into()) else {
+            return Err((FailureCode::NoSchema, about()));
+        };
+        match std::fs::File::open(path) {
             Ok(file) => {
-                let message = Message::SchemaOpened { schema: schema.name.clone() };
+                let (version, count) = (version.version, schema.files.len() as u16);
+                let message = Message::SchemaOpened { version, count, schema: schema.name.clone() };
                 Ok(self.clients.send(asker.id, asker.correlation, message, &[file.as_fd()]))
             }
             Err(error) => {
-                log(format_args!("{}: cannot open the schema: {error}", schema.file.display()));
-                Err((FailureCode::Broker, name.to_owned()))
+                log(format_args!("{}: cannot open the schema: {error}", path.display()));
+                Err((FailureCode::Broker, about()))
             }
         }
     }
@@ -418,6 +425,11 @@ fn who(uid: u32, topic: &str, partition: u16) -> String {
     format!("user {uid}, {}", place(topic, partition))
 }
 
-fn schema_of(topic: &Topic) -> (u16, Vec<u16>) {
-    topic.schema.as_ref().map_or((0, Vec::new()), |schema| (schema.schema.id, schema.templates.clone()))
+/// Which messages may be published, as it is told to publishers.
+fn binding_of(topic: &Topic) -> (Binding, Vec<u16>) {
+    let bound = |schema: &TopicSchema| {
+        let TopicSchema { id, version_min, version_max, .. } = *schema;
+        (Binding { schema_id: Some(id), version_min, version_max }, schema.templates.clone())
+    };
+    topic.schema.as_ref().map(bound).unwrap_or_default()
 }

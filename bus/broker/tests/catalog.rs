@@ -27,6 +27,22 @@ fn load_in(folder: &Path, text: &str) -> Result<Catalog, String> {
     std::fs::write(&path, text).expect("catalog");
     std::fs::write(folder.join("test.xml"), SCHEMA).expect("schema");
     std::fs::write(folder.join("broken.xml"), "<nonsense>").expect("schema");
+    // A later version: `Halt` is gone, `Pause` and `Stop` have come.
+    let later = r#"<sbe:message name="Stop" id="5"/></sbe:messageSchema>"#;
+    let later = SCHEMA.replace("version=\"1\"", "version=\"4\"").replace("</sbe:messageSchema>", later);
+    let later = later.replace("\"Halt\" id=\"4\"", "\"Pause\" id=\"6\"");
+    std::fs::write(folder.join("later.xml"), later).expect("schema");
+    std::fs::write(folder.join("other.xml"), SCHEMA.replace("id=\"7\"", "id=\"8\"")).expect("schema");
+    std::fs::write(folder.join("zero.xml"), SCHEMA.replace("id=\"7\"", "id=\"0\"")).expect("schema");
+    std::fs::write(folder.join("null.xml"), SCHEMA.replace("id=\"7\"", "id=\"65535\"")).expect("schema");
+    std::fs::write(folder.join("big.xml"), SCHEMA.replace("littleEndian", "bigEndian")).expect("schema");
+    let small = SCHEMA.replace("\"templateId\" primitiveType=\"uint16\"", "\"templateId\" primitiveType=\"uint8\"");
+    std::fs::write(folder.join("small.xml"), small).expect("schema");
+    let long = "version\" primitiveType=\"uint16\"/><type name=\"numGroups\" primitiveType=\"uint16";
+    let long = SCHEMA.replace("version\" primitiveType=\"uint16", long);
+    std::fs::write(folder.join("long.xml"), long).expect("schema");
+    let none = SCHEMA.lines().filter(|line| !line.contains("sbe:message ")).collect::<String>();
+    std::fs::write(folder.join("none.xml"), none).expect("schema");
     Catalog::load(&path).map_err(|error| error.to_string())
 }
 
@@ -69,7 +85,8 @@ fn a_full_catalog_is_taken_whole() {
     assert_eq!(catalog.socket, folder.path().join("bus.sock"));
     let (index, topic) = catalog.topic("md.equities").expect("declared");
     assert_eq!((index, topic.partitions, topic.capacity_bytes), (0, 2, 2 << 20));
-    assert_eq!(topic.schema.as_ref().map(|schema| schema.templates.clone()), Some(vec![4]));
+    let schema = topic.schema.as_ref().expect("it is bound");
+    assert_eq!((schema.id, schema.version_min, schema.version_max, schema.templates.as_slice()), (7, 0, 1, &[4][..]));
     assert_eq!(topic.lanes[0].bootstrap, "localhost:9092");
     assert_eq!(topic.publish, [Right::User(0)]);
     let (root, other) = (Peer::new(1, 0, 0), Peer::new(1, 54_321, 54_321));
@@ -128,7 +145,7 @@ fn a_retention_outside_the_usual_needs_a_reason_and_takes_one() {
 #[test]
 fn schemas_and_lanes_are_followed() {
     let schemas = "[schemas.test]\nfile = \"test.xml\"\n[[topics]]\nname = \"a\"\n";
-    refused("[schemas.test]\nfile = \"none.xml\"\n", &["schemas.test.file", "none.xml"]);
+    refused("[schemas.test]\nfile = \"absent.xml\"\n", &["schemas.test.file", "absent.xml"]);
     refused("[schemas.test]\nfile = \"broken.xml\"\n", &["schemas.test.file", "broken.xml"]);
     refused(&format!("{schemas}schema = \"tset\"\n"), &["topics.a.schema", "did you mean `test`?"]);
     refused(&format!("{schemas}templates = [\"Tick\"]\n"), &["topics.a.templates", "name the topic's `schema`"]);
@@ -144,6 +161,80 @@ fn schemas_and_lanes_are_followed() {
         "[[topics]]\nname = \"a\"\nrecorded = false\n[[topics.lanes]]\ncluster = \"x\"\nkafka_topic = \"a\"\n",
         &["unrecorded"],
     );
+}
+
+/// What a topic is bound to: versions, templates.
+fn bound(schema: &str, topic: &str) -> (u16, u16, Vec<u16>) {
+    let text = format!("{HEAD}[schemas.test]\n{schema}\n[[topics]]\nname = \"a\"\nschema = \"test\"\n{topic}");
+    let catalog = load(&text).expect("a good catalog");
+    let schema = catalog.topics[0].schema.clone().expect("it is bound");
+    (schema.version_min, schema.version_max, schema.templates)
+}
+
+#[test]
+fn a_topic_is_bound_to_versions_and_templates() {
+    assert_eq!(bound("file = \"test.xml\"", ""), (0, 1, vec![3, 4]));
+    assert_eq!(bound("files = [\"test.xml\"]", ""), (0, 1, vec![3, 4]));
+    assert_eq!(bound("file = \"zero.xml\"", "").0, 0);
+    assert_eq!(bound("file = \"long.xml\"", "").2, [3, 4]);
+    let both = "files = [\"later.xml\", \"test.xml\"]";
+    assert_eq!(bound(both, ""), (0, 4, vec![3, 4, 5, 6]));
+    assert_eq!(bound(both, "templates = [\"Stop\", \"Tick\"]"), (0, 4, vec![3, 5]));
+    // Version 1 is all that may be published; versions 2 and 3 are read by the schema of version 4.
+    assert_eq!(bound(both, "version_max = 1"), (0, 1, vec![3, 4]));
+    assert_eq!(bound(both, "version_max = 2"), (0, 2, vec![3, 4, 5, 6]));
+    // What may not be published any more is carried on by lanes.
+    assert_eq!(bound(both, "version_min = 4"), (4, 4, vec![3, 4, 5, 6]));
+    assert_eq!(bound(both, "version_min = 1\nversion_max = 1\ntemplates = [\"Halt\"]"), (1, 1, vec![4]));
+
+    let folder = tempfile::tempdir().expect("folder");
+    let text = format!("{HEAD}[schemas.test]\n{both}\n[[topics]]\nname = \"a\"\nschema = \"test\"\n");
+    let schema = load_in(folder.path(), &text).expect("good").topics[0].schema.clone().expect("bound");
+    assert_eq!(schema.files, [folder.path().join("test.xml"), folder.path().join("later.xml")]);
+    assert_eq!(schema.versions.iter().map(|schema| schema.version).collect::<Vec<_>>(), [1, 4]);
+}
+
+#[test]
+fn what_the_schema_files_do_not_know_is_refused() {
+    let both = "[schemas.test]\nfiles = [\"test.xml\", \"later.xml\"]\n[[topics]]\nname = \"a\"\n";
+    let topic = |text: &str| format!("{both}schema = \"test\"\n{text}\n");
+    refused(
+        &topic("version_max = 5"),
+        &["topics.a.version_max", "version 5", "has is 4", "add its file to `schemas.test`"],
+    );
+    refused(&topic("version_min = 5"), &["topics.a.version_min", "from 5 on", "highest is 4", "take 4 or less"]);
+    refused(&topic("version_min = 2\nversion_max = 1"), &["topics.a.version_min", "take 1 or less"]);
+    refused(&topic("version_min = 65536"), &["toml:10", "65536"]);
+    // `Halt` is gone in version 4, which reads versions 2 and 3 too; `Stop` came with it.
+    refused(
+        &topic("version_min = 2\ntemplates = [\"Halt\"]"),
+        &["topics.a.templates", "no message `Halt` in versions 2 to 4", "Pause, Stop, Tick"],
+    );
+    refused(&topic("version_max = 1\ntemplates = [\"Stop\"]"), &["no message `Stop` in versions 0 to 1"]);
+    for key in ["version_min = 1", "version_max = 1"] {
+        let place = format!("topics.a.{}", &key[..11]);
+        refused(&format!("{both}{key}\n"), &[place.as_str(), "without a schema", "name the topic's `schema`"]);
+    }
+}
+
+#[test]
+fn files_that_are_not_versions_of_one_schema_are_refused() {
+    let files = |files: &str| format!("[schemas.test]\n{files}\n");
+    refused(
+        &files("files = [\"test.xml\", \"other.xml\"]"),
+        &["schemas.test.files", "test.xml has the schema id 7", "other.xml has 8", "a name of its own"],
+    );
+    refused(&files("files = [\"test.xml\", \"test.xml\"]"), &["schemas.test.files", "version 1 is given twice"]);
+    refused(&files("files = [\"test.xml\", \"broken.xml\"]"), &["schemas.test.files", "broken.xml"]);
+    refused(&files("file = \"test.xml\"\nfiles = [\"later.xml\"]"), &["schemas.test:", "`file` beside `files`"]);
+    for none in ["", "files = []"] {
+        refused(&files(none), &["schemas.test:", "no file", "take `file` for one version"]);
+    }
+    refused(&files("file = \"none.xml\""), &["schemas.test.file", "a schema without messages"]);
+    for file in ["big.xml", "small.xml", "null.xml"] {
+        let parts = ["schemas.test.file", file, "not that of the bus", "declared without a schema"];
+        refused(&files(&format!("file = \"{file}\"")), &parts);
+    }
 }
 
 #[test]

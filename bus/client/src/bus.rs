@@ -94,13 +94,13 @@ impl Bus {
         }
     }
 
-    /// The schema of a topic, as XML.
+    /// The schema of a topic as XML, once for each version that the catalog has, the oldest first.
     ///
     /// # Errors
     /// [`BusError`]: the topic has none.
-    pub fn schema_xml(&self, topic: &str) -> Result<String, BusError> {
+    pub fn schemas_xml(&self, topic: &str) -> Result<Vec<String>, BusError> {
         match &self.0 {
-            Kind::Broker(link) => link.schema_xml(topic),
+            Kind::Broker(link) => link.schemas_xml(topic),
             Kind::InProcess(bus) => {
                 bus.describe(topic)?;
                 let what = "an in-process bus keeps ids, not schemas; load the schema's file in the test";

@@ -9,8 +9,7 @@ mod reading;
 
 use crate::partition::{Attached, Facts, Partition};
 use crate::publisher::Granted;
-use crate::topic::Templates;
-use crate::{BusError, Connect, Durability, PublishError, Publisher, TopicInfo};
+use crate::{BusError, Connect, Durability, HeaderCheck, PublishError, Publisher, TopicInfo, binding};
 use attendant::{Attendant, Claim, Command, Request};
 use owned::{Owned, Ownership, map_owned};
 use oyez_journal::JournalId;
@@ -92,13 +91,23 @@ impl Link {
         Ok(told("DescribeTopic", self.request("DescribeTopic", message)?)?.0)
     }
 
-    pub(crate) fn schema_xml(&self, topic: &str) -> Result<String, BusError> {
-        let mut answer = self.request("OpenSchema", Message::OpenSchema { topic: topic.to_owned() })?;
-        let Some(file) = answer.descriptors.pop() else { return Err(unexpected("OpenSchema", &answer)) };
-        let mut text = String::new();
-        let read = File::from(file).read_to_string(&mut text);
-        read.map_err(|source| BusError::System { topic: topic.to_owned(), step: "read its schema", source })?;
-        Ok(text)
+    pub(crate) fn schemas_xml(&self, topic: &str) -> Result<Vec<String>, BusError> {
+        let mut versions = Vec::new();
+        loop {
+            let open = Message::OpenSchema { index: versions.len() as u16, topic: topic.to_owned() };
+            let mut answer = self.request("OpenSchema", open)?;
+            let (Message::SchemaOpened { count, .. }, Some(file)) = (&answer.packet.message, answer.descriptors.pop())
+            else {
+                return Err(unexpected("OpenSchema", &answer));
+            };
+            let mut text = String::new();
+            let read = File::from(file).read_to_string(&mut text);
+            read.map_err(|source| BusError::System { topic: topic.to_owned(), step: "read its schema", source })?;
+            versions.push(text);
+            if versions.len() >= usize::from(*count) {
+                return Ok(versions);
+            }
+        }
     }
 
     pub(crate) fn attach(self: &Arc<Link>, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
@@ -135,7 +144,7 @@ impl Link {
             claim: Some(Claim::new(&owned)),
         };
         let granted = self.once("Mapped", request, Instant::now() + self.timeout)?;
-        let Message::Granted { position, sequence, time_ns, durability, schema_id, templates, .. } =
+        let Message::Granted { position, sequence, time_ns, durability, binding, templates, .. } =
             granted.packet.message
         else {
             return Err(unexpected("Mapped", &granted).into());
@@ -145,7 +154,7 @@ impl Link {
             topic: topic.into(),
             epoch,
             durability: durability.into(),
-            templates: Templates { schema_id, template_ids: templates },
+            check: HeaderCheck::new(binding::told(binding, templates)),
             writer: Writer::new(memory, capacity, control, epoch, tail),
             signal: owned.signal(),
             ownership: Box::new(Ownership::new(owned, Arc::clone(self))),

@@ -1,7 +1,7 @@
 //! What can go wrong, by operation: each text says the thing, the place and the remedy.
 
-use crate::Durability;
 use crate::cursor::CursorError;
+use crate::{Durability, Misfit};
 use oyez_mem::memory::MemoryError;
 use oyez_protocol::{ConnectionError, FailureCode};
 use oyez_ring::{BadLength, Epoch, Position};
@@ -138,19 +138,13 @@ pub enum PublishError {
         /// How long, and what fits.
         source: BadLength,
     },
-    /// The catalog does not allow messages of that template here.
-    #[error(
-        "topic {topic}: message of schema {schema_id}, template {template_id} is not one of {allowed}; encode one of these, or allow it in the catalog"
-    )]
-    Template {
+    /// The catalog does not allow that message here.
+    #[error("topic {topic}: {misfit}; publish what is allowed, or allow it in the catalog")]
+    Misfit {
         /// The topic.
         topic: String,
-        /// Schema id in the message's header.
-        schema_id: u16,
-        /// Template id in the message's header.
-        template_id: u16,
-        /// What the catalog allows.
-        allowed: String,
+        /// What was found, and what is allowed.
+        misfit: Misfit,
     },
     /// The broker is stopping; the partition was released.
     #[error("topic {topic}, epoch {epoch}: the broker is stopping; open a publisher again when it is back")]
@@ -361,8 +355,7 @@ mod tests {
             reached: Position(64),
             timeout_ms: 20,
         };
-        let template =
-            PublishError::Template { topic: topic(), schema_id: 7, template_id: 2, allowed: "schema 7".to_owned() };
+        let misfit = Misfit::Template { schema_id: 7, found: 2, allowed: vec![1] };
         let kept = Durability::Published;
         // Text, whether to try again, whether to give the publisher up.
         let cases: [(PublishError, [&str; 2], bool, bool); 9] = [
@@ -379,7 +372,12 @@ mod tests {
                 false,
                 false,
             ),
-            (template, ["topic md: message of schema 7, template 2", "allow it in the catalog"], false, false),
+            (
+                PublishError::Misfit { topic: topic(), misfit },
+                ["topic md: a message of template 2 of schema 7, where [1] are allowed", "allow it in the catalog"],
+                false,
+                false,
+            ),
             (PublishError::Closing { topic: topic(), epoch }, ["topic md, epoch 3", "open a publisher"], false, true),
             (
                 PublishError::Lost { topic: topic(), epoch, why: "it ended".to_owned() },

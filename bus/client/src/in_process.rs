@@ -6,8 +6,7 @@
 use crate::cursor::{Held, Ring};
 use crate::partition::{Attached, Facts, Partition};
 use crate::publisher::{Granted, News, Ownership, now_ns};
-use crate::topic::Templates;
-use crate::{BusError, Durability, PublishError, Publisher, TopicInfo};
+use crate::{Binding, BusError, Durability, HeaderCheck, PublishError, Publisher, TopicInfo};
 use oyez_ring::{
     BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Position, RegionMut, Sequence, State, Tail, Writer,
     write_head,
@@ -25,13 +24,13 @@ const RING_BYTES_MAX: u64 = 1 << 30;
 pub struct Topic {
     name: String,
     ring_bytes: u64,
-    templates: Templates,
+    binding: Option<Binding>,
 }
 
 impl Topic {
     /// A topic with one partition, a ring of 1 MiB, and any messages.
     pub fn new(name: &str) -> Topic {
-        Topic { name: name.to_owned(), ring_bytes: RING_BYTES, templates: Templates::default() }
+        Topic { name: name.to_owned(), ring_bytes: RING_BYTES, binding: None }
     }
 
     /// Another size of the ring: a power of two, from 128 KiB to 1 GiB.
@@ -40,9 +39,9 @@ impl Topic {
         self
     }
 
-    /// Only messages of this schema, and of these templates where any are named.
-    pub fn schema(mut self, schema_id: u16, template_ids: &[u16]) -> Topic {
-        self.templates = Templates { schema_id, template_ids: template_ids.to_vec() };
+    /// Only messages that this allows; without it, any.
+    pub fn binding(mut self, binding: Binding) -> Topic {
+        self.binding = Some(binding);
         self
     }
 }
@@ -83,7 +82,7 @@ impl InProcess {
                 previous_end: Position(0),
             };
             declared.push(Declared {
-                info: TopicInfo::in_process(&topic.name, topic.ring_bytes, topic.templates.clone()),
+                info: TopicInfo::in_process(&topic.name, topic.ring_bytes, topic.binding.clone()),
                 partition: Partition::new(Facts { is_complete: true, ..Facts::default() }, None),
                 owned: Arc::new(Mutex::new(Owned { control: None, next: first })),
             });
@@ -126,7 +125,7 @@ impl InProcess {
             topic: topic.into(),
             epoch: start.epoch,
             durability: Durability::Published,
-            templates: info.templates.clone(),
+            check: HeaderCheck::new(info.binding.clone()),
             writer,
             signal: Arc::new(AtomicU64::new(0)),
             ownership: Box::new(Given { owned: Arc::clone(owned), partition: Arc::clone(facts) }),

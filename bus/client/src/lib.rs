@@ -28,6 +28,7 @@
 //! goes on when it is back.
 #![forbid(unsafe_code)]
 
+mod binding;
 mod bus;
 mod connection;
 pub mod cursor;
@@ -41,6 +42,7 @@ mod publisher;
 mod subscriber;
 mod topic;
 
+pub use binding::{Binding, HeaderCheck, Misfit};
 pub use bus::{Bus, Connect, PublisherBuilder};
 pub use error::{BusError, PublishError, SubscribeError};
 pub use event::{Durability, Event, EventKind, GapCause, Message, Start, TopicIndex};
@@ -51,7 +53,7 @@ pub use oyez_protocol::{ConnectionError, FailureCode};
 pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Position, Sequence};
 pub use publisher::{Claim, Offer, Published, Publisher};
 pub use subscriber::{Subscriber, SubscriberBuilder};
-pub use topic::{Owner, Templates, TopicInfo};
+pub use topic::{Owner, TopicInfo};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -1,8 +1,7 @@
 //! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at one word
 //! of its own process and one of the control page, both relaxed, and at the clock (which Linux answers without a call).
 
-use crate::topic::{TemplateCheck, Templates, ids_of};
-use crate::{BusError, Durability, Idle, PublishError};
+use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
 use oyez_ring::{Control, Epoch, MESSAGE_BYTES_MAX, Position, Sequence, State, Tail, Writer};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -67,7 +66,7 @@ pub(crate) struct Granted {
     pub(crate) topic: Arc<str>,
     pub(crate) epoch: Epoch,
     pub(crate) durability: Durability,
-    pub(crate) templates: Templates,
+    pub(crate) check: HeaderCheck,
     pub(crate) writer: Writer,
     pub(crate) signal: Arc<AtomicU64>,
     pub(crate) ownership: Box<dyn Ownership>,
@@ -84,8 +83,8 @@ pub(crate) trait Ownership: Send {
 
 /// What may happen to an owner.
 pub(crate) enum News {
-    /// The broker is back, and this is its control page.
-    Control(Control),
+    /// The broker is back: its control page, and what its catalog allows.
+    Back(Control, HeaderCheck),
     /// The epoch is no longer owned, and why.
     Lost(String),
 }
@@ -95,7 +94,7 @@ struct Grant {
     topic: Arc<str>,
     epoch: Epoch,
     durability: Durability,
-    check: TemplateCheck,
+    check: HeaderCheck,
     /// Gone once the epoch is: the broker grants nothing while the mapping lives.
     writer: Option<Writer>,
     /// Where the writer stood when it went.
@@ -111,12 +110,12 @@ struct Grant {
 
 impl Publisher {
     pub(crate) fn new(granted: Granted) -> Publisher {
-        let Granted { topic, epoch, durability, templates, writer, signal, ownership } = granted;
+        let Granted { topic, epoch, durability, check, writer, signal, ownership } = granted;
         let grant = Grant {
             topic,
             epoch,
             durability,
-            check: TemplateCheck::new(templates),
+            check,
             tail: writer.tail(),
             control: writer.control().clone(),
             writer: Some(writer),
@@ -266,8 +265,8 @@ impl Grant {
         if !writer.control().is_running() {
             return self.stopped();
         }
-        if !self.check.accepts(message) {
-            return Err(self.not_allowed(message));
+        if let Err(misfit) = self.check.check(message) {
+            return Err(self.misfit(misfit));
         }
         match writer.offer(message, now_ns()) {
             Ok(oyez_ring::Offer::Published(published)) => {
@@ -290,7 +289,8 @@ impl Grant {
     fn hear(&mut self) {
         self.heard = self.signal.load(Ordering::Acquire);
         match self.ownership.news() {
-            Some(News::Control(control)) => {
+            Some(News::Back(control, check)) => {
+                self.check = check;
                 self.control = control.clone();
                 if let Some(writer) = &mut self.writer {
                     writer.set_control(control);
@@ -341,10 +341,8 @@ impl Grant {
     }
 
     #[cold]
-    fn not_allowed(&self, message: &[u8]) -> PublishError {
-        let (schema_id, template_id) = ids_of(message);
-        let (topic, allowed) = (self.topic.to_string(), self.check.allowed());
-        PublishError::Template { topic, schema_id, template_id, allowed }
+    fn misfit(&self, misfit: Misfit) -> PublishError {
+        PublishError::Misfit { topic: self.topic.to_string(), misfit }
     }
 
     #[cold]
@@ -418,7 +416,7 @@ mod tests {
             topic: "md".into(),
             epoch,
             durability: Durability::Durable,
-            templates: Templates::default(),
+            check: HeaderCheck::new(None),
             writer: Writer::new(memory, capacity, control.reader(), epoch, tail),
             signal: Arc::default(),
             ownership: Box::new(Nobody),

@@ -1,8 +1,8 @@
 //! What the catalog says of a topic, as far as a client needs it.
 
-use crate::Durability;
+use crate::{Binding, Durability, binding};
 use oyez_protocol::Message as Said;
-use oyez_ring::{MESSAGE_BYTES_MIN, Position};
+use oyez_ring::Position;
 
 /// A topic as it is declared, and as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct TopicInfo {
     pub ring_bytes: u64,
     /// Hours that the journal keeps; 0 where it is not recorded.
     pub retention_h: u32,
-    /// What may be published.
-    pub templates: Templates,
+    /// What may be published; without a schema anything.
+    pub binding: Option<Binding>,
     /// Name of the schema in the catalog; empty without one.
     pub schema: String,
     /// Whether this process may publish.
@@ -49,85 +49,16 @@ pub struct Owner {
     pub name: String,
 }
 
-/// Which messages may be published, by the ids in the SBE message header.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Templates {
-    /// Id of the schema; 0: any message.
-    pub schema_id: u16,
-    /// Ids of the templates; empty: all of the schema.
-    pub template_ids: Vec<u16>,
-}
-
-/// The check of a message header, as one mask and one compare for what was accepted last.
-#[derive(Debug)]
-pub(crate) struct TemplateCheck {
-    templates: Templates,
-    /// The bits of the header that matter.
-    mask: u64,
-    /// Those bits of the header accepted last.
-    accepted: u64,
-}
-
-const SCHEMA_MASK: u64 = 0xFFFF << 32;
-const TEMPLATE_MASK: u64 = 0xFFFF << 16;
-
-impl TemplateCheck {
-    pub(crate) fn new(templates: Templates) -> TemplateCheck {
-        let mask = match (templates.schema_id, templates.template_ids.is_empty()) {
-            (0, _) => 0,
-            (_, true) => SCHEMA_MASK,
-            _ => SCHEMA_MASK | TEMPLATE_MASK,
-        };
-        let schema = u64::from(templates.schema_id) << 32;
-        let template = templates.template_ids.first().map_or(0, |id| u64::from(*id) << 16);
-        TemplateCheck { accepted: (schema | template) & mask, templates, mask }
-    }
-
-    /// Whether the message may go out. One too short to have a header is for others to judge.
-    #[inline(always)]
-    pub(crate) fn accepts(&mut self, message: &[u8]) -> bool {
-        let Some(header) = message.first_chunk::<MESSAGE_BYTES_MIN>() else { return true };
-        let key = u64::from_le_bytes(*header) & self.mask;
-        key == self.accepted || self.accepts_another(key)
-    }
-
-    #[cold]
-    fn accepts_another(&mut self, key: u64) -> bool {
-        let (schema_id, template_id) = ((key >> 32) as u16, (key >> 16) as u16);
-        let listed = self.templates.template_ids.contains(&template_id);
-        let accepted = schema_id == self.templates.schema_id && listed;
-        if accepted {
-            self.accepted = key;
-        }
-        accepted
-    }
-
-    /// What is allowed, for people.
-    pub(crate) fn allowed(&self) -> String {
-        let Templates { schema_id, template_ids } = &self.templates;
-        match template_ids.is_empty() {
-            true => format!("schema {schema_id}"),
-            false => format!("schema {schema_id}, templates {template_ids:?}"),
-        }
-    }
-}
-
-/// Schema id and template id of a message that has a header.
-pub(crate) fn ids_of(message: &[u8]) -> (u16, u16) {
-    let word = |at: usize| message.get(at..at + 2).map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-    (word(4), word(2))
-}
-
 impl TopicInfo {
     /// A topic of an in-process bus.
-    pub(crate) fn in_process(name: &str, ring_bytes: u64, templates: Templates) -> TopicInfo {
+    pub(crate) fn in_process(name: &str, ring_bytes: u64, binding: Option<Binding>) -> TopicInfo {
         TopicInfo {
             name: name.to_owned(),
             partitions: 1,
             durability: Durability::Published,
             ring_bytes,
             retention_h: 0,
-            templates,
+            binding,
             schema: String::new(),
             may_publish: true,
             may_subscribe: true,
@@ -154,7 +85,7 @@ impl TopicInfo {
             earliest,
             written,
             durable,
-            schema_id,
+            binding,
             templates,
             topic,
             schema,
@@ -171,7 +102,7 @@ impl TopicInfo {
             durability: durability.into(),
             ring_bytes: capacity,
             retention_h,
-            templates: Templates { schema_id, template_ids: templates },
+            binding: binding::told(binding, templates),
             schema,
             may_publish,
             may_subscribe,
@@ -192,37 +123,5 @@ impl From<oyez_protocol::Durability> for Durability {
             oyez_protocol::Durability::Written => Durability::Written,
             oyez_protocol::Durability::Durable => Durability::Durable,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(schema_id: u16, template_id: u16) -> [u8; 8] {
-        let mut bytes = [0xEE; 8];
-        bytes[2..4].copy_from_slice(&template_id.to_le_bytes());
-        bytes[4..6].copy_from_slice(&schema_id.to_le_bytes());
-        bytes
-    }
-
-    #[test]
-    fn only_what_is_declared_is_accepted_in_any_order() {
-        let mut check = TemplateCheck::new(Templates { schema_id: 7, template_ids: vec![1, 2] });
-        for (schema_id, template_id, accepted) in
-            [(7, 1, true), (7, 2, true), (7, 3, false), (8, 1, false), (7, 1, true)]
-        {
-            assert_eq!(check.accepts(&header(schema_id, template_id)), accepted, "{schema_id}/{template_id}");
-        }
-        assert_eq!(check.allowed(), "schema 7, templates [1, 2]");
-        assert_eq!(ids_of(&header(7, 3)), (7, 3));
-    }
-
-    #[test]
-    fn a_schema_without_templates_accepts_all_of_it_and_no_schema_accepts_anything() {
-        let mut schema = TemplateCheck::new(Templates { schema_id: 7, template_ids: vec![] });
-        assert!(schema.accepts(&header(7, 9)) && schema.accepts(&header(7, 10)) && !schema.accepts(&header(6, 9)));
-        let mut none = TemplateCheck::new(Templates::default());
-        assert!(none.accepts(&header(1, 2)) && none.accepts(&[0xFF; 8]));
     }
 }

@@ -4,7 +4,7 @@
 
 use oyez::{Bus, Connect, Start};
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
-use oyez_protocol::{Connection, Durability, Message, Packet, VERSION};
+use oyez_protocol::{Binding, Connection, Durability, Message, Packet, VERSION};
 use oyez_ring::{BLOCK, Control, Epoch, EpochStart, Memory, Position, Sequence};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, socket_with};
 use std::os::fd::{AsFd, OwnedFd};
@@ -116,7 +116,7 @@ fn granted(epoch: Epoch) -> Message {
         sequence: Sequence(0),
         time_ns: 0,
         durability: Durability::Published,
-        schema_id: 0,
+        binding: Binding::default(),
         templates: Vec::new(),
     }
 }
@@ -138,7 +138,7 @@ fn topic_of(topic: String, capacity: u64) -> Message {
         earliest: Position(0),
         written: Position(0),
         durable: Position(0),
-        schema_id: 0,
+        binding: Binding::default(),
         templates: Vec::new(),
         topic,
         schema: String::new(),

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use oyez::{
-    BLOCK, Bus, Durability, Event, EventKind, GapCause, Idle, Offer, Publisher, Sequence, Start, Subscriber, Topic,
+    BLOCK, Binding, Bus, Durability, Event, EventKind, GapCause, Idle, Misfit, Offer, PublishError, Publisher,
+    Sequence, Start, Subscriber, Topic,
 };
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ fn wrong_declarations_and_unknown_names_are_refused() {
             bus().describe("mb").unwrap_err(),
             "topic mb: not declared on this in-process bus, which has [\"md\", \"other\"]",
         ),
-        (bus().schema_xml("md").unwrap_err(), "topic md: an in-process bus keeps ids"),
+        (bus().schemas_xml("md").unwrap_err(), "topic md: an in-process bus keeps ids"),
     ];
     for (error, text) in errors {
         assert!(error.to_string().contains(text), "{error}");
@@ -112,12 +113,30 @@ fn wrong_declarations_and_unknown_names_are_refused() {
 }
 
 #[test]
-fn templates_are_checked_as_a_broker_would() {
-    let bus = Bus::in_process(&[Topic::new("md").schema(7, &[1])]).expect("a bus");
+fn messages_are_checked_as_with_a_broker() {
+    let binding = Binding { schema_id: 7, version_min: 0, version_max: 2, template_ids: vec![1] };
+    let bus = Bus::in_process(&[Topic::new("md").binding(binding.clone())]).expect("a bus");
+    assert_eq!(bus.describe("md").expect("is there").binding, Some(binding));
     let mut publisher = bus.publisher("md").open().expect("nobody owns it");
-    assert!(matches!(publisher.offer(&[0, 0, 1, 0, 7, 0, 0, 0]), Ok(Offer::Published(_))));
-    let refused = publisher.offer(&[0, 0, 2, 0, 7, 0, 0, 0]).unwrap_err().to_string();
-    assert!(refused.contains("template 2 is not one of schema 7, templates [1]"), "{refused}");
+    assert!(matches!(publisher.offer(&[0, 0, 1, 0, 7, 0, 2, 0]), Ok(Offer::Published(_))));
+    let mut claim = publisher.claim(8).expect("it fits");
+    claim.copy_from_slice(&[0, 0, 1, 0, 7, 0, 3, 0]);
+    let misfits = [
+        claim.commit().unwrap_err(),
+        publisher.offer(&[0, 0, 2, 0, 7, 0, 2, 0]).unwrap_err(),
+        publisher.offer(&[0, 0, 1, 0, 8, 0, 2, 0]).unwrap_err(),
+    ];
+    let expected = [
+        Misfit::Version { schema_id: 7, found: 3, version_min: 0, version_max: 2 },
+        Misfit::Template { schema_id: 7, found: 2, allowed: vec![1] },
+        Misfit::Schema { found: 8, allowed: 7 },
+    ];
+    for (error, expected) in misfits.into_iter().zip(expected) {
+        assert!(!error.is_fatal() && !error.is_retriable());
+        let PublishError::Misfit { topic, misfit } = error else { panic!("{error}") };
+        assert_eq!((topic.as_str(), misfit), ("md", expected));
+    }
+    assert_eq!(publisher.next_sequence(), Sequence(1), "nothing of it is out");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use connection::{Connection, ConnectionError, Received};
 pub use failure::FailureCode;
-pub use message::{Durability, Message, Packet, Refusal};
+pub use message::{Binding, Durability, Message, Packet, Refusal};
 pub use wire::DecodeError;
 
 /// The schema id in the header of every message.

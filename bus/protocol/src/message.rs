@@ -6,6 +6,17 @@ use crate::VERSION;
 use crate::failure::FailureCode;
 use crate::wire::{DecodeError, Field, HEADER_BYTES, Header, Input, Tail};
 
+/// Which messages may be published to a topic, beside the ids of their templates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// Id of the topic's schema; without one any message may be published. 65535 is SBE's null, and no id.
+    pub schema_id: Option<u16>,
+    /// Lowest version of the schema.
+    pub version_min: u16,
+    /// Highest version of the schema.
+    pub version_max: u16,
+}
+
 /// A message with the number that ties an answer to its request. Messages that answer nothing carry 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
@@ -231,8 +242,12 @@ messages! {
         index: u16,
     } []
 
-    /// Client: wants the schema of a topic. Answer: `SchemaOpened` or `Failure`.
-    12 OpenSchema {} [
+    /// Client: wants the schema of a topic in one version. Answer: `SchemaOpened`, which says how many versions there
+    /// are, or `Failure`.
+    12 OpenSchema {
+        /// Which version, from 0, the oldest first.
+        index: u16,
+    } [
         /// Which topic.
         topic: String,
     ]
@@ -284,8 +299,8 @@ messages! {
         time_ns: u64,
         /// How far the topic is recorded.
         durability: Durability,
-        /// Id of the topic's schema; 0 without one, and then any message may be published.
-        schema_id: u16,
+        /// Which messages may be published.
+        binding: Binding,
     } [
         /// Ids of the templates that may be published; empty: all of the schema.
         templates: Vec<u16>,
@@ -318,7 +333,12 @@ messages! {
     38 Reclaimed {
         /// The epoch that goes on.
         epoch: Epoch,
-    } []
+        /// Which messages may be published from now on.
+        binding: Binding,
+    } [
+        /// Ids of the templates that may be published; empty: all of the schema.
+        templates: Vec<u16>,
+    ]
 
     /// Broker: answers `OpenSubscriber`.
     39 Subscribed {
@@ -412,10 +432,10 @@ messages! {
         written: Position,
         /// Durable up to here; 0 when not recorded.
         durable: Position,
-        /// Id of the topic's schema; 0 without one.
-        schema_id: u16,
+        /// Which messages may be published.
+        binding: Binding,
     } [
-        /// Ids of the templates that may be published; empty: all.
+        /// Ids of the templates that may be published; empty: all of the schema.
         templates: Vec<u16>,
         /// Name of the topic.
         topic: String,
@@ -428,7 +448,12 @@ messages! {
     ]
 
     /// Broker: answers `OpenSchema`. Descriptor: the schema's file, to read only.
-    46 SchemaOpened {} [
+    46 SchemaOpened {
+        /// Version of the schema in this file.
+        version: u16,
+        /// How many versions the catalog has.
+        count: u16,
+    } [
         /// Name of the schema in the catalog.
         schema: String,
     ]

@@ -3,6 +3,7 @@
 
 use oyez_ring::{Epoch, EpochStart, Position, Sequence};
 
+use crate::message::Binding;
 use crate::{SCHEMA_ID, TEXT_BYTES_MAX, VERSION};
 
 /// Bytes of the SBE message header: block length, template id, schema id, version.
@@ -198,6 +199,29 @@ impl Field for EpochStart {
             time_ns: u64::take(input)?,
             previous_end: Position::take(input)?,
         })
+    }
+}
+
+/// An optional number: the greatest is the null value.
+impl Field for Option<u16> {
+    const BYTES: u16 = u16::BYTES;
+    fn put(&self, out: &mut Vec<u8>) {
+        self.unwrap_or(u16::MAX).put(out);
+    }
+    fn take(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Some(u16::take(input)?).filter(|&number| number != u16::MAX))
+    }
+}
+
+impl Field for Binding {
+    const BYTES: u16 = 6;
+    fn put(&self, out: &mut Vec<u8>) {
+        self.schema_id.put(out);
+        self.version_min.put(out);
+        self.version_max.put(out);
+    }
+    fn take(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Binding { schema_id: Field::take(input)?, version_min: u16::take(input)?, version_max: u16::take(input)? })
     }
 }
 

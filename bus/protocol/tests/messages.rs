@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use oyez_protocol::{DecodeError, Durability, FailureCode, Message, Packet, Refusal, SCHEMA_XML};
+use oyez_protocol::{Binding, DecodeError, Durability, FailureCode, Message, Packet, Refusal, SCHEMA_XML};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence};
 use proptest::prelude::*;
 
@@ -20,6 +20,7 @@ fn samples() -> Vec<Packet> {
         time_ns: 0x3333_4444_5555_6666,
         previous_end: Position(0x1110_fff8),
     };
+    let binding = Binding { schema_id: Some(44), version_min: 365, version_max: 367 };
     let messages = vec![
         Message::Hello { version: 7, name: "app".into() },
         Message::OpenPublisher { partition: 3, topic: topic() },
@@ -32,7 +33,7 @@ fn samples() -> Vec<Packet> {
         Message::ListEpochs { partition: 3, from: epoch, topic: topic() },
         Message::DescribeTopic { partition: 3, topic: topic() },
         Message::DescribeTopicAt { index: 9 },
-        Message::OpenSchema { topic: topic() },
+        Message::OpenSchema { index: 2, topic: topic() },
         Message::Failure { code: FailureCode::UnknownTopic, text: "no such topic".into() },
         Message::Welcome { version: 7, pid: 4711, broker: "demo".into(), build: "0.1.0".into() },
         Message::RingOffer { partition: 3, epoch, capacity: 64 << 20, topic: topic() },
@@ -42,12 +43,12 @@ fn samples() -> Vec<Packet> {
             sequence: Sequence(0x2222),
             time_ns: 0x77,
             durability: Durability::Durable,
-            schema_id: 44,
+            binding,
             templates: vec![1001],
         },
         Message::NotGranted { refusal: Refusal::Taken, pid: 4711, uid: 1000, holder: "other".into() },
         Message::Released { epoch, end: Position(0x1112_0008), sequence: Sequence(0x2233) },
-        Message::Reclaimed { epoch },
+        Message::Reclaimed { epoch, binding, templates: vec![1001, 1003] },
         Message::Subscribed {
             newest: epoch,
             capacity: 64 << 20,
@@ -82,14 +83,14 @@ fn samples() -> Vec<Packet> {
             earliest: Position(0x10_0000),
             written: Position(0x2222_0000),
             durable: Position(0x2221_0000),
-            schema_id: 44,
+            binding,
             templates: vec![1001, 1002],
             topic: topic(),
             schema: "optiq".into(),
             owner: "app".into(),
             state: "owned".into(),
         },
-        Message::SchemaOpened { schema: "optiq".into() },
+        Message::SchemaOpened { version: 365, count: 2, schema: "optiq".into() },
         Message::Closing {},
     ];
     let number = |(index, message)| Packet { correlation: 0xc0_0000_0000 + index as u64, message };
@@ -204,6 +205,17 @@ fn a_group_of_many_empty_entries_is_refused() {
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&[0, 0, 0xff, 0xff]);
     assert!(matches!(Packet::decode(&bytes), Err(DecodeError::Short { .. })));
+}
+
+#[test]
+fn a_topic_without_a_schema_is_told_from_one_of_schema_0() {
+    // Schema id 0 is that of a real venue.
+    for schema_id in [None, Some(0), Some(65_534)] {
+        let binding = Binding { schema_id, ..Binding::default() };
+        let message = Message::Reclaimed { epoch: Epoch(1), binding, templates: Vec::new() };
+        let packet = Packet { correlation: 1, message };
+        assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
+    }
 }
 
 proptest! {

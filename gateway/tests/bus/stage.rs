@@ -90,23 +90,15 @@ pub(crate) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// A broker with one topic, named as the one in Kafka.
-    pub(crate) fn new(tools: &'a Tools, schema: Option<&Path>) -> Stage<'a> {
+    /// A broker with one topic, named as the one in Kafka, and bound to these versions of a schema, if any.
+    pub(crate) fn new(tools: &'a Tools, schema: &[&Path]) -> Stage<'a> {
         // On a real disk: what is durable is refused on tmpfs, which /tmp may be.
         let dir = std::env::var_os("TMPDIR").unwrap_or("/var/tmp".into());
         let folder = tempfile::Builder::new().prefix("gateway").tempdir_in(dir).expect("a folder");
-        let (schemas, schema) =
-            schema.map(|file| (format!("[schemas.s]\nfile = {file:?}\n"), "schema = \"s\"\n")).unwrap_or_default();
-        let catalog = format!(
-            "[broker]\nname = \"gateway\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 4\n{schemas}\
-             [[topics]]\nname = {:?}\nring_mib = 4\npublish = [\"self\"]\n{schema}",
-            tools.kafka.topic
-        );
-        let path = folder.path().join("catalog.toml");
-        std::fs::write(&path, catalog).expect("a catalog");
+        declare(folder.path(), &tools.kafka.topic, schema);
         let mut keeper = Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", "the_keeper_process", "--nocapture"])
-            .env(CATALOG, path)
+            .env(CATALOG, folder.path().join("catalog.toml"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");
@@ -116,6 +108,15 @@ impl<'a> Stage<'a> {
         let stage = Stage { folder, keeper, _stdout: stdout, kafka: &tools.kafka };
         assert!(is_ready, "the broker is ready");
         stage
+    }
+
+    /// Binds the topic to these versions, and kills the broker; the keeper starts another, which obeys.
+    pub(crate) fn roll(&self, schema: &[&Path]) {
+        declare(self.folder.path(), self.topic(), schema);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.keeper.id())).expect("it runs").flatten();
+        let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let broker = children.collect::<String>().trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+        kill_process(broker, Signal::KILL).expect("kills");
     }
 
     pub(crate) fn topic(&self) -> &str {
@@ -166,6 +167,18 @@ impl Drop for Stage<'_> {
             let _ = self.keeper.wait();
         }
     }
+}
+
+fn declare(folder: &Path, topic: &str, schema: &[&Path]) {
+    let (schemas, schema) = match schema {
+        [] => Default::default(),
+        files => (format!("[schemas.s]\nfiles = {files:?}\n"), "schema = \"s\"\n"),
+    };
+    let catalog = format!(
+        "[broker]\nname = \"gateway\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 4\n{schemas}\
+         [[topics]]\nname = {topic:?}\nring_mib = 4\npublish = [\"self\"]\n{schema}"
+    );
+    std::fs::write(folder.join("catalog.toml"), catalog).expect("a catalog");
 }
 
 fn terminate(child: &Child) {

@@ -1,6 +1,7 @@
 //! A topic in memory, and a target that fails when told to.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use oyez::Binding;
 use oyez_gateway::sink::loopback::Loopback;
 use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
 use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, LaneState, Mark, Message, Options};
@@ -55,6 +56,8 @@ pub(crate) struct Topic {
     pub(crate) instead: BTreeMap<u64, FeedItem<'static>>,
     /// How far the broker says it is durable, where that is not `durable`.
     pub(crate) told_durable: Option<Rc<Cell<u64>>>,
+    /// What the catalog says of its messages, each time it is asked, the last one first; the first one for good.
+    pub(crate) bindings: Vec<Option<Binding>>,
     /// Answers to the next calls of `seek`, the last one first.
     pub(crate) sought: Vec<Result<(), FeedError>>,
     pub(crate) next: u64,
@@ -92,6 +95,11 @@ impl Feed for Topic {
             items += 1;
         }
         Ok(items)
+    }
+
+    fn binding(&mut self) -> Result<Option<Binding>, FeedError> {
+        let told = if self.bindings.len() > 1 { self.bindings.pop() } else { self.bindings.first().cloned() };
+        Ok(told.flatten())
     }
 
     fn durable_position(&mut self) -> u64 {

@@ -58,7 +58,10 @@ fn what_a_broker_refuses() {
     let publish = |topic: &str, input: &str| house.feed(&["publish", topic], input.as_bytes());
 
     let wrong = publish("orders", &hex_lines([order, other]));
-    refused(&wrong, &["stdin, line 2", "template", "only [2]", "allow it in the catalog", "1 messages were published"]);
+    refused(
+        &wrong,
+        &["stdin, line 2", "where [2] are allowed", "allow it in the catalog", "1 messages were published"],
+    );
     refused(&publish("md", &hex_lines([&long])), &["stdin, line 1", "1 bytes follow", "cut them off"]);
     refused(&publish("md", &hex_lines([&order[..20]])), &["stdin, line 1", "topic md", "cut short"]);
     refused(&publish("md", "00zz"), &["stdin, line 1", "`z`", "write 0-9, a-f"]);

@@ -94,7 +94,9 @@ pub(super) struct ClusterText {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SchemaText {
-    pub(super) file: PathBuf,
+    pub(super) file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +108,8 @@ pub(super) struct TopicText {
     pub(super) schema: Option<String>,
     #[serde(default)]
     pub(super) templates: Vec<String>,
+    pub(super) version_min: Option<u16>,
+    pub(super) version_max: Option<u16>,
     #[serde(default = "defaults::ring_mib")]
     pub(super) ring_mib: u64,
     #[serde(default = "defaults::recorded")]

@@ -31,7 +31,7 @@ fn what_is_not_declared_or_not_allowed_is_refused_by_code_and_name() {
     let epoch = Message::OpenEpoch { partition: 0, epoch: Epoch(1), wait: false, topic: "md".into() };
     refused(epoch, FailureCode::SubscribeDenied, "without OpenSubscriber");
     refused(Message::DescribeTopicAt { index: 9 }, FailureCode::UnknownTopic, "9");
-    refused(Message::OpenSchema { topic: "md".into() }, FailureCode::NoSchema, "md");
+    refused(Message::OpenSchema { index: 0, topic: "md".into() }, FailureCode::NoSchema, "md");
     peer.subscribe("scratch");
     let segment = |topic: &str, position| Message::OpenSegment { partition: 0, position, topic: topic.into() };
     assert_eq!(peer.refusal(segment("scratch", Position(0))).0, FailureCode::NotRecorded);
@@ -54,6 +54,22 @@ fn topics_are_listed_and_described() {
     let answer = peer.ask(describe).packet.message;
     let Message::Topic { may_publish, may_subscribe, state, newest, .. } = answer else { panic!("{answer:?}") };
     assert_eq!((may_publish, may_subscribe, state.as_str(), newest), (false, false, "idle", Epoch(0)));
+}
+
+#[test]
+fn a_schema_is_handed_out_in_each_version_that_there_is() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/oyez-protocol.xml");
+    let topics =
+        format!("[schemas.talk]\nfile = {file:?}\n[[topics]]\nname = \"md\"\nschema = \"talk\"\nring_mib = 2\n");
+    let house = House::with("segment_mib = 4\n", &topics);
+    let mut peer = house.peer("asker");
+    let mut answer = peer.ask(Message::OpenSchema { index: 0, topic: "md".into() });
+    let expected = Message::SchemaOpened { version: oyez_protocol::VERSION, count: 1, schema: "talk".into() };
+    assert_eq!(answer.packet.message, expected);
+    let given = std::io::read_to_string(std::fs::File::from(answer.descriptors.remove(0))).expect("a text");
+    assert_eq!(given, oyez_protocol::SCHEMA_XML);
+    let (code, text) = peer.refusal(Message::OpenSchema { index: 1, topic: "md".into() });
+    assert!(code == FailureCode::NoSchema && text.starts_with("md, version number 1 of its schema"), "{text}");
 }
 
 /// Says something raw; the broker must hang up, and go on for others.

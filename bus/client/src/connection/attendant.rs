@@ -4,7 +4,7 @@ use super::owned::{Owned, map_control};
 use super::reading::{Reading, Step};
 use super::{Wake, unexpected};
 use crate::publisher::News;
-use crate::{BusError, Connect};
+use crate::{BusError, Connect, HeaderCheck, binding};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
@@ -200,8 +200,11 @@ impl Attendant {
         }
         let Some(owned) = owned else { return };
         let news = match received.packet.message {
-            Message::Reclaimed { .. } => match received.descriptors.first() {
-                Some(page) => map_control(&owned.topic, page).map(News::Control).map_err(|error| error.to_string()),
+            Message::Reclaimed { binding, templates, .. } => match received.descriptors.first() {
+                Some(page) => {
+                    let back = |page| News::Back(page, HeaderCheck::new(binding::told(binding, templates)));
+                    map_control(&owned.topic, page).map(back).map_err(|error| error.to_string())
+                }
                 None => Err("the broker handed out no control page".to_owned()),
             },
             Message::Failure { text, .. } => Err(text),

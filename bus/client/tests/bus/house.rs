@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -45,9 +45,10 @@ impl House {
         // Apart from the data, whose path may be too long for a socket.
         let run = tempfile::tempdir().expect("a folder");
         let socket = run.path().join("bus.sock");
-        let broker = format!("[broker]\nname = \"test\"\ndata = \"data\"\nsocket = {socket:?}\nsegment_mib = 4\n");
         std::fs::write(folder.path().join("schema.xml"), SCHEMA).expect("a schema");
-        std::fs::write(folder.path().join("oyez.toml"), broker + topics).expect("a catalog");
+        let newer = SCHEMA.replace("version=\"0\"", "version=\"1\"").replace("\"Two\" id=\"2\"", "\"Three\" id=\"3\"");
+        std::fs::write(folder.path().join("newer.xml"), newer).expect("a schema");
+        declare(folder.path(), &socket, topics);
         let (keeper, lines) = start(folder.path().join("oyez.toml"));
         let house = House { keeper, lines, folder, _run: run, socket };
         house.await_ready(1);
@@ -66,8 +67,13 @@ impl House {
         Bus::connect(Connect::new(&self.socket).name("client-test").timeout(PATIENCE)).expect("a broker that serves")
     }
 
-    pub(crate) fn socket(&self) -> &std::path::Path {
+    pub(crate) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Writes another catalog, for the broker's next life.
+    pub(crate) fn declare(&self, topics: &str) {
+        declare(self.folder.path(), &self.socket, topics);
     }
 
     /// Kills the broker, not the keeper, which starts another.
@@ -125,6 +131,11 @@ impl Drop for House {
     }
 }
 
+fn declare(folder: &Path, socket: &Path, topics: &str) {
+    let broker = format!("[broker]\nname = \"test\"\ndata = \"data\"\nsocket = {socket:?}\nsegment_mib = 4\n");
+    std::fs::write(folder.join("oyez.toml"), broker + topics).expect("a catalog");
+}
+
 fn start(catalog: PathBuf) -> (Child, Arc<Mutex<Vec<String>>>) {
     let mut keeper = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "the_keeper_process", "--nocapture"])
@@ -170,6 +181,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Version 0; version 1 has `Three` in the place of `Two`.
 const SCHEMA: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <sbe:messageSchema xmlns:sbe="http://fixprotocol.io/2016/sbe" package="test" id="7" version="0" byteOrder="littleEndian">
   <types>

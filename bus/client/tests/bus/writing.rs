@@ -3,7 +3,7 @@
 use crate::house::{House, PATIENCE, until};
 use crate::reading::{Given, RECORDED, UNRECORDED, publish};
 use crate::trace::traced;
-use oyez::{Bus, Connect, Durability, PublishError, Sequence, Start};
+use oyez::{Binding, Bus, Connect, Durability, Misfit, PublishError, Publisher, Sequence, Start};
 use std::time::Duration;
 
 #[test]
@@ -51,26 +51,74 @@ fn a_publisher_waits_for_each_durability() {
     assert!(late.is_retriable() && late.to_string().contains("is not durable after 20 ms"), "{late}");
 }
 
+/// A message of schema 7.
+fn message(version: u8, template: u8) -> [u8; 16] {
+    [8, 0, template, 0, 7, 0, version, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+}
+
+/// Schema 7 from these files, and `md` bound to it.
+fn bound(files: &str, topic: &str) -> String {
+    format!("[schemas.s]\nfiles = [{files}]\n{RECORDED}schema = \"s\"\n{topic}")
+}
+
 #[test]
 fn what_may_not_be_published_is_refused_with_its_reason() {
-    let schema = "[schemas.s]\nfile = \"schema.xml\"\n";
-    let topic = RECORDED.to_owned() + "schema = \"s\"\ntemplates = [\"One\"]\n";
-    let house = House::new(&(schema.to_owned() + &topic));
+    let house = House::new(&bound("\"newer.xml\", \"schema.xml\"", "templates = [\"One\"]\n"));
     let bus = house.bus();
+    let binding = Binding { schema_id: 7, version_min: 0, version_max: 1, template_ids: vec![1] };
+    assert_eq!(bus.describe("md").expect("an answer").binding, Some(binding));
     let mut publisher = bus.publisher("md").open().expect("nobody owns it");
-    let header = |template: u8, schema: u8| [8, 0, template, 0, schema, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
-    publish(&mut publisher, &header(1, 7));
-    for (template, schema) in [(2, 7), (1, 8)] {
-        let error = publisher.offer(&header(template, schema)).unwrap_err();
-        let text = format!("message of schema {schema}, template {template} is not one of schema 7, templates [1]");
-        assert!(error.to_string().contains(&text), "{error}");
+    let other = {
+        let mut other = message(0, 1);
+        other[4] = 8;
+        other
+    };
+    publish(&mut publisher, &message(0, 1));
+    for (message, found) in [
+        (other, "a message of schema 8, where 7 is allowed"),
+        (message(2, 1), "a message of version 2 of schema 7, where 0 to 1 are allowed"),
+        (message(1, 2), "a message of template 2 of schema 7, where [1] are allowed"),
+    ] {
+        let error = publisher.offer(&message).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("topic md: {found}")), "{error}");
         assert!(!error.is_fatal() && !error.is_retriable());
     }
-    assert!(matches!(publisher.offer(&[header(1, 7); 300].concat()), Err(PublishError::Length { .. })));
-    assert!(matches!(publisher.offer(&[0; 7]), Err(PublishError::Length { .. })));
+    assert!(matches!(publisher.offer(&[message(0, 1); 300].concat()), Err(PublishError::Length { .. })));
+    assert!(matches!(
+        publisher.offer(&[0; 7]),
+        Err(PublishError::Misfit { misfit: Misfit::Header { len_bytes: 7 }, .. })
+    ));
     assert!(matches!(publisher.claim(5_000).err(), Some(PublishError::Length { .. })));
-    assert_eq!(publish(&mut publisher, &header(1, 7)).sequence, Sequence(1), "the publisher is as good as before");
-    assert!(bus.schema_xml("md").expect("it has one").contains("messageSchema"));
+    assert_eq!(publish(&mut publisher, &message(1, 1)).sequence, Sequence(1), "the publisher is as good as before");
+    let versions = bus.schemas_xml("md").expect("it has two");
+    assert_eq!(versions.len(), 2);
+    assert!(versions[0].contains("\"Two\"") && versions[1].contains("\"Three\""), "the oldest comes first");
+}
+
+#[test]
+fn a_publisher_that_stays_attached_obeys_the_catalog_of_the_brokers_next_life() {
+    let house = House::new(&bound("\"schema.xml\"", ""));
+    let bus = house.bus();
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    let epoch = publisher.epoch();
+    publish(&mut publisher, &message(0, 2));
+    let fits = |publisher: &mut Publisher, version, template| match publisher.offer(&message(version, template)) {
+        Ok(_) => true,
+        Err(PublishError::Misfit { .. }) => false,
+        Err(error) => panic!("{error}"),
+    };
+    assert!(!fits(&mut publisher, 1, 1) && !fits(&mut publisher, 0, 3));
+
+    house.declare(&bound("\"schema.xml\", \"newer.xml\"", ""));
+    house.kill_broker();
+    until("the newer version", || fits(&mut publisher, 1, 3).then_some(()));
+    assert!(fits(&mut publisher, 0, 2), "the older goes on");
+
+    house.declare(&bound("\"schema.xml\", \"newer.xml\"", "version_min = 1\n"));
+    house.kill_broker();
+    until("the end of the older version", || (!fits(&mut publisher, 0, 2)).then_some(()));
+    assert!(fits(&mut publisher, 1, 1));
+    assert_eq!(publisher.epoch(), epoch);
 }
 
 #[test]

@@ -39,9 +39,9 @@ pub(crate) struct DumpArgs {
     /// End after so many frames
     #[arg(long, value_name = "NUMBER")]
     pub(crate) frames: Option<u64>,
-    /// Decode messages by this SBE schema; without it they are printed in hexadecimal
-    #[arg(long, value_name = "FILE")]
-    pub(crate) schema: Option<PathBuf>,
+    /// Decode messages by this SBE schema; give several for several versions. Without one they are printed in hexadecimal
+    #[arg(long = "schema", value_name = "FILE")]
+    pub(crate) schemas: Vec<PathBuf>,
 }
 
 /// Where to begin in a journal.

@@ -15,6 +15,9 @@ pub(crate) struct PublishArgs {
     pub(crate) partition: u16,
     #[command(flatten)]
     pub(crate) source: Source,
+    /// Check the headers only; else a message that the topic's schema does not decode to its very end is refused too
+    #[arg(long)]
+    pub(crate) headers_only: bool,
     /// End after so many messages
     #[arg(long, value_name = "NUMBER")]
     pub(crate) messages: Option<u64>,

@@ -1,26 +1,38 @@
 //! Messages for people: decoded by a schema to JSON, or in hexadecimal.
 
-use oyez_sbe::Schema;
+use oyez::{Bus, TopicInfo};
+use oyez_sbe::{Schema, Schemas};
 
 use crate::failure::Failure;
 
-/// Decodes the messages of one topic.
+/// The topic's schema, in each version that the catalog has; nothing where it has none.
+pub(crate) fn schemas(bus: &Bus, topic: &TopicInfo) -> Result<Option<Schemas>, Failure> {
+    if topic.binding.is_none() {
+        return Ok(None);
+    }
+    let versions = bus.schemas_xml(&topic.name)?;
+    let versions: Result<Vec<_>, _> = versions.iter().map(|xml| Schema::parse(xml, &topic.schema)).collect();
+    Ok(Some(Schemas::new(versions?)?))
+}
+
+/// Decodes the messages of one topic, each by the schema of the version in its header.
 pub(crate) struct Decoder {
-    schema: Option<Schema>,
+    schemas: Option<Schemas>,
     json: Vec<u8>,
 }
 
 impl Decoder {
-    /// By this schema; without one, messages are shown in hexadecimal.
-    pub(crate) fn new(schema: Option<Schema>) -> Decoder {
-        Decoder { schema, json: Vec::new() }
+    /// By these schemas; without any, messages are shown in hexadecimal.
+    pub(crate) fn new(schemas: Option<Schemas>) -> Decoder {
+        Decoder { schemas, json: Vec::new() }
     }
 
     /// A message as one JSON value: an object by the schema, else its bytes as `{"_hex": …}`, with `_error` where the
     /// schema does not fit.
     pub(crate) fn json(&mut self, message: &[u8]) -> &str {
         self.json.clear();
-        let decoded = self.schema.as_ref().map(|schema| oyez_sbe::decode_json(schema, message, &mut self.json));
+        let decode = |schemas: &Schemas| oyez_sbe::decode_json(schemas.of_message(message)?, message, &mut self.json);
+        let decoded = self.schemas.as_ref().map(decode);
         if !matches!(decoded, Some(Ok(_))) {
             let mut object = serde_json::Map::new();
             if let Some(Err(error)) = decoded {
@@ -71,7 +83,7 @@ mod tests {
     fn without_a_schema_or_with_the_wrong_one_the_bytes_are_shown() {
         assert_eq!(Decoder::new(None).json(&[1, 0xAB]), r#"{"_hex":"01ab"}"#);
         let schema = Schema::parse(oyez_sample::SCHEMA_XML, "sample").expect("the sample's schema");
-        let mut decoder = Decoder::new(Some(schema));
+        let mut decoder = Decoder::new(Some(Schemas::new([schema]).expect("one")));
         let shown = decoder.json(&[1, 2]).to_owned();
         assert!(shown.starts_with(r#"{"_error":""#) && shown.ends_with(r#","_hex":"0102"}"#), "{shown}");
         let mut buffer = [0; oyez_sample::MESSAGE_BYTES_MAX];

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 
-use oyez::{Bus, TopicInfo};
-use oyez_sbe::Schema;
+use oyez::{Bus, HeaderCheck, PublishError, TopicInfo};
+use oyez_sbe::Schemas;
 
 use super::connect;
-use super::messages::unhex;
+use super::messages::{schemas, unhex};
 use super::publishing::{Pace, Publishing};
 use crate::args::{Encoding, PublishArgs, Source};
 use crate::failure::{Answer, Failure};
@@ -19,7 +19,7 @@ const LENGTH_MAX: u32 = 1 << 20;
 
 pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Failure> {
     let bus = connect(&args.broker)?;
-    let check = Check::new(&bus, bus.describe(&args.topic)?)?;
+    let check = Check::new(&bus, bus.describe(&args.topic)?, args.headers_only)?;
     let mut input = Input::open(&args.source)?;
     let mut publishing = Publishing::open(&bus, &args.topic, args.partition)?;
     let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
@@ -47,27 +47,23 @@ pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Fail
 /// What a topic takes, checked before it is published: a mistake here would be everybody's.
 struct Check {
     topic: String,
-    schema: Option<Schema>,
-    template_ids: Vec<u16>,
+    header: HeaderCheck,
+    /// None where messages are not to be decoded, or cannot be.
+    schemas: Option<Schemas>,
 }
 
 impl Check {
-    fn new(bus: &Bus, info: TopicInfo) -> Result<Check, Failure> {
-        let schema = match info.schema.as_str() {
-            "" => None,
-            name => Some(Schema::parse(&bus.schema_xml(&info.name)?, name)?),
-        };
-        Ok(Check { topic: info.name, schema, template_ids: info.templates.template_ids })
+    fn new(bus: &Bus, info: TopicInfo, headers_only: bool) -> Result<Check, Failure> {
+        let schemas = if headers_only { None } else { schemas(bus, &info)? };
+        Ok(Check { topic: info.name, header: HeaderCheck::new(info.binding), schemas })
     }
 
     fn message(&self, message: &[u8]) -> Result<(), Failure> {
-        let Check { topic, schema: Some(schema), template_ids } = self else { return Ok(()) };
-        let header = schema.header().read(message).map_err(|error| format!("topic {topic}: {error}"))?;
-        let template_id = header.template_id;
-        if !template_ids.is_empty() && !template_ids.contains(&template_id) {
-            return Err(format!("topic {topic}: template {template_id} may not be published, only {template_ids:?}; leave it out, or allow it in the catalog").into());
-        }
-        let length = oyez_sbe::message_length(schema, message).map_err(|error| format!("topic {topic}: {error}"))?;
+        let Check { topic, header, schemas } = self;
+        header.check(message).map_err(|misfit| PublishError::Misfit { topic: topic.clone(), misfit })?;
+        let Some(schemas) = schemas else { return Ok(()) };
+        let length = schemas.of_message(message).and_then(|schema| oyez_sbe::message_length(schema, message));
+        let length = length.map_err(|error| format!("topic {topic}: {error}"))?;
         match message.len() - length {
             0 => Ok(()),
             more => Err(format!("topic {topic}: the message ends at byte {length}, and {more} bytes follow; cut them off, or see whether the encoding is right").into()),

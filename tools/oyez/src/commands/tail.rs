@@ -1,11 +1,10 @@
 //! `oyez tail`: messages as the topic's schema shows them, and events of the stream in between.
 
 use oyez::{EventKind, GapCause, Idle, Message};
-use oyez_sbe::Schema;
 use serde_json::{Value, json};
 
 use super::connect;
-use super::messages::Decoder;
+use super::messages::{Decoder, schemas};
 use crate::args::{Format, TailArgs};
 use crate::failure::{Answer, Failure};
 use crate::output::{Output, note};
@@ -16,14 +15,11 @@ const POLL_EVENTS: u64 = 256;
 pub(crate) fn run(args: TailArgs, output: &mut Output) -> Result<Answer, Failure> {
     let bus = connect(&args.broker)?;
     let info = bus.describe(&args.topic)?;
-    let schema = match info.schema.as_str() {
-        "" => {
-            note(format_args!("topic {}: it has no schema, so messages are shown in hexadecimal", args.topic));
-            None
-        }
-        name => Some(Schema::parse(&bus.schema_xml(&args.topic)?, name)?),
-    };
-    let mut decoder = Decoder::new(schema);
+    let schemas = schemas(&bus, &info)?;
+    if schemas.is_none() {
+        note(format_args!("topic {}: it has no schema, so messages are shown in hexadecimal", args.topic));
+    }
+    let mut decoder = Decoder::new(schemas);
     let mut subscriber = bus.subscriber().partition(&args.topic, args.partition, args.from.0).open()?;
     let (mut idle, mut left) = (Idle::default(), args.messages.unwrap_or(u64::MAX));
     while left > 0 {

@@ -25,7 +25,9 @@ struct Topic {
     ring_bytes: u64,
     retention_h: u32,
     schema: Option<String>,
-    schema_id: u16,
+    schema_id: Option<u16>,
+    version_min: Option<u16>,
+    version_max: Option<u16>,
     template_ids: Vec<u16>,
     may_publish: bool,
     may_subscribe: bool,
@@ -52,8 +54,10 @@ impl Topic {
             ring_bytes: info.ring_bytes,
             retention_h: info.retention_h,
             schema: Some(info.schema).filter(|schema| !schema.is_empty()),
-            schema_id: info.templates.schema_id,
-            template_ids: info.templates.template_ids,
+            schema_id: info.binding.as_ref().map(|binding| binding.schema_id),
+            version_min: info.binding.as_ref().map(|binding| binding.version_min),
+            version_max: info.binding.as_ref().map(|binding| binding.version_max),
+            template_ids: info.binding.map(|binding| binding.template_ids).unwrap_or_default(),
             may_publish: info.may_publish,
             may_subscribe: info.may_subscribe,
             state: info.state,
@@ -98,7 +102,12 @@ fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
         .owner
         .as_ref()
         .map_or("nobody".to_owned(), |owner| format!("{} (process {}, user {})", owner.name, owner.pid, owner.uid));
-    let templates = if topic.template_ids.is_empty() { "all".to_owned() } else { format!("{:?}", topic.template_ids) };
+    let binding = match (topic.schema_id, topic.version_min, topic.version_max) {
+        (Some(id), Some(min), Some(max)) => {
+            format!(", id {id}, versions {min} to {max}, templates {:?}", topic.template_ids)
+        }
+        _ => String::new(),
+    };
     let rights = match (topic.may_publish, topic.may_subscribe) {
         (true, true) => "publish, subscribe",
         (true, false) => "publish",
@@ -110,7 +119,7 @@ fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
         ("partitions", topic.partitions.to_string()),
         ("ring", BinaryBytes(topic.ring_bytes).to_string()),
         ("durability", kept),
-        ("schema", format!("{}, id {}, templates {templates}", topic.schema(), topic.schema_id)),
+        ("schema", format!("{}{binding}", topic.schema())),
         ("you may", rights.to_owned()),
         ("state", topic.state.clone()),
         ("owner", owner),

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -97,6 +98,27 @@ impl House {
         // A command that refuses its input need not read all of it.
         let _ = child.stdin.take().expect("a pipe").write_all(input);
         child.wait_with_output().expect("it ends")
+    }
+}
+
+impl Broker {
+    /// Kills the broker, not its keeper, which starts another; waits until that serves.
+    pub(crate) fn restart(&mut self, house: &House) {
+        let before = self.pid();
+        kill_process(before, Signal::KILL).expect("killed");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.pid() == before || !house.run(&["topic", "list"]).status.success() {
+            assert!(Instant::now() < deadline, "no other broker serves");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The keeper's child; its own, while there is none.
+    fn pid(&self) -> Pid {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.keeper.id())).expect("it runs").flatten();
+        let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        let child = children.collect::<String>().split_whitespace().next().and_then(|pid| pid.parse().ok());
+        child.and_then(Pid::from_raw).unwrap_or(Pid::from_child(&self.keeper))
     }
 }
 

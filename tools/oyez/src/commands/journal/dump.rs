@@ -2,7 +2,7 @@
 
 use oyez_journal::Folder;
 use oyez_ring::{Epoch, Frame, Kind};
-use oyez_sbe::Schema;
+use oyez_sbe::{Schema, Schemas};
 use serde_json::json;
 
 use super::{Place, journals};
@@ -18,7 +18,8 @@ pub(super) fn run(args: DumpArgs, output: &mut Output) -> Result<Answer, Failure
         let (data, topic, partition) = (args.data.display(), &args.topic, args.partition);
         return Err(format!("{data}: no journal of topic {topic}, partition {partition}; `oyez journal list {data}` shows those there are").into());
     };
-    let mut decoder = Decoder::new(args.schema.as_deref().map(Schema::load).transpose()?);
+    let schemas = args.schemas.iter().map(Schema::load).collect::<Result<Vec<_>, _>>()?;
+    let mut decoder = Decoder::new((!schemas.is_empty()).then(|| Schemas::new(schemas)).transpose()?);
     let folder = Folder::open(&dir)?;
     let end = folder.end().position;
     let mut reader = folder.reader()?;

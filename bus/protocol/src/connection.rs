@@ -12,9 +12,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
-use crate::message::{Message, Packet};
-use crate::wire::DecodeError;
-use crate::{DESCRIPTORS_MAX, PACKET_BYTES_MAX};
+use crate::{DESCRIPTORS_MAX, DecodeError, Message, PACKET_BYTES_MAX, Packet};
 
 /// What went wrong between client and broker.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,12 @@
 //! What client and broker say to each other: SBE messages over a Unix socket of type `SOCK_SEQPACKET`, one message per
 //! packet, descriptors beside them (`SCM_RIGHTS`).
 //!
-//! `oyez-protocol.xml` beside this crate is the schema; [`message`] is its hand-written codec, [`wire`] the few rules of
-//! SBE it needs, [`Connection`] the socket, [`FailureCode`] the numbers that stay for ever. The conversation itself, who
-//! may say what when, is told in `docs/formats/protocol.md`.
+//! `oyez-protocol.xml` beside this crate is the schema, and [`schema`] the code that is generated from it: names, numbers
+//! and documentation are there. [`Message`] is any message as a value of its own, [`Connection`] the socket. The
+//! conversation itself, who may say what when, is told in `docs/formats/protocol.md`.
+//!
+//! When the schema has changed, `OYEZ_BLESS=1 cargo test -p oyez-sbe-generate --test golden` generates [`schema`] anew;
+//! it needs nothing of this crate.
 //!
 //! Nothing here trusts the other side: every length is checked before it is used, and descriptors that were not asked
 //! for are closed.
@@ -11,19 +14,18 @@
 #![forbid(unsafe_code)]
 
 pub mod connection;
-pub mod failure;
+mod failure;
 pub mod message;
-pub mod wire;
+mod generated {
+    include!("generated/oyez_protocol.rs");
+}
 
 pub use connection::{Connection, ConnectionError, Received};
-pub use failure::FailureCode;
-pub use message::{Binding, Durability, Message, Packet, Refusal};
-pub use wire::DecodeError;
+pub use generated::oyez_protocol as schema;
+pub use message::{Binding, DecodeError, Message, Packet};
+pub use schema::known::{Durability, FailureCode, Refusal};
+pub use schema::{SCHEMA_ID, SCHEMA_VERSION as VERSION};
 
-/// The schema id in the header of every message.
-pub const SCHEMA_ID: u16 = 100;
-/// The version of the schema and of the conversation that this build speaks.
-pub const VERSION: u16 = 0;
 /// Longest packet, in bytes; a longer one is refused by either side.
 pub const PACKET_BYTES_MAX: usize = 65_536;
 /// Most descriptors in one packet.

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use oyez_protocol::{Binding, DecodeError, Durability, FailureCode, Message, Packet, Refusal, SCHEMA_XML};
+use oyez_protocol::{
+    Binding, DecodeError, Durability, FailureCode, Message, Packet, Refusal, SCHEMA_XML, TEXT_BYTES_MAX,
+};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence};
+use oyez_sbe_runtime::Error;
 use proptest::prelude::*;
 
 const GOLDEN: &str = include_str!("golden/messages.hex");
@@ -121,26 +124,12 @@ fn every_message_has_its_golden_bytes() {
         return;
     }
     let golden = golden();
-    assert_eq!(golden.len(), samples.len());
+    assert_eq!((golden.len(), SCHEMA_XML.matches("<sbe:message ").count()), (samples.len(), samples.len()));
     for packet in samples {
         let name = packet.message.name();
         let expected = golden.get(name).unwrap_or_else(|| panic!("{name} has no golden bytes"));
         assert_eq!(hex(&packet.encode()), hex(expected), "{name}");
         assert_eq!(Packet::decode(expected).as_ref(), Ok(&packet), "{name}");
-    }
-}
-
-#[test]
-fn the_schema_has_every_message_under_its_number() {
-    let samples = samples();
-    for packet in &samples {
-        let line = format!("<sbe:message name=\"{}\" id=\"{}\"", packet.message.name(), packet.message.template());
-        assert!(SCHEMA_XML.contains(&line), "{line}");
-    }
-    assert_eq!(SCHEMA_XML.matches("<sbe:message ").count(), samples.len());
-    for code in FailureCode::ALL {
-        let line = format!("<validValue name=\"{code:?}\"");
-        assert!(SCHEMA_XML.contains(&line), "{line}");
     }
 }
 
@@ -166,14 +155,15 @@ fn bytes_behind_the_end_are_refused_in_our_version_and_passed_over_in_a_later_on
 }
 
 #[test]
-fn a_longer_block_of_a_later_version_is_passed_over() {
+fn a_longer_block_is_refused_in_our_version_and_passed_over_in_a_later_one() {
     for packet in samples() {
         let mut bytes = packet.encode();
         let block_length = u16::from_le_bytes([bytes[0], bytes[1]]);
         bytes[..2].copy_from_slice(&(block_length + 3).to_le_bytes());
-        bytes[6] = 1;
         let end = 8 + usize::from(block_length);
         bytes.splice(end..end, [0xee; 3]);
+        assert!(matches!(Packet::decode(&bytes), Err(DecodeError::Trailing { extra: 3, .. })));
+        bytes[6] = 1;
         assert_eq!(Packet::decode(&bytes), Ok(packet));
     }
 }
@@ -186,25 +176,60 @@ fn values_without_a_meaning_are_refused() {
         bytes[at] = value;
         Packet::decode(&bytes)
     };
-    assert_eq!(change(4, 99), Err(DecodeError::Schema { found: 99 }));
-    assert_eq!(change(2, 31), Err(DecodeError::Template { found: 31 }));
+    assert_eq!(change(4, 99), Err(Error::SchemaId { found: 99, expected: 100 }.into()));
+    assert_eq!(change(2, 31), Err(Error::TemplateId { found: 31 }.into()));
     assert_eq!(change(hello.len() - 1, 0xff), Err(DecodeError::Text { length: 1 }));
-    let mut open = Packet {
-        correlation: 1,
-        message: Message::OpenEpoch { partition: 0, epoch: Epoch(1), wait: true, topic: "t".into() },
-    }
-    .encode();
-    open[8 + 8 + 2 + 4] = 2;
-    assert_eq!(Packet::decode(&open), Err(DecodeError::Value { field: "Boolean", value: 2 }));
 }
 
 #[test]
-fn a_group_of_many_empty_entries_is_refused() {
+fn values_that_the_schema_does_not_know_are_refused_with_the_name_of_their_type() {
+    let unknown = |name: &str, behind_correlation: usize| {
+        let mut bytes = golden()[name].clone();
+        bytes[8 + 8 + behind_correlation] = 99;
+        Packet::decode(&bytes).expect_err("99 means nothing").to_string()
+    };
+    let types = [("OpenEpoch", 6, "Boolean"), ("Failure", 0, "FailureCode"), ("NotGranted", 0, "Refusal")];
+    for (name, at, of) in types.into_iter().chain([("Subscribed", 12, "Durability"), ("Topic", 16, "Durability")]) {
+        let error = unknown(name, at);
+        assert!(error.contains(&format!("enum {of} has no value 99")), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_text_beyond_the_limit_is_cut_when_sent_and_refused_when_received() {
+    let name = |length: usize| "é".repeat(length / 2) + &"e".repeat(length % 2);
+    let hello = |name: String| Packet { correlation: 1, message: Message::Hello { version: 0, name } };
+    for (length, sent) in [(TEXT_BYTES_MAX, TEXT_BYTES_MAX), (TEXT_BYTES_MAX + 1, TEXT_BYTES_MAX), (70_000, 4_096)] {
+        assert_eq!(Packet::decode(&hello(name(length)).encode()), Ok(hello(name(sent))));
+    }
+    // No character is cut in two.
+    let odd = |length| hello("x".to_owned() + &name(length));
+    assert_eq!(Packet::decode(&odd(5_000).encode()), Ok(odd(4_094)));
+    let mut bytes = hello(name(TEXT_BYTES_MAX)).encode();
+    bytes.push(b'e');
+    bytes[18..20].copy_from_slice(&4_097_u16.to_le_bytes());
+    assert_eq!(Packet::decode(&bytes), Err(DecodeError::Text { length: 4_097 }));
+}
+
+#[test]
+fn entries_shorter_than_known_are_refused_and_longer_ones_read() {
     let none = Message::Epochs { newest: Epoch(1), end: Position(0), end_sequence: Sequence(0), epochs: vec![] };
     let mut bytes = Packet { correlation: 1, message: none }.encode();
     let end = bytes.len();
+    // Many entries of nothing.
     bytes[end - 4..].copy_from_slice(&[0, 0, 0xff, 0xff]);
-    assert!(matches!(Packet::decode(&bytes), Err(DecodeError::Short { .. })));
+    let what = "group epochs";
+    assert_eq!(Packet::decode(&bytes), Err(Error::ShortBlock { what, length: 0, needed: 36 }.into()));
+    bytes[end - 4..].copy_from_slice(&[35, 0, 1, 0]);
+    bytes.extend([7; 35]);
+    assert_eq!(Packet::decode(&bytes), Err(Error::ShortBlock { what, length: 35, needed: 36 }.into()));
+    bytes[end - 4] = 37;
+    bytes.extend([7; 2]);
+    let message = Packet::decode(&bytes).expect("a later version's").message;
+    assert!(matches!(message, Message::Epochs { epochs, .. } if epochs[0].position == Position(0x0707_0707_0707_0707)));
+    // A count beyond the bytes there are costs no memory.
+    bytes[end - 2..end].copy_from_slice(&[0xff, 0xff]);
+    assert!(matches!(Packet::decode(&bytes), Err(DecodeError::Codec(Error::Truncated { .. }))));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The hand-written codec against the schema: a decoder that knows only the XML must read the same values.
+//! What is sent against the schema: a decoder that knows only the XML must read the same values.
 
 use oyez_protocol::SCHEMA_XML;
 use oyez_sbe::{Schema, decode_json};

@@ -14,6 +14,18 @@ macro_rules! number {
                 self.0.fmt(out)
             }
         }
+
+        impl From<$inner> for $name {
+            fn from(number: $inner) -> $name {
+                $name(number)
+            }
+        }
+
+        impl From<$name> for $inner {
+            fn from(number: $name) -> $inner {
+                number.0
+            }
+        }
     };
 }
 

@@ -115,7 +115,7 @@ fn write_fields(generator: &Generator<'_>, out: &mut Source, named: &Named<'_>) 
 fn write_message_methods(out: &mut Source, named: &Named<'_>) {
     out.blank();
     out.line("/// The version of the schema that the writer had.");
-    out.function("pub fn version", &["&self".to_owned()], "u16");
+    out.function("pub fn schema_version", &["&self".to_owned()], "u16");
     out.line("self.block.version()");
     out.close();
     out.blank();

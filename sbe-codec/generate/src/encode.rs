@@ -7,6 +7,7 @@ use crate::Generator;
 use crate::block::{document, write_writer};
 use crate::items::{Item, Kind, Named, is_nested};
 use crate::source::Source;
+use crate::types::derived;
 use crate::value::{Holder, Value, rust_name};
 
 /// What is being written: a message, or an entry of a group.
@@ -45,7 +46,7 @@ pub(crate) fn write_fields(generator: &Generator<'_>, out: &mut Source, named: &
     let generics = fields_generics(generator, named);
     out.blank();
     out.line(format_args!("/// The fields of {of}, to be written."));
-    out.line("#[derive(Clone, Copy, PartialEq, Debug)]");
+    out.line(derived(generator.schema, &named.block.fields));
     out.open(format_args!("pub struct Fields{generics}"));
     for (field, name) in &named.fields {
         let value = Value::of(generator.schema, &generator.types, field);

@@ -17,7 +17,7 @@ pub(crate) fn write(generator: &Generator<'_>, out: &mut Source, message: &Messa
     let meta = &message.meta;
     let block = &message.block;
     let mut scope = scope.clone();
-    let named = Named::new(block, &mut scope, &["skip", "version"]);
+    let named = Named::new(block, &mut scope, &["schema_version", "skip"]);
     let template_id = message.template_id;
     let least = generator.schema.least_bytes(message);
     let size = match is_nested(block) {

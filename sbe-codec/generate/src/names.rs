@@ -11,7 +11,7 @@ const KEYWORDS: &[&str] = &[
     "yield",
 ];
 
-/// Types that generated code names without a path, so that no type of a schema may stand for them.
+/// Types that generated code names without a path, so that no type of a schema may stand for them, and a module.
 const RESERVED_TYPES: &[&str] = &[
     "Decoder",
     "Encoder",
@@ -33,6 +33,9 @@ const RESERVED_TYPES: &[&str] = &[
     "Result",
     "Self",
     "Some",
+    "TryFrom",
+    // The module of the enums of Rust, beside those of messages.
+    "known",
 ];
 
 /// The names of one scope.

@@ -97,6 +97,19 @@ impl Source {
         }
     }
 
+    /// The head of an implementation of a trait, and its opening brace. rustfmt does not count its indentation.
+    pub(crate) fn implementation(&mut self, of: &str, kind: &str) {
+        match of.len() + kind.len() + 12 <= WIDTH {
+            true => self.open(format_args!("impl {of} for {kind}")),
+            false => {
+                self.line(format_args!("impl {of}"));
+                self.line(format_args!("    for {kind}"));
+                self.line("{");
+                self.depth += 1;
+            }
+        }
+    }
+
     /// `start = value;`, the value on a line of its own where both are too long for one.
     pub(crate) fn assign(&mut self, start: &str, value: &str) {
         match self.fits(start.len() + value.len() + 4) {

@@ -1,6 +1,6 @@
 //! Enums, sets and composites.
 
-use oyez_sbe::{Composite, Enum, Field, Meta, Presence, Primitive, Schema, Set, Type, TypeId};
+use oyez_sbe::{Composite, Enum, Field, Meta, Number, Presence, Primitive, Schema, Set, Type, TypeId, ValidValue};
 
 use crate::block;
 use crate::names::{Scope, camel, screaming};
@@ -36,6 +36,10 @@ impl Types {
 
     pub(crate) fn name(&self, id: TypeId) -> &str {
         &self.names[id.0 as usize]
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
     }
 
     pub(crate) fn values(&self, id: TypeId) -> &[String] {
@@ -84,20 +88,12 @@ fn write_enum(out: &mut Source, symbols: &Enum, name: &str, values: &[String]) {
     out.open(format_args!("impl {name}"));
     for (value, constant) in symbols.values.iter().zip(values) {
         out.docs(&value.meta.description, &format!("`{}`{}", value.meta.name, since(&value.meta)));
-        let number = match (primitive, value.number) {
-            (Primitive::Char, oyez_sbe::Number::UInt(code)) if code < 128 => {
-                format!("b'{}'", (code as u8).escape_ascii())
-            }
-            (_, number) => literal(number),
-        };
-        out.line(format_args!("pub const {constant}: Self = Self({number});"));
+        out.line(format_args!("pub const {constant}: Self = Self({});", number(symbols, value)));
     }
     out.blank();
     out.line("/// Its name in the schema, if it has one there.");
     out.function("pub fn name", &["self".to_owned()], "Option<&'static str>");
-    let mut numbers = Vec::new();
-    let mut first = |number| (!numbers.contains(&number)).then(|| numbers.push(number)).is_some();
-    let known = symbols.values.iter().zip(values).filter(|(value, _)| first(value.number));
+    let known = symbols.values.iter().zip(values).filter(|(value, _)| is_first(symbols, value));
     let known: Vec<_> = known.map(|(value, constant)| (&value.meta.name, constant)).collect();
     if known.is_empty() {
         out.line("None");
@@ -117,6 +113,19 @@ fn write_enum(out: &mut Source, symbols: &Enum, name: &str, values: &[String]) {
     out.line("rt::name(out, kind, self.name(), &self.0)");
     out.close();
     out.close();
+}
+
+/// Is it the first of an enum's values with its number, whose name is told?
+pub(crate) fn is_first(symbols: &Enum, value: &ValidValue) -> bool {
+    symbols.value_of(value.number).is_some_and(|first| std::ptr::eq(first, value))
+}
+
+/// The number of an enum's value, of a char enum the character.
+pub(crate) fn number(symbols: &Enum, value: &ValidValue) -> String {
+    match (symbols.primitive, value.number) {
+        (Primitive::Char, Number::UInt(code)) if code < 128 => format!("b'{}'", (code as u8).escape_ascii()),
+        (_, number) => literal(number),
+    }
 }
 
 fn write_set(out: &mut Source, set: &Set, name: &str, values: &[String]) {
@@ -149,7 +158,7 @@ fn write_set(out: &mut Source, set: &Set, name: &str, values: &[String]) {
 fn write_composite(out: &mut Source, schema: &Schema, types: &Types, composite: &Composite, name: &str) {
     let Composite { meta, size_bytes, members, .. } = composite;
     out.docs(&meta.description, &format!("Composite `{}`: {size_bytes} bytes.", meta.name));
-    out.line("#[derive(Clone, Copy, PartialEq, Debug)]");
+    out.line(derived(schema, members));
     out.open(format_args!("pub struct {name}"));
     let mut scope = Scope::default();
     let named = members.iter().filter(|member| member.presence != Presence::Constant);
@@ -192,6 +201,21 @@ fn write_composite(out: &mut Source, schema: &Schema, types: &Types, composite: 
         out.close();
     }
     out.close();
+}
+
+/// What is derived for a struct of the fields: one with floats is not always equal to itself.
+pub(crate) fn derived(schema: &Schema, fields: &[Field]) -> &'static str {
+    fn has_float(schema: &Schema, field: &Field) -> bool {
+        match schema.type_of(field.type_id) {
+            Type::Encoding(encoding) => matches!(encoding.primitive, Primitive::Float | Primitive::Double),
+            Type::Composite(composite) => composite.members.iter().any(|member| has_float(schema, member)),
+            Type::Enum(_) | Type::Set(_) => false,
+        }
+    }
+    match fields.iter().any(|field| has_float(schema, field)) {
+        true => "#[derive(Clone, Copy, PartialEq, Debug)]",
+        false => "#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]",
+    }
 }
 
 /// What a name's documentation says of its version.

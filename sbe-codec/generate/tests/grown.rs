@@ -151,6 +151,14 @@ macro_rules! tests {
                 assert_eq!((all.float(), all.word(), all.side(), all.maybe()), (None, Some(b"\0ab\0"), None, Some(3)));
             }
 
+            #[test]
+            fn the_enums_of_rust_have_known_values_only() {
+                assert_eq!(known::Side::try_from(Side::SELL), Ok(known::Side::Sell));
+                assert_eq!(Kind::from(known::Kind::LimitOrder_2), Kind::LIMIT_ORDER_2);
+                let refused = Error::UnknownValue { what: "enum Side", value: 63 };
+                assert_eq!(known::Side::try_from(Side(b'?')), Err(refused));
+            }
+
             fn see(bytes: &[u8]) -> Result<Seen, Error> {
                 let message = grown::decode(bytes)?;
                 let entries = message.entries()?;

@@ -15,6 +15,7 @@ pub enum Error {
     EmptyEntries { what: &'static str, count: u64, limit: usize },
     BufferFull { what: &'static str, needed: usize, left: usize },
     TooMany { what: &'static str, count: usize },
+    UnknownValue { what: &'static str, value: i64 },
 }
 
 impl Display for Error {
@@ -46,6 +47,9 @@ impl Display for Error {
             }
             Error::TooMany { what, count } => {
                 write!(out, "{what} cannot say {count} in its count; send fewer at once")
+            }
+            Error::UnknownValue { what, value } => {
+                write!(out, "{what} has no value {value} in this schema; use a newer one, or mend the writer")
             }
         }
     }
@@ -89,6 +93,10 @@ mod tests {
                 "group orders needs 8 bytes and the buffer has 3 left; give a larger one",
             ),
             (Error::TooMany { what, count: 256 }, "group orders cannot say 256 in its count; send fewer at once"),
+            (
+                Error::UnknownValue { what: "enum Side", value: 7 },
+                "enum Side has no value 7 in this schema; use a newer one, or mend the writer",
+            ),
         ];
         for (error, text) in cases {
             assert_eq!(error.to_string(), text);

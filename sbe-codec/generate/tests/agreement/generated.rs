@@ -47,7 +47,8 @@ fn module(schema: &Schema) -> String {
     let mut scope = Scope::of_types();
     let types = Types::new(schema, &mut scope);
     let package = Scope::default().unique(names::module(&schema.package));
-    let modules: Vec<_> = schema.messages.iter().map(|message| scope.unique(snake(&message.meta.name))).collect();
+    let mut messages = scope.clone();
+    let modules: Vec<_> = schema.messages.iter().map(|message| messages.unique(snake(&message.meta.name))).collect();
     let mut caller = Caller { schema, types, package, out: generate(schema, &Options::default()) };
     caller.line("use super::*;");
     caller.types();
@@ -62,12 +63,12 @@ fn module(schema: &Schema) -> String {
         caller.line("_ => Err(\"no such template\".into()),\n}\n}");
         for (message, module) in schema.messages.iter().zip(&modules) {
             let mut scope = scope.clone();
-            let named = Named::new(&message.block, &mut scope, &["skip", "version"]);
+            let named = Named::new(&message.block, &mut scope, &["schema_version", "skip"]);
             let path = format!("{}::{module}", caller.package);
             caller.line(format!("fn {name}_{module}(bytes: &[u8], {target}) -> Result<usize, Failure> {{"));
             caller.line(format!("let r = {path}::decode(bytes)?;"));
             if read {
-                caller.line("out.version = r.version();\nlet end = r.skip()?;");
+                caller.line("out.version = r.schema_version();\nlet end = r.skip()?;");
                 caller.read(&named, &path, &scope);
                 caller.line("Ok(bytes.len() - end.rest().len())\n}");
             } else {

@@ -17,7 +17,7 @@ pub mod grown {
     pub const SCHEMA_VERSION: u16 = 3;
 
     /// Composite `messageHeader`: 8 bytes.
-    #[derive(Clone, Copy, PartialEq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     pub struct MessageHeader {
         /// `blockLength` at 0, 2 bytes: `uint16`.
         pub block_length: u16,
@@ -287,6 +287,86 @@ pub mod grown {
         }
     }
 
+    /// The enums as enums of Rust: to be one of these, a value must be known to the schema.
+    pub mod known {
+        use super::rt;
+
+        /// Of the market
+        ///
+        /// Enum `Side`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Side {
+            /// `Buy`
+            Buy = b'B',
+            /// `Sell`
+            Sell = b'S',
+        }
+
+        impl TryFrom<super::Side> for Side {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::Side) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    b'B' => Self::Buy,
+                    b'S' => Self::Sell,
+                    value => {
+                        let what = "enum Side";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<Side> for super::Side {
+            #[inline]
+            fn from(known: Side) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// Enum `Kind`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        pub enum Kind {
+            /// `limitOrder`
+            LimitOrder = 1,
+            /// `LIMIT_ORDER`
+            LimitOrder_2 = 2,
+            /// `Self`, since version 2
+            Self_2 = 3,
+        }
+
+        impl TryFrom<super::Kind> for Kind {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::Kind) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::LimitOrder,
+                    2 => Self::LimitOrder_2,
+                    3 => Self::Self_2,
+                    value => {
+                        let what = "enum Kind";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<Kind> for super::Kind {
+            #[inline]
+            fn from(known: Kind) -> Self {
+                Self(known as u16)
+            }
+        }
+    }
+
     /// Reads the header of a message of this schema.
     ///
     /// # Errors
@@ -481,7 +561,7 @@ pub mod grown {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -683,7 +763,7 @@ pub mod grown {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -802,7 +882,7 @@ pub mod grown {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {
             /// `first` at 0, 4 bytes: `uint32`.
             pub first: u32,
@@ -997,7 +1077,7 @@ pub mod grown {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {
                 /// `a` at 0, 2 bytes: `uint16`.
                 pub a: u16,
@@ -1131,7 +1211,7 @@ pub mod grown {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {
                 /// `a` at 0, 1 byte: `uint8`.
                 pub a: u8,
@@ -1215,7 +1295,7 @@ pub mod grown {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -1303,7 +1383,7 @@ pub mod grown {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {}
 
         impl Fields {
@@ -1516,7 +1596,7 @@ pub mod grown {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {
                 /// `a` at 0, 2 bytes: `uint16`.
                 pub a: u16,
@@ -1718,7 +1798,7 @@ pub mod grown {
                 }
 
                 /// The fields of an entry, to be written.
-                #[derive(Clone, Copy, PartialEq, Debug)]
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
                 pub struct Fields {
                     /// `b` at 0, 1 byte: `uint8`.
                     pub b: u8,
@@ -1860,7 +1940,7 @@ pub mod grown {
                 }
 
                 /// The fields of an entry, to be written.
-                #[derive(Clone, Copy, PartialEq, Debug)]
+                #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
                 pub struct Fields {
                     /// `c` at 0, 4 bytes: `uint32`.
                     pub c: u32,
@@ -1976,7 +2056,7 @@ pub mod grown {
             impl<'a> Entry<'a> {}
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {}
 
             impl Fields {
@@ -2053,7 +2133,7 @@ pub mod grown {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -2096,7 +2176,7 @@ pub mod grown {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {}
 
         impl Fields {
@@ -2209,7 +2289,7 @@ pub mod grown {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields<'a> {
                 /// `wide` at 0, 300 bytes: `uint8[300]`.
                 pub wide: &'a [u8; 300],

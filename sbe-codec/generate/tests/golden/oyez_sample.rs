@@ -19,7 +19,7 @@ pub mod oyez_sample {
     /// Which message it is, and how long its fixed part
     ///
     /// Composite `messageHeader`: 8 bytes.
-    #[derive(Clone, Copy, PartialEq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     pub struct MessageHeader {
         /// `blockLength` at 0, 2 bytes: `uint16`.
         pub block_length: u16,
@@ -85,7 +85,7 @@ pub mod oyez_sample {
     /// A price with four decimals
     ///
     /// Composite `Price`: 8 bytes.
-    #[derive(Clone, Copy, PartialEq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     pub struct Price {
         /// `mantissa` at 0, 8 bytes: `int64`.
         pub mantissa: i64,
@@ -121,7 +121,7 @@ pub mod oyez_sample {
     /// A price with four decimals, or none
     ///
     /// Composite `OptionalPrice`: 8 bytes.
-    #[derive(Clone, Copy, PartialEq, Debug)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
     pub struct OptionalPrice {
         /// `mantissa` at 0, 8 bytes: `int64`.
         pub mantissa: Option<i64>,
@@ -411,6 +411,278 @@ pub mod oyez_sample {
         }
     }
 
+    /// The enums as enums of Rust: to be one of these, a value must be known to the schema.
+    pub mod known {
+        use super::rt;
+
+        /// Where the instrument trades
+        ///
+        /// Enum `Book`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Book {
+            /// `Central`
+            Central = 1,
+            /// `OffBook`
+            OffBook = 5,
+        }
+
+        impl TryFrom<super::Book> for Book {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::Book) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::Central,
+                    5 => Self::OffBook,
+                    value => {
+                        let what = "enum Book";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<Book> for super::Book {
+            #[inline]
+            fn from(known: Book) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// Is it sent again, after a restart?
+        ///
+        /// Enum `Repeat`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Repeat {
+            /// `No`
+            No = 0,
+            /// `Yes`
+            Yes = 1,
+        }
+
+        impl TryFrom<super::Repeat> for Repeat {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::Repeat) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    0 => Self::No,
+                    1 => Self::Yes,
+                    value => {
+                        let what = "enum Repeat";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<Repeat> for super::Repeat {
+            #[inline]
+            fn from(known: Repeat) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// Enum `Side`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Side {
+            /// `Buy`
+            Buy = 1,
+            /// `Sell`
+            Sell = 2,
+        }
+
+        impl TryFrom<super::Side> for Side {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::Side) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::Buy,
+                    2 => Self::Sell,
+                    value => {
+                        let what = "enum Side";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<Side> for super::Side {
+            #[inline]
+            fn from(known: Side) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// What a market update tells
+        ///
+        /// Enum `LimitKind`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum LimitKind {
+            /// `BestBid`
+            BestBid = 1,
+            /// `BestOffer`
+            BestOffer = 2,
+            /// `LastTrade`
+            LastTrade = 3,
+        }
+
+        impl TryFrom<super::LimitKind> for LimitKind {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::LimitKind) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::BestBid,
+                    2 => Self::BestOffer,
+                    3 => Self::LastTrade,
+                    value => {
+                        let what = "enum LimitKind";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<LimitKind> for super::LimitKind {
+            #[inline]
+            fn from(known: LimitKind) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// What happened to the order
+        ///
+        /// Enum `OrderAction`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum OrderAction {
+            /// `Added`
+            Added = 1,
+            /// `Changed`
+            Changed = 2,
+            /// `Removed`
+            Removed = 3,
+        }
+
+        impl TryFrom<super::OrderAction> for OrderAction {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::OrderAction) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::Added,
+                    2 => Self::Changed,
+                    3 => Self::Removed,
+                    value => {
+                        let what = "enum OrderAction";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<OrderAction> for super::OrderAction {
+            #[inline]
+            fn from(known: OrderAction) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// Enum `OrderKind`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum OrderKind {
+            /// `Market`
+            Market = 1,
+            /// `Limit`
+            Limit = 2,
+        }
+
+        impl TryFrom<super::OrderKind> for OrderKind {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::OrderKind) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::Market,
+                    2 => Self::Limit,
+                    value => {
+                        let what = "enum OrderKind";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<OrderKind> for super::OrderKind {
+            #[inline]
+            fn from(known: OrderKind) -> Self {
+                Self(known as u8)
+            }
+        }
+
+        /// Of the trading session
+        ///
+        /// Enum `Phase`.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Phase {
+            /// `Open`
+            Open = 1,
+            /// `Quiet`
+            Quiet = 2,
+            /// `Burst`
+            Burst = 3,
+            /// `Close`
+            Close = 4,
+        }
+
+        impl TryFrom<super::Phase> for Phase {
+            type Error = rt::Error;
+
+            #[inline]
+            fn try_from(value: super::Phase) -> Result<Self, rt::Error> {
+                let known = match value.0 {
+                    1 => Self::Open,
+                    2 => Self::Quiet,
+                    3 => Self::Burst,
+                    4 => Self::Close,
+                    value => {
+                        let what = "enum Phase";
+                        let value = value as i64;
+                        return Err(rt::Error::UnknownValue { what, value });
+                    }
+                };
+                Ok(known)
+            }
+        }
+
+        impl From<Phase> for super::Phase {
+            #[inline]
+            fn from(known: Phase) -> Self {
+                Self(known as u8)
+            }
+        }
+    }
+
     /// Reads the header of a message of this schema.
     ///
     /// # Errors
@@ -505,7 +777,7 @@ pub mod oyez_sample {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -548,7 +820,7 @@ pub mod oyez_sample {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {
             /// Number in the feed, without gaps
             ///
@@ -728,7 +1000,7 @@ pub mod oyez_sample {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {
                 /// What a market update tells
                 ///
@@ -879,7 +1151,7 @@ pub mod oyez_sample {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -922,7 +1194,7 @@ pub mod oyez_sample {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {
             /// Number in the feed, without gaps
             ///
@@ -1139,7 +1411,7 @@ pub mod oyez_sample {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {
                 /// Number of the instrument
                 ///
@@ -1470,7 +1742,7 @@ pub mod oyez_sample {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -1782,7 +2054,7 @@ pub mod oyez_sample {
             }
 
             /// The fields of an entry, to be written.
-            #[derive(Clone, Copy, PartialEq, Debug)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
             pub struct Fields {
                 /// Number of the instrument
                 ///
@@ -1949,7 +2221,7 @@ pub mod oyez_sample {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -1985,7 +2257,7 @@ pub mod oyez_sample {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {
             /// Number in the feed, without gaps
             ///
@@ -2187,7 +2459,7 @@ pub mod oyez_sample {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -2239,7 +2511,7 @@ pub mod oyez_sample {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields<'a> {
             /// Number in the feed, without gaps
             ///
@@ -2400,7 +2672,7 @@ pub mod oyez_sample {
 
             /// The version of the schema that the writer had.
             #[inline]
-            pub fn version(&self) -> u16 {
+            pub fn schema_version(&self) -> u16 {
                 self.block.version()
             }
 
@@ -2436,7 +2708,7 @@ pub mod oyez_sample {
         }
 
         /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub struct Fields {
             /// Number in the feed, without gaps
             ///

@@ -22,7 +22,7 @@ pub(crate) enum Scenario {
     Sbe(Sbe),
     /// The second process; started by the others.
     #[command(hide = true)]
-    Peer {
+    Second {
         /// What to open, as JSON.
         plan: String,
     },

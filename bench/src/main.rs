@@ -1,6 +1,6 @@
 //! `oyez-bench`: what the bus costs, always beside the limit of the machine that moves the same bytes in the same run.
 //!
-//! Two spinning processes, each on a core of its own; the second is this program run again ([`peer`]), and so is the
+//! Two spinning processes, each on a core of its own; the second is this program run again ([`second`]), and so is the
 //! broker ([`house`]). Every scenario runs its systems in interleaved rounds and checks what arrived: each number, and
 //! a checksum over all bytes. What each figure means is told in `docs/benchmarks.md`.
 #![deny(unsafe_code)]
@@ -12,10 +12,10 @@ mod house;
 mod link;
 mod machine;
 mod memcpy;
-mod peer;
 mod pingpong;
 mod report;
 mod sbe;
+mod second;
 mod stage;
 mod stream;
 mod systems;
@@ -41,7 +41,7 @@ fn run(scenario: Scenario) -> Result<ExitCode, Failure> {
         Scenario::Pingpong(options) => pingpong::run(&options)?.print(options.common.format),
         Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
         Scenario::Sbe(options) => sbe::run(&options)?.print(options.format),
-        Scenario::Peer { plan } => peer::serve(&plan)?,
+        Scenario::Second { plan } => second::serve(&plan)?,
         Scenario::Broker { catalog, child } => return Ok(house::serve(catalog, child)),
     }
     Ok(ExitCode::SUCCESS)

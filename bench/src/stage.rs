@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::house::House;
 use crate::link::Broken;
 use crate::machine::{self, Environment, OfScenario};
-use crate::peer::{Outcome, Peer, Task};
+use crate::second::{Outcome, Second, Task};
 use crate::systems::{Ends, Memories, System, Turn};
 use crate::traffic::Messages;
 
@@ -15,7 +15,7 @@ const TRIES: u32 = 20;
 /// Both processes in place, and a broker.
 pub(crate) struct Stage {
     pub(crate) ends: Ends,
-    peer: Peer,
+    second: Second,
     memories: Memories,
     pub(crate) house: House,
     cores: [usize; 2],
@@ -30,11 +30,11 @@ impl Stage {
         let house = House::open(common.data.as_deref(), spare, common.ring_mib, common.recorded)?;
         let memories = Memories::new(common.ring_mib << 20)?;
         let plan = memories.plan(cores[1], house.socket(), common.recorded);
-        let peer = Peer::start(&plan)?;
+        let second = Second::start(&plan)?;
         // Opened before this thread is pinned: the connection's own thread stays free to run anywhere.
         let ends = Ends::open(&plan, 0)?;
         machine::pin(cores[0])?;
-        Ok(Stage { ends, peer, memories, house, cores })
+        Ok(Stage { ends, second, memories, house, cores })
     }
 
     pub(crate) fn environment(&self, common: &Common) -> Environment {
@@ -54,9 +54,9 @@ impl Stage {
         let system = task.system.name();
         for _ in 0..TRIES {
             self.ends.catch_up(task.system).map_err(|broken| broken.of(system))?;
-            self.peer.begin(task)?;
+            self.second.begin(task)?;
             let mine = self.ends.turn(task.system, turn(*task));
-            let others = self.peer.end(task)?;
+            let others = self.second.end(task)?;
             match (mine, others) {
                 (Ok(mine), Ok(others)) => return Ok((mine, others)),
                 (Err(Broken::Failed(what)), _) | (_, Err(Broken::Failed(what))) => {

@@ -36,12 +36,12 @@ impl Driver {
     /// Does something with a message, `count` times.
     ///
     /// # Errors
-    /// [`Failure::Peer`].
+    /// [`Failure::Second`].
     pub(super) fn ask(&mut self, message: &str, task: &str, count: u64) -> Result<Answer, Failure> {
         let mut answer = String::new();
         let asked = writeln!(self.tasks, "{message} {task} {count}");
         let answered = asked.and_then(|()| self.answers.read_line(&mut answer));
-        let failure = Failure::Peer { system: self.name, what: "did not answer" };
+        let failure = Failure::Second { system: self.name, what: "did not answer" };
         answered.ok().and_then(|_| Answer::parse(answer.trim_end())).ok_or(failure)
     }
 }

@@ -52,24 +52,24 @@ pub(crate) struct Outcome {
 }
 
 /// The second process, as the first one sees it. It ends with this value.
-pub(crate) struct Peer {
+pub(crate) struct Second {
     child: Child,
     tasks: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
-impl Peer {
-    pub(crate) fn start(plan: &Plan) -> Result<Peer, Failure> {
+impl Second {
+    pub(crate) fn start(plan: &Plan) -> Result<Second, Failure> {
         let refused = Failure::refused::<std::io::Error>;
         let program = std::env::current_exe().map_err(refused("find this program"))?;
         let mut command = Command::new(program);
-        command.arg("peer").arg(line(plan)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("second").arg(line(plan)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(refused("start the second process"))?;
         let (tasks, answers) = (child.stdin.take(), child.stdout.take().expect("stdout is piped"));
-        Ok(Peer { child, tasks, answers: BufReader::new(answers) })
+        Ok(Second { child, tasks, answers: BufReader::new(answers) })
     }
 
-    /// Gives a task, and waits until the peer is ready for it.
+    /// Gives a task, and waits until it is ready for it.
     pub(crate) fn begin(&mut self, task: &Task) -> Result<(), Failure> {
         let tasks = self.tasks.as_mut().expect("open until dropped");
         let sent = writeln!(tasks, "{}", line(task)).and_then(|()| tasks.flush());
@@ -96,7 +96,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for Second {
     fn drop(&mut self) {
         // It ends when its input does; where it spins on a link that is dead, it is ended.
         drop(self.tasks.take());
@@ -106,7 +106,7 @@ impl Drop for Peer {
 }
 
 fn gone(task: &Task, what: &'static str) -> Failure {
-    Failure::Peer { system: task.system.name(), what }
+    Failure::Second { system: task.system.name(), what }
 }
 
 fn line<T: Serialize>(value: &T) -> String {

@@ -1,14 +1,12 @@
-//! The second process: this program again. Tasks go to its standard input, answers come from its standard output, a
-//! line of JSON each; between a task and its answer the two speak through the system under test alone.
+//! The second process: this program again. Between a task and its answer the two speak through the system under test
+//! alone.
 
+use crate::child::{self, Child};
 use crate::failure::Failure;
 use crate::link::Broken;
 use crate::systems::{Ends, Plan, System};
 use crate::{machine, pingpong, stream};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// What the second process is to do.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -51,57 +49,32 @@ pub(crate) struct Outcome {
     pub(crate) end_ns: u64,
 }
 
-/// The second process, as the first one sees it. It ends with this value.
-pub(crate) struct Second {
-    child: Child,
-    tasks: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+/// The second process, as the first one sees it.
+pub(crate) struct Second(Child);
 
 impl Second {
+    /// # Errors
+    /// [`Failure::Refused`].
     pub(crate) fn start(plan: &Plan) -> Result<Second, Failure> {
-        let refused = Failure::refused::<std::io::Error>;
-        let program = std::env::current_exe().map_err(refused("find this program"))?;
-        let mut command = Command::new(program);
-        command.arg("second").arg(line(plan)).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(refused("start the second process"))?;
-        let (tasks, answers) = (child.stdin.take(), child.stdout.take().expect("stdout is piped"));
-        Ok(Second { child, tasks, answers: BufReader::new(answers) })
+        Ok(Second(Child::start("second", plan)?))
     }
 
     /// Gives a task, and waits until it is ready for it.
     pub(crate) fn begin(&mut self, task: &Task) -> Result<(), Failure> {
-        let tasks = self.tasks.as_mut().expect("open until dropped");
-        let sent = writeln!(tasks, "{}", line(task)).and_then(|()| tasks.flush());
-        match sent.map(|()| self.answer()) {
-            Ok(Some(Answer::Ready)) => Ok(()),
+        match self.0.ask(task).and_then(|()| self.0.answer()) {
+            Some(Answer::Ready) => Ok(()),
             _ => Err(gone(task, "did not take its part")),
         }
     }
 
     /// What became of the task.
     pub(crate) fn end(&mut self, task: &Task) -> Result<Result<Outcome, Broken>, Failure> {
-        match self.answer() {
+        match self.0.answer() {
             Some(Answer::Done(outcome)) => Ok(Ok(outcome)),
             Some(Answer::Lapped) => Ok(Err(Broken::Lapped)),
             Some(Answer::Failed(what)) => Ok(Err(Broken::Failed(what))),
             Some(Answer::Ready) | None => Err(gone(task, "did not end its part")),
         }
-    }
-
-    fn answer(&mut self) -> Option<Answer> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).ok()?;
-        serde_json::from_str(&line).ok()
-    }
-}
-
-impl Drop for Second {
-    fn drop(&mut self) {
-        // It ends when its input does; where it spins on a link that is dead, it is ended.
-        drop(self.tasks.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -109,41 +82,26 @@ fn gone(task: &Task, what: &'static str) -> Failure {
     Failure::Second { system: task.system.name(), what }
 }
 
-fn line<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("plain data has a form in JSON")
-}
-
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|error| Failure::refused("read a task")(std::io::Error::other(error)))
-}
-
 /// The second process, from the inside.
 pub(crate) fn serve(plan: &str) -> Result<(), Failure> {
-    let plan: Plan = parse(plan)?;
+    let plan: Plan = child::parse(plan)?;
     let mut ends = Ends::open(&plan, 1)?;
     machine::pin(plan.core)?;
-    for task in std::io::stdin().lines() {
-        let task: Task = parse(&task.map_err(Failure::refused("read a task"))?)?;
-        let answer = match take(&mut ends, &task) {
+    for task in child::questions() {
+        child::say(&match take(&mut ends, &task?) {
             Ok(outcome) => Answer::Done(outcome),
             Err(Broken::Lapped) => Answer::Lapped,
             Err(Broken::Failed(what)) => Answer::Failed(what),
-        };
-        say(&answer);
+        });
     }
     Ok(())
 }
 
 fn take(ends: &mut Ends, task: &Task) -> Result<Outcome, Broken> {
     ends.catch_up(task.system)?;
-    say(&Answer::Ready);
+    child::say(&Answer::Ready);
     match task.part {
         Part::Answer => ends.turn(task.system, pingpong::Answering(*task)),
         Part::Read => ends.turn(task.system, stream::Reading(*task)),
     }
-}
-
-/// Tells the first process.
-fn say(answer: &Answer) {
-    println!("{}", line(answer));
 }

@@ -14,8 +14,9 @@ const TRIES: u32 = 20;
 
 /// Both processes in place, and a broker.
 pub(crate) struct Stage {
-    pub(crate) ends: Ends,
+    // It ends first: what its links need beside them lives in this process.
     second: Second,
+    pub(crate) ends: Ends,
     memories: Memories,
     pub(crate) house: House,
     cores: [usize; 2],

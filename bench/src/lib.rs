@@ -9,10 +9,12 @@ mod arguments;
 mod child;
 mod durable;
 mod failure;
+mod fanout;
 mod house;
 mod link;
 mod machine;
 mod memcpy;
+mod peers;
 mod pingpong;
 mod report;
 mod sbe;
@@ -40,11 +42,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(scenario: Scenario) -> Result<ExitCode, Failure> {
+    if scenario.wants_peers() && !peers::HERE {
+        match peers::hand_over()? {}
+    }
     match scenario {
         Scenario::Pingpong(options) => pingpong::run(&options)?.print(options.common.format),
         Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
+        Scenario::Fanout(options) => fanout::run(&options)?.print(options.common.format),
         Scenario::Sbe(options) => sbe::run(&options)?.print(options.format),
         Scenario::Second { plan } => second::serve(&plan)?,
+        Scenario::Sleepers { plan } => fanout::sleep(&plan)?,
         Scenario::Broker { catalog, child } => return Ok(house::serve(catalog, child)),
     }
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use crate::house::House;
 use crate::link::Broken;
 use crate::machine::{self, Environment, OfScenario};
 use crate::second::{Outcome, Second, Task};
-use crate::systems::{Ends, Memories, System, Turn};
+use crate::systems::{Ends, Memories, Run, System, Turn};
 use crate::traffic::Messages;
 
 /// How often a round is begun again whose reader was lapped, as happens when somebody else takes its core.
@@ -25,12 +25,12 @@ pub(crate) struct Stage {
 impl Stage {
     /// # Errors
     /// [`Failure`]: too few cores, no memory, no broker.
-    pub(crate) fn set(common: &Common) -> Result<Stage, Failure> {
+    pub(crate) fn set(common: &Common, recorded: bool, peers: &[System]) -> Result<Stage, Failure> {
         let cores = machine::two_cores(common.cores.as_deref())?;
-        let spare = machine::spare_core(cores)?;
-        let house = House::open(common.data.as_deref(), spare, common.ring_mib, common.recorded)?;
-        let memories = Memories::new(common.ring_mib << 20)?;
-        let plan = memories.plan(cores[1], house.socket(), common.recorded);
+        let run = Run::new(cores, common.ring_mib, 1)?;
+        let house = House::open(common.data.as_deref(), run.spare_core, common.ring_mib, recorded)?;
+        let memories = Memories::new(run.ring_bytes)?;
+        let plan = memories.plan(cores[1], house.socket(), recorded, peers.to_vec(), run);
         let second = Second::start(&plan)?;
         // Opened before this thread is pinned: the connection's own thread stays free to run anywhere.
         let ends = Ends::open(&plan, 0)?;
@@ -74,11 +74,11 @@ impl Stage {
 ///
 /// # Errors
 /// The first of `round`.
-pub(crate) fn interleave<R>(
-    systems: &[System],
+pub(crate) fn interleave<S: Copy, R>(
+    systems: &[S],
     rounds: u32,
-    mut round: impl FnMut(System) -> Result<R, Failure>,
-) -> Result<Vec<(System, Vec<R>)>, Failure> {
+    mut round: impl FnMut(S) -> Result<R, Failure>,
+) -> Result<Vec<(S, Vec<R>)>, Failure> {
     let mut results: Vec<_> = systems.iter().map(|system| (*system, Vec::new())).collect();
     for _ in 0..rounds {
         for (system, results) in &mut results {

@@ -15,13 +15,14 @@ use crate::traffic::{Arrived, Messages};
 const POLL_MESSAGES: usize = 256;
 
 pub(crate) fn run(options: &Stream) -> Result<Report, Failure> {
-    let common = &options.common;
-    let mut stage = Stage::set(common)?;
+    let (common, traffic) = (&options.common, &options.traffic);
+    let mut stage = Stage::set(common, traffic.recorded, &options.peers)?;
     let mut memcpy = Memcpy::new(common.ring_mib << 20)?;
     let mut report = Report::new("stream", common.rounds, stage.environment(common));
     let mut systems = vec![System::Limit, System::Memcpy, System::Oyez, System::RingUntimed];
-    systems.extend(common.recorded.then_some(System::Recorded));
-    for &len_bytes in &common.sizes {
+    systems.extend(traffic.recorded.then_some(System::Recorded));
+    systems.extend(&options.peers);
+    for &len_bytes in &traffic.sizes {
         let rounds = interleave(&systems, common.rounds, |system| match system {
             System::Limit => Ok(memcpy.rate(len_bytes, options.messages, true)),
             System::Memcpy => Ok(memcpy.rate(len_bytes, options.messages, false)),

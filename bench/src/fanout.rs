@@ -144,7 +144,7 @@ impl Sleepers {
             let answer = child.ask(&Point { system, subscribers: share }).and_then(|()| child.answer());
             let gone = Failure::Second { system: system.name(), what: "of subscribers is gone" };
             let held: Result<(), String> = answer.ok_or(gone)?;
-            held.map_err(|what| Failure::System { system: system.name(), what })?;
+            held.map_err(|what| Failure::Bus { step: "have subscribers sleep", what })?;
         }
         Ok(())
     }

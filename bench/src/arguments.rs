@@ -1,6 +1,7 @@
 //! The command line.
 
-use clap::builder::RangedU64ValueParser;
+use crate::systems::System;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -18,12 +19,20 @@ pub(crate) enum Scenario {
     Pingpong(Pingpong),
     /// One writer at full speed, one reader that keeps up.
     Stream(Stream),
+    /// What publishing costs beside subscribers that sleep.
+    Fanout(Fanout),
     /// Generated SBE codecs, and JSON by schema.
     Sbe(Sbe),
     /// The second process; started by the others.
     #[command(hide = true)]
-    Peer {
+    Second {
         /// What to open, as JSON.
+        plan: String,
+    },
+    /// A process of subscribers that sleep; started by the others.
+    #[command(hide = true)]
+    Sleepers {
+        /// What to subscribe to, as JSON.
         plan: String,
     },
     /// The broker; started by the others.
@@ -37,10 +46,27 @@ pub(crate) enum Scenario {
     },
 }
 
+impl Scenario {
+    /// Whether this program must have the peers.
+    pub(crate) fn wants_peers(&self) -> bool {
+        match self {
+            Scenario::Pingpong(Pingpong { peers, .. })
+            | Scenario::Stream(Stream { peers, .. })
+            | Scenario::Fanout(Fanout { peers, .. }) => !peers.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Pingpong {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) traffic: Traffic,
+    /// Whom to measure beside ours.
+    #[arg(long, value_delimiter = ',', value_parser = peers(&["aeron", "iceoryx2"]))]
+    pub(crate) peers: Vec<System>,
     /// Round trips of each system, size and round.
     #[arg(long, default_value_t = 50_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
     pub(crate) messages: u64,
@@ -53,8 +79,31 @@ pub(crate) struct Pingpong {
 pub(crate) struct Stream {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) traffic: Traffic,
+    /// Whom to measure beside ours.
+    #[arg(long, value_delimiter = ',', value_parser = peers(&["aeron"]))]
+    pub(crate) peers: Vec<System>,
     /// Messages of each system, size and round.
     #[arg(long, default_value_t = 1_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(100..))]
+    pub(crate) messages: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Fanout {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Whom to measure beside ours.
+    #[arg(long, value_delimiter = ',', value_parser = peers(&["iceoryx2"]))]
+    pub(crate) peers: Vec<System>,
+    /// How many subscribers sleep, rising; the first is what the others are compared with.
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 1, 10, 100, 300])]
+    pub(crate) subscribers: Vec<usize>,
+    /// Bytes of a message, SBE message header included.
+    #[arg(long, default_value_t = 68, value_parser = RangedU64ValueParser::<usize>::new().range(8..=4096))]
+    pub(crate) size: usize,
+    /// Messages of each system, number of subscribers and round.
+    #[arg(long, default_value_t = 100_000, value_parser = RangedU64ValueParser::<u64>::new().range(1000..))]
     pub(crate) messages: u64,
 }
 
@@ -83,18 +132,23 @@ pub(crate) enum SbePeer {
     SbeCpp,
 }
 
+/// What passes between two processes.
 #[derive(Args)]
-pub(crate) struct Common {
+pub(crate) struct Traffic {
     /// Bytes of a message, SBE message header included.
     #[arg(long, value_delimiter = ',', default_values_t = [32, 51, 68, 256],
           value_parser = RangedU64ValueParser::<usize>::new().range(8..=4096))]
     pub(crate) sizes: Vec<usize>,
-    /// How often each system takes its turn.
-    #[arg(long, default_value_t = 11, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
-    pub(crate) rounds: u32,
     /// Also over recorded topics, kept at `durable`.
     #[arg(long)]
     pub(crate) recorded: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Common {
+    /// How often each system takes its turn.
+    #[arg(long, default_value_t = 11, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    pub(crate) rounds: u32,
     /// The two cores to run on; the first two that this process may use unless said.
     #[arg(long, num_args = 2)]
     pub(crate) cores: Option<Vec<usize>>,
@@ -115,6 +169,11 @@ pub(crate) enum Format {
     Text,
     /// One object.
     Json,
+}
+
+/// Systems of others, by these names.
+fn peers(names: &'static [&'static str]) -> impl TypedValueParser<Value = System> {
+    PossibleValuesParser::new(names).map(|name| if name == "aeron" { System::Aeron } else { System::Iceoryx2 })
 }
 
 fn ring_mib(text: &str) -> Result<u64, String> {

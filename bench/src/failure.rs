@@ -55,7 +55,7 @@ pub(crate) enum Failure {
     },
     /// The other process is gone or does not answer.
     #[error("{system}: the second process {what}; look at what it wrote above, and run again on idle cores")]
-    Peer {
+    Second {
         /// The system under test.
         system: &'static str,
         /// What it did.

@@ -14,6 +14,9 @@ pub(crate) const UNRECORDED: [&str; 2] = ["there", "back"];
 /// The same, recorded and kept at `durable`.
 pub(crate) const RECORDED: [&str; 2] = ["there.recorded", "back.recorded"];
 
+/// Each subscriber that sleeps in `fanout` has a connection of its own.
+pub(crate) const CONNECTIONS_MAX: usize = 4096;
+
 /// A broker that runs, and its folder; both end with this value.
 pub(crate) struct House {
     broker: Child,
@@ -73,7 +76,8 @@ impl Drop for House {
 
 fn declare(core: usize, ring_mib: u64, recorded: bool) -> String {
     let mut catalog = format!(
-        "[broker]\nname = \"bench\"\ndata = \"data\"\nsocket = \"bus.sock\"\ncores = [{core}]\nmemory_mib_max = 1048576\n"
+        "[broker]\nname = \"bench\"\ndata = \"data\"\nsocket = \"bus.sock\"\ncores = [{core}]\nmemory_mib_max = 1048576\n\
+         connections_max = {CONNECTIONS_MAX}\nconnections_per_user_max = {CONNECTIONS_MAX}\n"
     );
     let mut topic = |name, recorded| {
         let _ = write!(

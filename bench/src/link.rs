@@ -1,8 +1,25 @@
 //! A link: one direction out, one in, between this process and the other.
 
+#[cfg(not(feature = "peers"))]
+mod absent;
+#[cfg(feature = "peers")]
+#[allow(unsafe_code, reason = "Aeron's client and driver are C")]
+pub(crate) mod aeron;
 pub(crate) mod bus;
+#[cfg(feature = "peers")]
+pub(crate) mod iceoryx2;
 pub(crate) mod limit;
 pub(crate) mod ring;
+
+/// The links of the peers, where there are any.
+#[cfg(not(feature = "peers"))]
+pub(crate) mod aeron {
+    pub(crate) use super::absent::Absent as Aeron;
+}
+#[cfg(not(feature = "peers"))]
+pub(crate) mod iceoryx2 {
+    pub(crate) use super::absent::{Absent as Iceoryx2, AbsentSleeper as Sleeper};
+}
 
 use crate::failure::Failure;
 use std::time::{Duration, Instant};

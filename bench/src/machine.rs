@@ -86,6 +86,15 @@ pub(crate) enum OfScenario {
         /// Whether the kernel gave huge pages for them.
         huge_pages: bool,
     },
+    /// Subscribers slept.
+    Sleepers {
+        /// Of the bus's ring.
+        ring_mib: u64,
+        /// Bytes of a message.
+        len_bytes: usize,
+        /// That they were in.
+        processes: usize,
+    },
     /// Programs were compiled.
     Compilers {
         /// As they tell their versions.

@@ -9,8 +9,8 @@ use crate::durable::{Flush, histogram};
 use crate::failure::Failure;
 use crate::link::{Broken, Link, receive};
 use crate::machine::now_ns;
-use crate::peer::{Outcome, Part, Task};
 use crate::report::Report;
+use crate::second::{Outcome, Part, Task};
 use crate::stage::{Stage, check, interleave};
 use crate::systems::{System, Turn};
 use crate::traffic::{Arrived, Messages};
@@ -22,12 +22,13 @@ const ROUND_TRIP: &str = "round_trip_ns";
 const DURABLE: &str = "durable_ns";
 
 pub(crate) fn run(options: &Pingpong) -> Result<Report, Failure> {
-    let common = &options.common;
-    let mut stage = Stage::set(common)?;
+    let (common, traffic) = (&options.common, &options.traffic);
+    let mut stage = Stage::set(common, traffic.recorded, &options.peers)?;
     let mut report = Report::new("pingpong", common.rounds, stage.environment(common));
     let mut systems = vec![System::Limit, System::Oyez, System::Ring];
-    systems.extend(common.recorded.then_some(System::Recorded));
-    for &len_bytes in &common.sizes {
+    systems.extend(traffic.recorded.then_some(System::Recorded));
+    systems.extend(&options.peers);
+    for &len_bytes in &traffic.sizes {
         let rounds = interleave(&systems, common.rounds, |system| {
             let task = Task { system, part: Part::Answer, len_bytes, messages: options.messages };
             let (asked, answered) = stage.take(&task, Asking)?;
@@ -37,7 +38,7 @@ pub(crate) fn run(options: &Pingpong) -> Result<Report, Failure> {
         })?;
         report.add_latencies(ROUND_TRIP, "", len_bytes, &rounds);
     }
-    if common.recorded {
+    if traffic.recorded {
         durable(&mut stage, options, &mut report)?;
     }
     Ok(report)
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &Pingpong) -> Result<Report, Failure> {
 fn durable(stage: &mut Stage, options: &Pingpong, report: &mut Report) -> Result<(), Failure> {
     let mut flush = Flush::new(stage.house.folder())?;
     let count = options.durable_messages.div_ceil(u64::from(options.common.rounds));
-    for &len_bytes in &options.common.sizes {
+    for &len_bytes in &options.traffic.sizes {
         let mut messages = Messages::new(len_bytes);
         let rounds = interleave(&[System::Limit, System::Recorded], options.common.rounds, |system| match system {
             System::Limit => flush.time(count),

@@ -1,6 +1,7 @@
 //! What a scenario prints: for people, or as one object.
 
 use crate::arguments::Format;
+use crate::fanout::Point;
 use crate::machine::Environment;
 use crate::systems::System;
 use hdrhistogram::Histogram;
@@ -13,12 +14,16 @@ const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p99", 99.0), ("p99_9", 9
 const COMPARED: usize = 2;
 
 /// What is measured against what, where both are in a scenario.
-const AGAINST: [(System, System); 5] = [
+const AGAINST: [(System, System); 9] = [
     (System::Oyez, System::Limit),
     (System::Oyez, System::Memcpy),
     (System::Recorded, System::Limit),
     (System::Ring, System::Limit),
     (System::RingUntimed, System::Memcpy),
+    (System::Oyez, System::Aeron),
+    (System::Oyez, System::Iceoryx2),
+    (System::Aeron, System::Limit),
+    (System::Iceoryx2, System::Limit),
 ];
 
 /// The result of one scenario.
@@ -92,6 +97,31 @@ impl Report {
         self.compare("rate", len_bytes, systems, f64::min);
     }
 
+    /// What publishing costs: of each system and number of subscribers a histogram a round, in ns of so many messages.
+    /// Each is compared with the fewest subscribers of its system, and with the peer.
+    pub(crate) fn add_publishing(&mut self, batch: u64, points: &[(Point, Vec<Histogram<u64>>)]) {
+        let p50 = |round: &Histogram<u64>| round.value_at_percentile(50.0) as f64;
+        let p50s = |rounds: &[Histogram<u64>]| rounds.iter().map(p50).collect::<Vec<_>>();
+        let counts = points.iter().map(|(point, _)| point.subscribers);
+        let (Some(fewest), Some(most)) = (counts.clone().min(), counts.max()) else { return };
+        for (point, rounds) in points {
+            let Point { system, subscribers } = *point;
+            self.put(system.name(), &subscribers.to_string(), "publish_ns", of_each(percentiles(rounds), batch));
+            let fewer = (fewest.to_string(), Point { subscribers: fewest, ..*point });
+            let peer = (System::Iceoryx2.name().to_owned(), Point { system: System::Iceoryx2, ..*point });
+            for (name, other) in [fewer, peer] {
+                let others =
+                    points.iter().find(|(point, _)| *point == other && *point != Point { system, subscribers });
+                let Some((_, others)) = others else { continue };
+                let ratio = Ratio::of(&p50s(rounds), &p50s(others));
+                self.put(system.name(), &subscribers.to_string(), &format!("p50_vs_{name}"), json!(ratio));
+                if subscribers == most {
+                    self.ratios.insert(named(system, format!("publish_p50_{most}_vs_{name}")), json!(ratio));
+                }
+            }
+        }
+    }
+
     /// Tells one figure of a system and a message.
     pub(crate) fn put(&mut self, system: &str, message: &str, name: &str, told: Value) {
         let of_system = self.results.entry(system).or_insert_with(|| json!({}));
@@ -114,8 +144,7 @@ impl Report {
             let ratio = Ratio::of(figures, others);
             let versus = format!("{figure}_vs_{}", other.name());
             self.put(system.name(), &len_bytes.to_string(), &versus, json!(ratio));
-            let name = if system == System::Oyez { versus } else { format!("{}_{versus}", system.name()) };
-            self.worst(&name, &ratio, worse);
+            self.worst(&named(system, versus), &ratio, worse);
         }
     }
 
@@ -141,12 +170,27 @@ impl Report {
     }
 }
 
+/// A ratio's name among all: ours have plain ones.
+fn named(system: System, ratio: String) -> String {
+    if system == System::Oyez { ratio } else { format!("{}_{ratio}", system.name()) }
+}
+
 /// One value, or names and values in a row.
 fn plain(value: &Value) -> String {
     match value.as_object() {
         None => value.to_string(),
         Some(parts) => parts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(" "),
     }
+}
+
+/// Times of so many messages as those of each, to a tenth.
+fn of_each(mut told: Value, batch: u64) -> Value {
+    for (name, value) in told.as_object_mut().into_iter().flatten() {
+        if name != "count" {
+            *value = json!((value.as_u64().unwrap_or_default() as f64 * 10.0 / batch as f64).round() / 10.0);
+        }
+    }
+    told
 }
 
 fn percentiles(rounds: &[Histogram<u64>]) -> Value {

@@ -8,6 +8,7 @@ use crate::arguments::{Sbe, SbePeer};
 use crate::failure::Failure;
 use crate::machine::{self, Environment, OfScenario};
 use crate::report::{Ratio, Report};
+use crate::tool::{self, root};
 use driver::{Answer, Driver};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -176,10 +177,10 @@ fn wrong(message: Message, what: String) -> Failure {
 impl Programs {
     /// Compiles them, and lets the printer warm up.
     fn build(options: &Sbe, folder: &Path) -> Result<Programs, Failure> {
-        let mut rust = Command::new(driver::build_rust(&root())?);
+        let mut rust = Command::new(driver::build_rust()?);
         rust.arg(folder);
         // It writes the messages that the printer prints.
-        driver::run("write the messages", rust.stdin(Stdio::null()))?;
+        tool::run("write the messages", rust.stdin(Stdio::null()))?;
         let reference = match options.peers.contains(&SbePeer::SbeCpp) {
             true => Some(Reference::build(options, folder)?),
             false => None,
@@ -201,11 +202,6 @@ impl Reference {
         }
         Ok(Reference { cpp: Command::new(cpp), printer })
     }
-}
-
-/// The clone's top folder, which has the sources of what is compiled here.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it lies in the clone").to_path_buf()
 }
 
 /// Of each message, its schema.

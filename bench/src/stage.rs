@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::house::House;
 use crate::link::Broken;
 use crate::machine::{self, Environment, OfScenario};
-use crate::peer::{Outcome, Peer, Task};
-use crate::systems::{Ends, Memories, System, Turn};
+use crate::second::{Outcome, Second, Task};
+use crate::systems::{Ends, Memories, Run, System, Turn};
 use crate::traffic::Messages;
 
 /// How often a round is begun again whose reader was lapped, as happens when somebody else takes its core.
@@ -14,8 +14,9 @@ const TRIES: u32 = 20;
 
 /// Both processes in place, and a broker.
 pub(crate) struct Stage {
+    // It ends first: what its links need beside them lives in this process.
+    second: Second,
     pub(crate) ends: Ends,
-    peer: Peer,
     memories: Memories,
     pub(crate) house: House,
     cores: [usize; 2],
@@ -24,17 +25,17 @@ pub(crate) struct Stage {
 impl Stage {
     /// # Errors
     /// [`Failure`]: too few cores, no memory, no broker.
-    pub(crate) fn set(common: &Common) -> Result<Stage, Failure> {
+    pub(crate) fn set(common: &Common, recorded: bool, peers: &[System]) -> Result<Stage, Failure> {
         let cores = machine::two_cores(common.cores.as_deref())?;
-        let spare = machine::spare_core(cores)?;
-        let house = House::open(common.data.as_deref(), spare, common.ring_mib, common.recorded)?;
-        let memories = Memories::new(common.ring_mib << 20)?;
-        let plan = memories.plan(cores[1], house.socket(), common.recorded);
-        let peer = Peer::start(&plan)?;
+        let run = Run::new(cores, common.ring_mib, 1)?;
+        let house = House::open(common.data.as_deref(), run.spare_core, common.ring_mib, recorded)?;
+        let memories = Memories::new(run.ring_bytes)?;
+        let plan = memories.plan(cores[1], house.socket(), recorded, peers.to_vec(), run);
+        let second = Second::start(&plan)?;
         // Opened before this thread is pinned: the connection's own thread stays free to run anywhere.
         let ends = Ends::open(&plan, 0)?;
         machine::pin(cores[0])?;
-        Ok(Stage { ends, peer, memories, house, cores })
+        Ok(Stage { ends, second, memories, house, cores })
     }
 
     pub(crate) fn environment(&self, common: &Common) -> Environment {
@@ -54,9 +55,9 @@ impl Stage {
         let system = task.system.name();
         for _ in 0..TRIES {
             self.ends.catch_up(task.system).map_err(|broken| broken.of(system))?;
-            self.peer.begin(task)?;
+            self.second.begin(task)?;
             let mine = self.ends.turn(task.system, turn(*task));
-            let others = self.peer.end(task)?;
+            let others = self.second.end(task)?;
             match (mine, others) {
                 (Ok(mine), Ok(others)) => return Ok((mine, others)),
                 (Err(Broken::Failed(what)), _) | (_, Err(Broken::Failed(what))) => {
@@ -73,11 +74,11 @@ impl Stage {
 ///
 /// # Errors
 /// The first of `round`.
-pub(crate) fn interleave<R>(
-    systems: &[System],
+pub(crate) fn interleave<S: Copy, R>(
+    systems: &[S],
     rounds: u32,
-    mut round: impl FnMut(System) -> Result<R, Failure>,
-) -> Result<Vec<(System, Vec<R>)>, Failure> {
+    mut round: impl FnMut(S) -> Result<R, Failure>,
+) -> Result<Vec<(S, Vec<R>)>, Failure> {
     let mut results: Vec<_> = systems.iter().map(|system| (*system, Vec::new())).collect();
     for _ in 0..rounds {
         for (system, results) in &mut results {

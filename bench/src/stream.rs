@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::link::{Broken, Link, receive};
 use crate::machine::now_ns;
 use crate::memcpy::Memcpy;
-use crate::peer::{Outcome, Part, Task};
 use crate::report::Report;
+use crate::second::{Outcome, Part, Task};
 use crate::stage::{Stage, check, interleave};
 use crate::systems::{System, Turn};
 use crate::traffic::{Arrived, Messages};
@@ -15,13 +15,14 @@ use crate::traffic::{Arrived, Messages};
 const POLL_MESSAGES: usize = 256;
 
 pub(crate) fn run(options: &Stream) -> Result<Report, Failure> {
-    let common = &options.common;
-    let mut stage = Stage::set(common)?;
+    let (common, traffic) = (&options.common, &options.traffic);
+    let mut stage = Stage::set(common, traffic.recorded, &options.peers)?;
     let mut memcpy = Memcpy::new(common.ring_mib << 20)?;
     let mut report = Report::new("stream", common.rounds, stage.environment(common));
     let mut systems = vec![System::Limit, System::Memcpy, System::Oyez, System::RingUntimed];
-    systems.extend(common.recorded.then_some(System::Recorded));
-    for &len_bytes in &common.sizes {
+    systems.extend(traffic.recorded.then_some(System::Recorded));
+    systems.extend(&options.peers);
+    for &len_bytes in &traffic.sizes {
         let rounds = interleave(&systems, common.rounds, |system| match system {
             System::Limit => Ok(memcpy.rate(len_bytes, options.messages, true)),
             System::Memcpy => Ok(memcpy.rate(len_bytes, options.messages, false)),

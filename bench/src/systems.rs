@@ -2,11 +2,13 @@
 
 use crate::failure::Failure;
 use crate::house::{RECORDED, UNRECORDED};
+use crate::link::aeron::Aeron;
 use crate::link::bus::Bus;
+use crate::link::iceoryx2::Iceoryx2;
 use crate::link::limit::Limit;
 use crate::link::ring::{Ring, Untimed};
 use crate::link::{Broken, Link};
-use crate::machine::now_ns;
+use crate::machine::{self, now_ns};
 use oyez::Connect;
 use oyez_mem::memory;
 use oyez_mem::{Region, RegionMut};
@@ -31,6 +33,10 @@ pub(crate) enum System {
     Ring,
     /// The same, with a time that stands still.
     RingUntimed,
+    /// A peer: Aeron, over shared memory.
+    Aeron,
+    /// A peer: iceoryx2.
+    Iceoryx2,
 }
 
 impl System {
@@ -42,6 +48,8 @@ impl System {
             System::Recorded => "recorded",
             System::Ring => "ring",
             System::RingUntimed => "ring_untimed",
+            System::Aeron => "aeron",
+            System::Iceoryx2 => "iceoryx2",
         }
     }
 }
@@ -52,7 +60,8 @@ pub(crate) struct Plan {
     pub(crate) core: usize,
     socket: PathBuf,
     recorded: bool,
-    ring_bytes: u64,
+    peers: Vec<System>,
+    run: Run,
     /// Of each direction: the first process writes the first.
     limit: [String; 2],
     ring: [String; 2],
@@ -61,13 +70,37 @@ pub(crate) struct Plan {
     tail: [(u64, u64); 2],
 }
 
+/// What a run is, for all of its processes.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// No other run has it now: the first process's own.
+    pub(crate) id: u32,
+    /// For what a system does beside the two processes: the broker's.
+    pub(crate) spare_core: usize,
+    /// Whether neither of the two processes runs on it.
+    pub(crate) spare_is_free: bool,
+    /// Of one direction's memory.
+    pub(crate) ring_bytes: u64,
+    /// Of one direction.
+    pub(crate) subscribers_max: usize,
+}
+
+impl Run {
+    /// # Errors
+    /// [`Failure::Refused`].
+    pub(crate) fn new(cores: [usize; 2], ring_mib: u64, subscribers_max: usize) -> Result<Run, Failure> {
+        let spare_core = machine::spare_core(cores)?;
+        let spare_is_free = !cores.contains(&spare_core);
+        Ok(Run { id: std::process::id(), spare_core, spare_is_free, ring_bytes: ring_mib << 20, subscribers_max })
+    }
+}
+
 /// The memories of limit and bare ring, held by the first process.
 pub(crate) struct Memories {
     limit: [OwnedFd; 2],
     ring: [OwnedFd; 2],
     control: [OwnedFd; 2],
     tails: [Tail; 2],
-    ring_bytes: u64,
     /// Whether the kernel gave huge pages.
     pub(crate) huge_pages: bool,
 }
@@ -97,6 +130,8 @@ pub(crate) struct Ends {
     ring: Ring,
     oyez: Bus,
     recorded: Option<Bus>,
+    aeron: Option<Aeron>,
+    iceoryx2: Option<Iceoryx2>,
 }
 
 const START: EpochStart =
@@ -112,18 +147,18 @@ impl Memories {
             ring: [ring_0, ring_1],
             control: [control()?, control()?],
             tails: [tail_0, tail_1],
-            ring_bytes,
             huge_pages: huge_0 && huge_1,
         })
     }
 
-    pub(crate) fn plan(&self, core: usize, socket: PathBuf, recorded: bool) -> Plan {
+    pub(crate) fn plan(&self, core: usize, socket: PathBuf, recorded: bool, peers: Vec<System>, run: Run) -> Plan {
         let paths = |files: &[OwnedFd; 2]| files.each_ref().map(path);
         Plan {
             core,
             socket,
             recorded,
-            ring_bytes: self.ring_bytes,
+            peers,
+            run,
             limit: paths(&self.limit),
             ring: paths(&self.ring),
             control: paths(&self.control),
@@ -168,7 +203,7 @@ impl Ends {
     /// [`Failure::Refused`], [`Failure::Bus`].
     pub(crate) fn open(plan: &Plan, out: usize) -> Result<Ends, Failure> {
         let into = 1 - out;
-        let bytes = plan.ring_bytes;
+        let bytes = plan.run.ring_bytes;
         let limit = Limit::new(map_mut(&plan.limit[out], bytes)?, map(&plan.limit[into], bytes)?);
         let control = Control::new(map(&plan.control[out], Control::LEN_BYTES as u64)?);
         let (position, time_ns) = plan.tail[out];
@@ -181,7 +216,10 @@ impl Ends {
         let bus = oyez::Bus::connect(connect).map_err(Failure::bus("connect to the broker"))?;
         let open = |topics: [&str; 2]| Bus::open(&bus, topics[out], topics[into]);
         let recorded = plan.recorded.then(|| open(RECORDED)).transpose()?;
-        Ok(Ends { limit, ring: Ring::new(writer, reader), oyez: open(UNRECORDED)?, recorded })
+        let (oyez, wanted) = (open(UNRECORDED)?, |peer| plan.peers.contains(&peer));
+        let aeron = wanted(System::Aeron).then(|| Aeron::open(plan.run, out)).transpose()?;
+        let iceoryx2 = wanted(System::Iceoryx2).then(|| Iceoryx2::open(plan.run, out)).transpose()?;
+        Ok(Ends { limit, ring: Ring::new(writer, reader), oyez, recorded, aeron, iceoryx2 })
     }
 
     /// Forgets what was sent to this end; while both processes are between tasks.
@@ -203,6 +241,8 @@ impl Ends {
             System::Ring => turn.run(&mut self.ring),
             System::RingUntimed => turn.run(&mut Untimed(&mut self.ring)),
             System::Recorded | System::Memcpy => turn.run(self.recorded()?),
+            System::Aeron => turn.run(present(&mut self.aeron)?),
+            System::Iceoryx2 => turn.run(present(&mut self.iceoryx2)?),
         }
     }
 
@@ -211,8 +251,12 @@ impl Ends {
     /// # Errors
     /// Where the run has none.
     pub(crate) fn recorded(&mut self) -> Result<&mut Bus, Broken> {
-        self.recorded.as_mut().ok_or_else(|| Broken::Failed("this run has no such link".to_owned()))
+        present(&mut self.recorded)
     }
+}
+
+fn present<L>(link: &mut Option<L>) -> Result<&mut L, Broken> {
+    link.as_mut().ok_or_else(|| Broken::Failed("this run has no such link".to_owned()))
 }
 
 fn map(path: &str, len_bytes: u64) -> Result<Region, Failure> {

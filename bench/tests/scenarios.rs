@@ -80,6 +80,26 @@ fn stream_tells_every_system_and_the_worst_ratio() {
 }
 
 #[test]
+fn fanout_tells_what_publishing_costs_beside_each_number_of_sleepers() {
+    if !two_cores("fanout_tells_what_publishing_costs_beside_each_number_of_sleepers") {
+        return;
+    }
+    let data = env!("CARGO_TARGET_TMPDIR");
+    let told =
+        object(&format!("fanout --data {data} --subscribers 0,1,20 --rounds 2 --messages 6400 --size 51 --ring-mib 2"));
+    for subscribers in ["0", "1", "20"] {
+        let publish_ns = &told["results"]["oyez"][subscribers]["publish_ns"];
+        // Batches of 64 messages, and the first twentieth of each round is not counted.
+        assert_eq!(publish_ns["count"], 2 * (100 - 5), "{subscribers}");
+        let parts = ["p50", "p99", "p99_9", "p99_99", "max"].map(|part| publish_ns[part].as_f64().unwrap());
+        assert!(parts[0] > 0.0 && parts.is_sorted(), "{subscribers}: {parts:?}");
+    }
+    assert_eq!(told["results"]["oyez"]["20"]["p50_vs_0"], told["ratios"]["publish_p50_20_vs_0"]);
+    assert!(is_ratio(&told["ratios"]["publish_p50_20_vs_0"]), "{}", told["ratios"]);
+    assert_eq!(told["ratios"].as_object().map(serde_json::Map::len), Some(1));
+}
+
+#[test]
 fn sbe_tells_both_messages_and_without_a_peer_no_ratio() {
     if cannot_compile("sbe_tells_both_messages_and_without_a_peer_no_ratio") {
         return;
@@ -132,6 +152,16 @@ fn runs(tool: &str) -> bool {
 }
 
 #[test]
+fn without_compilers_the_peers_are_refused_with_the_package_that_is_missing() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oyez-bench"));
+    let output = command.args(["pingpong", "--peers", "aeron"]).env("PATH", "/nowhere").output().expect("it runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("there is no cc; run: sudo apt-get install -y gcc"), "{error}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_one_line() {
     for (arguments, part) in [
         ("pingpong --cores 0 0", "cores"),
@@ -139,6 +169,10 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         ("stream --data /nowhere/at/all", "make a folder"),
         ("pingpong --ring-mib 3", "power of two"),
         ("pingpong --sizes 7", "8..=4096"),
+        ("pingpong --peers nobody", "iceoryx2"),
+        ("stream --peers iceoryx2", "aeron"),
+        ("fanout --peers aeron", "iceoryx2"),
+        ("fanout --data /nowhere/at/all", "make a folder"),
         ("sbe --core 99999", "cores"),
         ("sbe --peers nobody", "sbe-cpp"),
     ] {

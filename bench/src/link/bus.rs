@@ -2,13 +2,18 @@
 
 use super::{Broken, Link};
 use crate::failure::Failure;
-use oyez::{Durability, EventKind, Offer, Publisher, Start, Subscriber};
+use crate::fanout;
+use oyez::{Connect, Durability, EventKind, Offer, Publisher, Start, Subscriber};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a grant may take: each epoch needs a ring, which the broker makes one after the other.
 const GRANT_MAX: Duration = Duration::from_secs(30);
 /// How long the recorder may hold a publisher back.
 const BACK_PRESSURE_MAX: Duration = Duration::from_secs(20);
+
+/// How long a subscriber that slept may look for what was published.
+const WAKE_MAX: Duration = Duration::from_secs(5);
 
 /// One end.
 pub(crate) struct Bus {
@@ -52,6 +57,33 @@ impl Bus {
             std::hint::spin_loop();
         }
         Err(Broken::Failed("back-pressured for too long".to_owned()))
+    }
+}
+
+/// A subscriber with a connection of its own that never polls.
+pub(crate) struct Sleeper(Subscriber);
+
+impl Sleeper {
+    /// # Errors
+    /// [`Failure::Bus`].
+    pub(crate) fn open(socket: &Path, topic: &str) -> Result<Sleeper, Failure> {
+        let bus = oyez::Bus::connect(Connect::new(socket)).map_err(Failure::bus("connect to the broker"))?;
+        let subscriber = bus.subscriber().topic(topic, Start::Live).open();
+        Ok(Sleeper(subscriber.map_err(Failure::bus("subscribe"))?))
+    }
+}
+
+impl fanout::Sleeper for Sleeper {
+    fn wake(&mut self) -> Result<bool, Failure> {
+        let deadline = Instant::now() + WAKE_MAX;
+        let mut found = false;
+        while !found && Instant::now() < deadline {
+            let published = |event: oyez::Event<'_>| {
+                found |= matches!(event.kind, EventKind::Message(_) | EventKind::Gap { .. });
+            };
+            self.0.poll(256, published).map_err(Failure::bus("read"))?;
+        }
+        Ok(found)
     }
 }
 

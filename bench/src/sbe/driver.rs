@@ -1,8 +1,9 @@
 //! A program that takes tasks and answers with figures: a line each. And ours among them.
 
 use crate::failure::Failure;
+use crate::tool;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A program that runs. It ends with this value.
@@ -28,7 +29,7 @@ impl Driver {
     /// [`Failure::Tool`].
     pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Driver, Failure> {
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = started.map_err(|error| failed("start what is measured", command, &error))?;
+        let mut child = started.map_err(|error| tool::failed("start what is measured", command, &error))?;
         let (tasks, answers) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
         Ok(Driver { name, child, tasks, answers: BufReader::new(answers) })
     }
@@ -36,12 +37,12 @@ impl Driver {
     /// Does something with a message, `count` times.
     ///
     /// # Errors
-    /// [`Failure::Peer`].
+    /// [`Failure::Second`].
     pub(super) fn ask(&mut self, message: &str, task: &str, count: u64) -> Result<Answer, Failure> {
         let mut answer = String::new();
         let asked = writeln!(self.tasks, "{message} {task} {count}");
         let answered = asked.and_then(|()| self.answers.read_line(&mut answer));
-        let failure = Failure::Peer { system: self.name, what: "did not answer" };
+        let failure = Failure::Second { system: self.name, what: "did not answer" };
         answered.ok().and_then(|_| Answer::parse(answer.trim_end())).ok_or(failure)
     }
 }
@@ -67,43 +68,16 @@ impl Drop for Driver {
 ///
 /// # Errors
 /// [`Failure::Tool`].
-pub(super) fn build_rust(root: &Path) -> Result<PathBuf, Failure> {
-    let program = std::env::current_exe().map_err(Failure::refused("find this program"))?;
-    let target = program.ancestors().nth(2).unwrap_or(&program).join("native");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--release", "--locked", "--package", "oyez-bench-sbe", "--manifest-path"]);
-    cargo.arg(root.join("Cargo.toml")).arg("--target-dir").arg(&target);
+pub(super) fn build_rust() -> Result<PathBuf, Failure> {
+    let target = tool::target()?.join("native");
+    let mut cargo = tool::cargo_build(&target);
+    cargo.args(["--package", "oyez-bench-sbe"]);
     cargo.env("RUSTFLAGS", "-C target-cpu=native").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    run("compile the Rust side", &mut cargo)?;
+    tool::run("compile the Rust side", &mut cargo)?;
     Ok(target.join("release/oyez-bench-sbe"))
-}
-
-/// Runs a program to its end.
-///
-/// # Errors
-/// [`Failure::Tool`] with the end of what it said.
-pub(super) fn run(step: &'static str, command: &mut Command) -> Result<(), Failure> {
-    let output = command.output().map_err(|error| failed(step, command, &error))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-    let what = lines[lines.len().saturating_sub(3)..].join(" | ");
-    Err(Failure::Tool { step, what: format!("{}: {what}", command.get_program().display()) })
-}
-
-fn failed(step: &'static str, command: &Command, error: &std::io::Error) -> Failure {
-    let what = format!("{}: {error}; install it, or leave out --peers", command.get_program().display());
-    Failure::Tool { step, what }
 }
 
 /// The versions of all compilers that are here.
 pub(super) fn versions() -> Vec<String> {
-    let version = |tool| {
-        let output = Command::new(tool).arg("--version").output().ok()?;
-        String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
-    };
-    ["rustc", "g++", "java"].into_iter().filter_map(version).collect()
+    ["rustc", "g++", "java"].into_iter().filter_map(tool::version).collect()
 }

@@ -1,9 +1,8 @@
 //! The reference implementation: fetched by Maven, checked against its pinned checksum, and made into programs.
 
-use super::driver::run;
 use crate::failure::Failure;
+use crate::tool::{self, run};
 use sha2::{Digest, Sha256};
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,10 +18,7 @@ const VERSION: &str = "1.38.1";
 pub(super) fn jar() -> Result<PathBuf, Failure> {
     let step = "bring the reference implementation";
     let refused = |error: std::io::Error| Failure::refused::<std::io::Error>(step)(error);
-    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
-    let what = "neither HOME nor XDG_CACHE_HOME is set; set one".to_owned();
-    let cache = base.ok_or(Failure::Tool { step, what })?.join(format!("oyez/sbe-all-{VERSION}"));
+    let cache = tool::cache(step)?.join(format!("sbe-all-{VERSION}"));
     let name = format!("sbe-all-{VERSION}.jar");
     let jar = cache.join(&name);
     if !jar.exists() {

@@ -28,6 +28,8 @@ const PACKAGES: &[Package] = &[
 const CPP_COMPILER: Package =
     Package { name: "g++", program: "g++", why: "builds the reference C++ codecs and libFuzzer" };
 
+const CLANG: Package = Package { name: "clang", program: "clang", why: "reads the headers of the benchmarks' peers" };
+
 impl Package {
     fn is_missing(&self) -> bool {
         match self.program {
@@ -48,6 +50,11 @@ pub(crate) fn bring(install: bool) -> Result<Vec<String>> {
 /// Installs a C++ compiler where there is none.
 pub(crate) fn bring_cpp() -> Result<()> {
     bring_of(&[CPP_COMPILER], true)?.pop().map_or(Ok(()), |missing| Err(Failure(missing)))
+}
+
+/// Installs what the benchmarks' peers take beyond all that; the line of what is still missing.
+pub(crate) fn bring_clang() -> Result<Vec<String>> {
+    bring_of(&[CLANG], true)
 }
 
 fn bring_of(packages: &[Package], install: bool) -> Result<Vec<String>> {

@@ -3,6 +3,7 @@
 use crate::child::{self, End};
 use crate::failure::{Failure, Result};
 use crate::outside::Outside;
+use crate::packages;
 use crate::places::{self, Scratch};
 use crate::tally::Tally;
 use std::process::Command;
@@ -50,6 +51,8 @@ pub(crate) const SOAKS: &[Soak] = &[
         test: "-p oyez-sbe-generate --lib agreement",
         env: &[("OYEZ_AGREEMENT_MESSAGES", "10000")],
     },
+    // No counts to raise: the gate leaves it out because Aeron and iceoryx2 take minutes to compile.
+    Soak { name: "bench-peers", test: "-p oyez-bench --test peers", env: &[] },
 ];
 
 /// A day: a soak is bounded by its counts, this only ends one that hangs.
@@ -61,7 +64,8 @@ pub(crate) fn run(names: &[String]) -> Result<bool> {
         return Err(Failure(format!("{unknown}: no such soak; `cargo xtask soak --list` names them")));
     }
     let scratch = Scratch::new()?;
-    let outside = Outside::bring(&scratch, true)?;
+    let mut outside = Outside::bring(&scratch, true)?;
+    outside.skipped.extend(packages::bring_clang()?);
     outside.skipped.iter().for_each(|skipped| println!("SKIPPED {skipped}"));
     let mut all = outside.skipped.is_empty();
     for soak in SOAKS.iter().filter(|soak| names.is_empty() || names.iter().any(|name| name == soak.name)) {

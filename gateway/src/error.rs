@@ -62,8 +62,8 @@ pub enum LaneError {
     },
     /// The topic's binding does not allow a message that is in the topic.
     #[error(
-        "message {sequence}: {misfit}; allow it in the catalog and start the lane again, or make a new target and begin \
-         it with `--origin {}`", sequence + 1
+        "message {sequence}: {misfit}; allow it in the catalog, restart the broker and start the lane again, or make a new \
+         target and begin it with `--origin {}`", sequence + 1
     )]
     Misfit {
         /// Its sequence.

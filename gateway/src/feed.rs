@@ -56,8 +56,8 @@ pub trait Feed {
     /// [`FeedError`].
     fn poll(&mut self, items_max: usize, each: &mut dyn FnMut(FeedItem<'_>)) -> Result<usize, FeedError>;
 
-    /// What the topic's messages may be, as the catalog has it now; `None`: anything. Asked after each seek, and again
-    /// for a message that does not fit what was told last.
+    /// What the topic's messages may be, as the catalog has it now; `None`: anything. Asked after each seek, before
+    /// each commit, and for a message that does not fit what was told last.
     ///
     /// # Errors
     /// [`FeedError`].

@@ -14,7 +14,7 @@ use crate::reconcile::reconcile;
 use crate::sink::{Sink, SinkError};
 use crate::writer::Writer;
 use crate::{Feed, FeedError, LaneError, Notice};
-use oyez::{HeaderCheck, Misfit};
+use oyez::HeaderCheck;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -242,6 +242,10 @@ impl<F: Feed, S: Sink> Lane<F, S> {
             // Asking how far the bus is may cost a round trip, so only a commit asks.
             let durable_position = self.feed.durable_position();
             if self.writer.is_durable(durable_position) {
+                // A broker that is away binds nothing anew.
+                if self.feed.binding().is_ok_and(|binding| binding.as_ref() != self.writer.check.binding()) {
+                    return Err(rebound());
+                }
                 self.commit(now_ns)?;
             } else if self.writer.age_ns(now_ns) >= HOLD_MS_MAX * 1_000_000 {
                 return Err(not_durable(durable_position).into());
@@ -263,20 +267,26 @@ impl<F: Feed, S: Sink> Lane<F, S> {
             }
         });
         match outcome {
-            Err(LaneError::Misfit { sequence, misfit }) => Err(self.misfit(sequence, misfit)?),
+            Err(trouble @ (LaneError::Misfit { .. } | LaneError::Gap { .. })) => Err(self.before(trouble, now_ns)?),
             outcome => outcome,
         }?;
         taken.map_err(|error| self.feed_error(error))
     }
 
-    /// Why a message does not fit: the catalog may have learnt its version since the last fence, and the next one learns
-    /// it too. If not, the lane stops, and what comes before the message is committed: a new target may begin behind it.
-    fn misfit(&mut self, sequence: u64, misfit: Misfit) -> Result<LaneError, LaneError> {
-        if self.feed.binding()?.as_ref() != self.writer.check.binding() {
-            return Ok(FeedError::Unavailable("the catalog binds the topic otherwise than before".into()).into());
+    /// What comes before the trouble is committed: a new target may begin behind it. The trouble may be over, where the
+    /// catalog has learnt a message's version since the last fence; the next fence learns it too.
+    fn before(&mut self, trouble: LaneError, now_ns: u64) -> Result<LaneError, LaneError> {
+        if matches!(trouble, LaneError::Misfit { .. }) && self.feed.binding()?.as_ref() != self.writer.check.binding() {
+            return Ok(rebound());
         }
-        self.close()?;
-        Ok(LaneError::Misfit { sequence, misfit })
+        if self.writer.open.is_some() {
+            let durable_position = self.feed.durable_position();
+            if !self.writer.is_durable(durable_position) {
+                return Ok(not_durable(durable_position).into());
+            }
+            self.commit(now_ns)?;
+        }
+        Ok(trouble)
     }
 
     /// The topic's end says something else to a lane that begins than to one whose target already holds more.
@@ -344,7 +354,11 @@ impl<F: Feed, S: Sink> Lane<F, S> {
 }
 
 fn not_durable(durable_position: u64) -> FeedError {
-    let held =
-        format!("what comes after position {durable_position} is not known to be durable after {HOLD_MS_MAX} ms");
+    let held = format!("what comes after position {durable_position} is not known to be durable");
     FeedError::Unavailable(format!("{held}: is the broker running, and does its disk keep up?"))
+}
+
+/// Back to the fence, and read again under the new binding.
+fn rebound() -> LaneError {
+    FeedError::Unavailable("the catalog binds the topic otherwise than before".into()).into()
 }

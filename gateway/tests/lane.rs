@@ -76,14 +76,14 @@ fn fenced_instance_cannot_add_to_what_the_new_one_wrote() {
 }
 
 #[test]
-fn gap_in_the_stream_stops_the_lane_and_commits_nothing_past_it() {
+fn gap_in_the_stream_stops_the_lane_and_what_precedes_it_is_committed() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("target");
     let mut topic = Topic::durable(100);
     topic.instead.insert(40, FeedItem::Gap { from: 40, to: 41 });
     let mut lane = lane(&path, topic, &Shared::default());
     assert_eq!(Driver::new().until_stopped(&mut lane), LaneError::Gap { from: 40, to: 41 });
-    assert_dense(&committed(&path), 0, 0);
+    assert_dense(&committed(&path), 0, 40);
     assert_eq!(lane.status().state, LaneState::Stopped);
     assert!(lane.status().error.expect("says why").contains("--origin 41"));
 }
@@ -164,6 +164,42 @@ fn version_that_the_catalog_learns_meanwhile_goes_through() {
     let notices = lane.take_notices();
     let told_so = |notice: &Notice| notice.to_string().starts_with("the catalog binds the topic otherwise than before");
     assert!(notices.iter().any(told_so), "{notices:?}");
+}
+
+#[test]
+fn what_precedes_a_misfit_and_is_not_known_to_be_durable_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let told = Rc::new(Cell::new(30));
+    let topic = Topic { told_durable: Some(told.clone()), ..rolled(&[binding(1)]) };
+    let mut lane = lane(&path, topic, &Shared::default());
+    let mut driver = Driver::new();
+    for _ in 0..1000 {
+        driver.turn(&mut lane).expect("waits");
+    }
+    assert_dense(&committed(&path), 0, 0);
+    told.set(60);
+    assert!(matches!(driver.until_stopped(&mut lane), LaneError::Misfit { sequence: 60, .. }));
+    assert_eq!(committed(&path).len(), 60);
+}
+
+#[test]
+fn binding_that_grows_narrower_is_learnt_without_a_misfit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    // Nothing was bound at the fence; from the first commit on the catalog allows only the older version.
+    let mut lane = lane(&path, rolled(&[binding(1), None]), &Shared::default());
+    assert!(matches!(Driver::new().until_stopped(&mut lane), LaneError::Misfit { sequence: 60, .. }));
+    assert_eq!(committed(&path).len(), 60);
+}
+
+#[test]
+fn commit_before_a_misfit_that_always_fails_stops_the_lane() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let script = Shared::default();
+    script.borrow_mut().always = Some(("commit", Fault::Abortable));
+    let mut lane = lane(&dir.path().join("target"), rolled(&[binding(1)]), &script);
+    assert!(matches!(Driver::new().until_stopped(&mut lane), LaneError::KeepsFailing { .. }));
 }
 
 #[test]

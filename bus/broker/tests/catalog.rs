@@ -32,6 +32,10 @@ fn load_in(folder: &Path, text: &str) -> Result<Catalog, String> {
     let later = SCHEMA.replace("version=\"1\"", "version=\"4\"").replace("</sbe:messageSchema>", later);
     let later = later.replace("\"Halt\" id=\"4\"", "\"Pause\" id=\"6\"");
     std::fs::write(folder.join("later.xml"), later).expect("schema");
+    // A version that gives the number of `Halt` to another message.
+    let reused = SCHEMA.replace("version=\"1\"", "version=\"5\"").replace("\"Halt\" id=\"4\"", "\"Halt\" id=\"6\"");
+    let secret = r#"<sbe:message name="Secret" id="4"/></sbe:messageSchema>"#;
+    std::fs::write(folder.join("reused.xml"), reused.replace("</sbe:messageSchema>", secret)).expect("schema");
     std::fs::write(folder.join("other.xml"), SCHEMA.replace("id=\"7\"", "id=\"8\"")).expect("schema");
     std::fs::write(folder.join("zero.xml"), SCHEMA.replace("id=\"7\"", "id=\"0\"")).expect("schema");
     std::fs::write(folder.join("null.xml"), SCHEMA.replace("id=\"7\"", "id=\"65535\"")).expect("schema");
@@ -211,6 +215,10 @@ fn what_the_schema_files_do_not_know_is_refused() {
         &["topics.a.templates", "no message `Halt` in versions 2 to 4", "Pause, Stop, Tick"],
     );
     refused(&topic("version_max = 1\ntemplates = [\"Stop\"]"), &["no message `Stop` in versions 0 to 1"]);
+    let reused = topic("templates = [\"Halt\"]").replace("later.xml", "reused.xml");
+    refused(&reused, &["topics.a.templates", "number 4 is that of `Secret` in another version", "narrow the versions"]);
+    let named = reused.replace("[\"Halt\"]", "[\"Halt\", \"Secret\"]");
+    load(&format!("{HEAD}{named}")).expect("both are named");
     for key in ["version_min = 1", "version_max = 1"] {
         let place = format!("topics.a.{}", &key[..11]);
         refused(&format!("{both}{key}\n"), &[place.as_str(), "without a schema", "name the topic's `schema`"]);

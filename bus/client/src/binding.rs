@@ -49,7 +49,10 @@ pub enum Misfit {
         version_max: u16,
     },
     /// Another template.
-    #[error("a message of template {found} of schema {schema_id}, where {allowed:?} are allowed (`templates`)")]
+    #[error(
+        "a message of template {found} of schema {schema_id}, where {} are allowed (`files`, `templates`)",
+        some(allowed)
+    )]
     Template {
         /// Schema id in the message's header.
         schema_id: u16,
@@ -104,7 +107,7 @@ impl HeaderCheck {
 impl Bound {
     fn new(binding: Binding) -> Bound {
         let Binding { template_ids, .. } = &binding;
-        let highest = template_ids.iter().max().map_or(u16::MAX, |&highest| highest);
+        let highest = template_ids.iter().copied().max().unwrap_or(u16::MAX);
         let mut templates = vec![0; usize::from(highest) / 64 + 1].into_boxed_slice();
         template_ids.iter().for_each(|id| templates[usize::from(*id) / 64] |= 1 << (id % 64));
         if template_ids.is_empty() {
@@ -136,6 +139,14 @@ impl Bound {
             return Misfit::Version { schema_id, found: version, version_min, version_max };
         }
         Misfit::Template { schema_id, found: template_id, allowed: template_ids.clone() }
+    }
+}
+
+/// The first of many, since a schema has hundreds.
+fn some(template_ids: &[u16]) -> String {
+    match template_ids.get(..8) {
+        Some(first) if template_ids.len() > 8 => format!("{first:?} and {} more", template_ids.len() - 8),
+        _ => format!("{template_ids:?}"),
     }
 }
 
@@ -181,6 +192,13 @@ mod tests {
         }
         let misfit = check.check(&header(0, 4, 1)[..7]).expect_err("it has no header").to_string();
         assert_eq!(misfit, "a message of 7 bytes, where its header alone takes 8");
+    }
+
+    #[test]
+    fn of_many_templates_some_are_told() {
+        let ids: Vec<u16> = (1..=10).collect();
+        let misfit = check(&ids).check(&header(0, 3, 0)).expect_err("it does not fit").to_string();
+        assert!(misfit.contains("[1, 2, 3, 4, 5, 6, 7, 8] and 2 more"), "{misfit}");
     }
 
     #[test]

@@ -92,19 +92,27 @@ impl Link {
     }
 
     pub(crate) fn schemas_xml(&self, topic: &str) -> Result<Vec<String>, BusError> {
-        let mut versions = Vec::new();
+        let mut versions: Vec<String> = Vec::new();
+        let mut newest = None;
         loop {
             let open = Message::OpenSchema { index: versions.len() as u16, topic: topic.to_owned() };
             let mut answer = self.request("OpenSchema", open)?;
-            let (Message::SchemaOpened { count, .. }, Some(file)) = (&answer.packet.message, answer.descriptors.pop())
+            let (&Message::SchemaOpened { count, version, .. }, Some(file)) =
+                (&answer.packet.message, answer.descriptors.pop())
             else {
                 return Err(unexpected("OpenSchema", &answer));
             };
+            let before = newest.replace((count, version));
+            if before.is_some_and(|(all, older)| all != count || older >= version) {
+                // The broker has come back with another catalog.
+                (versions, newest) = (Vec::new(), None);
+                continue;
+            }
             let mut text = String::new();
             let read = File::from(file).read_to_string(&mut text);
             read.map_err(|source| BusError::System { topic: topic.to_owned(), step: "read its schema", source })?;
             versions.push(text);
-            if versions.len() >= usize::from(*count) {
+            if versions.len() >= usize::from(count) {
                 return Ok(versions);
             }
         }

@@ -48,6 +48,9 @@ mod tests {
         for number in 1..=19 {
             let code = known(number).expect("a code");
             assert!(code.text().contains(';'), "{code:?} has no remedy");
+            // The page is where users find the numbers; they are for ever.
+            let line = format!("| {number} | `{code:?}` | {} |", code.text());
+            assert!(include_str!("../../../docs/formats/protocol.md").contains(&line), "{line}");
         }
         assert!(known(0).is_err() && known(20).is_err());
     }

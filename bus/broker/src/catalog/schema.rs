@@ -145,7 +145,14 @@ impl Check<'_> {
             return self.wrong(place, problem, did_you_mean(wanted, names));
         }
         let is_wanted = |name: &String| text.templates.is_empty() || text.templates.contains(name);
-        Ok(ids(messages(0).filter(|message| is_wanted(&message.meta.name))))
+        let ids = ids(messages(0).filter(|message| is_wanted(&message.meta.name)));
+        // Publishers and lanes look at the number alone.
+        let other = messages(0).find(|other| !is_wanted(&other.meta.name) && ids.contains(&other.template_id));
+        if let Some(other) = other {
+            let problem = format!("number {} is that of `{}` in another version", other.template_id, other.meta.name);
+            return self.wrong(place, problem, "name that message too, or narrow the versions");
+        }
+        Ok(ids)
     }
 }
 

@@ -124,12 +124,12 @@ impl Attendant {
 
     /// The broker may be back: states what is owned first, for what is not claimed ends.
     fn reconnect(&mut self) {
+        // Also after a broker that welcomes and then says what this build does not understand.
+        self.sleep(Some(self.pause));
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
         if self.try_connect(Instant::now() + self.connect.timeout).is_err() {
-            self.sleep(Some(self.pause));
-            self.pause = (self.pause * 2).min(PAUSE_MAX);
             return;
         }
-        self.pause = PAUSE_MIN;
         for claim in std::mem::take(&mut self.claims) {
             if let Some(held) = claim.owned.upgrade() {
                 let (partition, epoch, topic) = (held.partition, held.epoch, held.topic.clone());
@@ -168,6 +168,7 @@ impl Attendant {
     }
 
     fn hear(&mut self, received: Received) {
+        self.pause = PAUSE_MIN;
         match self.waiters.remove(&received.packet.correlation) {
             Some(Waiter::Caller(reply, claim)) => {
                 if let Message::Granted { .. } = received.packet.message {

@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod framing;
+#[macro_use]
+#[path = "../../generate/tests/values/mod.rs"]
+mod values;
 mod generated;
+mod grown;
 mod json;
 mod message;
 mod schema;
-#[path = "../../generate/tests/values/mod.rs"]
-mod values;
 
 use std::sync::LazyLock;
 

@@ -34,6 +34,8 @@ impl SchemaError {
 pub enum Fault {
     #[error("cannot read the file: {reason}; check the path and its rights")]
     Unreadable { reason: String },
+    #[error("the text is not UTF-8 from here on; save the file as UTF-8")]
+    NotUtf8,
     #[error("not well-formed XML: {reason}; correct it there")]
     Xml { reason: String },
     #[error("the document type has definitions, which are refused, as are entities; remove the <!DOCTYPE>")]

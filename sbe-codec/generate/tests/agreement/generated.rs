@@ -68,9 +68,9 @@ fn module(schema: &Schema) -> String {
             caller.line(format!("fn {name}_{module}(bytes: &[u8], {target}) -> Result<usize, Failure> {{"));
             caller.line(format!("let r = {path}::decode(bytes)?;"));
             if read {
-                caller.line("out.version = r.schema_version();\nlet end = r.skip()?;");
+                caller.line("out.version = r.schema_version();\nlet whole = r;");
                 caller.read(&named, &path, &scope);
-                caller.line("Ok(bytes.len() - end.rest().len())\n}");
+                caller.line("Ok(bytes.len() - whole.skip()?.rest().len())\n}");
             } else {
                 caller.line(format!("let w = {path}::encode(out, &{})?;", caller.fields(&named, &path)));
                 caller.rewrite(&named, &path, &scope);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! read NUMBER HEX       the values of a message of the schema with this number
+//! cut NUMBER HEX        the same, if there are none in what is left of it after a cut at any byte
 //! rewrite NUMBER HEX    the message that the values make when they are written
 //! ```
 //!
@@ -123,7 +124,12 @@ fn answer(line: &str) -> Result<String, Failure> {
         let length = rewrite(&bytes, &mut buffer)?;
         return Ok(hex(&buffer[..length]));
     }
-    let mut out = Out { text: String::new(), version: 0 };
+    let new = || Out { text: String::new(), version: 0 };
+    let is_read = |length: &usize| read(&bytes[..*length], &mut new()).is_ok();
+    if words[0] == "cut" && let Some(length) = (0..bytes.len()).find(is_read) {
+        return Ok(format!("the first {length} bytes are read"));
+    }
+    let mut out = new();
     let length = read(&bytes, &mut out)?;
     Ok(format!("length={length}{}", out.text))
 }

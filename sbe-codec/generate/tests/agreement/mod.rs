@@ -11,14 +11,18 @@
 
 mod generated;
 mod random;
+#[path = "../../../sbe/tests/samples/mod.rs"]
+mod samples;
+#[path = "../../../sbe/tests/shared/mod.rs"]
+mod shared;
 mod values;
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oyez_sbe::{Schema, decode_json, encode_json};
 use random::{Random, Writer};
+use samples::Sample;
 use values::{hex, values};
 
 /// Of eight venues, of the standard, and of the reference itself, one of those big-endian; the short ones first. It
@@ -53,10 +57,7 @@ fn agreement_with_the_reference() {
     let Some(jar) = std::env::var_os("OYEZ_SBE_REFERENCE") else {
         return eprintln!("SKIPPED agreement_with_the_reference: OYEZ_SBE_REFERENCE is not set");
     };
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/schemas"));
-    if !root.is_dir() {
-        return eprintln!("SKIPPED agreement_with_the_reference: ../shared is absent");
-    }
+    let Some(root) = shared::folder("schemas", "agreement_with_the_reference") else { return };
     let (names, count) = match std::env::var("OYEZ_AGREEMENT_MESSAGES") {
         Ok(count) => (SCHEMAS, count.parse().expect("a number")),
         Err(_) => (&SCHEMAS[..SHORT_ROUND], 300),
@@ -83,6 +84,31 @@ fn agreement_with_the_reference() {
         halves.into_iter().map(|half| half.join().expect("the comparison ends")).sum()
     });
     assert_eq!(differences, 0);
+}
+
+/// Real messages, and no reference: the two decoders of our own.
+#[test]
+fn generated_code_reads_the_samples_and_none_that_is_cut_short() {
+    let Some(root) = shared::folder("", "generated_code_reads_the_samples") else { return };
+    let samples = samples::samples(&root);
+    let (schemas, samples): (Vec<_>, Vec<_>) =
+        samples.into_iter().map(|Sample { files, schema, messages }| (schema, (files, messages))).unzip();
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = generated::build(folder.path(), &schemas);
+    let mut differences = Vec::new();
+    for (number, (files, messages)) in samples.iter().enumerate() {
+        let expected: Vec<_> =
+            messages.iter().map(|message| values(&schemas[number], message).expect("it is whole")).collect();
+        let requests = messages.iter().map(|message| format!("cut {number} {}", &hex(message)[1..]));
+        let found = ask(&mut Command::new(&program), requests);
+        differ(&mut differences, files, &nulls(&expected), &found);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences, the first ones:\n{}",
+        differences.len(),
+        differences[..differences.len().min(4)].join("\n")
+    );
 }
 
 /// Those that are compared for one schema.

@@ -90,14 +90,15 @@ struct Layout<'r> {
 }
 
 impl Layout<'_> {
-    /// The block's length as a writer of the version has it: up to the last field that it knows, or beyond what we do.
+    /// The block's length as a writer has it: at least up to the last field that its version knows. Behind that it may
+    /// have kept room, where fields stand by now, or have more than we know.
     fn length(&mut self, block: &Block, slot: Slot) -> usize {
-        let newer = block.fields.iter().any(|field| field.meta.since_version > self.version);
         let known = block.fields.iter().filter(|field| field.meta.since_version <= self.version);
-        let more = if self.version > self.schema.version { self.random.below(12) } else { 0 };
-        let length = match newer {
-            true => known.map(Field::end).max().unwrap_or(0) as usize,
-            false => block.length_bytes as usize + more,
+        let end = known.map(Field::end).max().unwrap_or(0) as usize;
+        let whole = block.length_bytes as usize;
+        let length = match self.writer {
+            Writer::Same => whole,
+            Writer::Any => [end, whole, end + self.random.below(whole - end + 12)][self.random.below(3)],
         };
         length.min(usize::try_from(largest(slot)).unwrap_or(usize::MAX))
     }
@@ -121,12 +122,10 @@ impl Layout<'_> {
     }
 
     fn block(&mut self, block: &Block, length: usize) {
-        let start = self.room(length);
+        let (start, version) = (self.room(length), self.version);
+        // What is of no field that the writer knows is skipped by all.
+        self.noise(start, length);
         self.fields(&block.fields, start);
-        let end = start + block.length_bytes as usize;
-        // What a newer writer added is skipped by all.
-        let (version, newer) = (self.version, self.bytes.len().saturating_sub(end));
-        self.noise(end, newer);
         for group in block.groups.iter().filter(|group| group.meta.since_version <= version) {
             let (length, count) = (self.length(&group.block, group.dimension.block_length), self.random.below(4));
             let start = self.room(group.dimension.size_bytes as usize);

@@ -2,47 +2,57 @@
 //! compared. Shared with the fuzz targets, which bring values that no session has.
 
 use code::oyez_sample::*;
-use oyez_sbe::{Data, Field, Value, Visitor};
-use oyez_sbe_runtime::{Error, unpadded};
+use oyez_sbe::{Data, Field, Group, Presence, Value, Visitor};
+use oyez_sbe_runtime::Error;
 
 pub(crate) mod code {
     include!("../golden/oyez_sample.rs");
 }
 
-/// The values of a message in the order of the schema, as texts.
+/// The values of a message in the order of the schema, as texts, without constants.
 #[derive(Default, PartialEq, Debug)]
-pub(crate) struct Values(Vec<String>);
+pub(crate) struct Values(pub(crate) Vec<String>);
 
 impl Visitor for Values {
-    fn value(&mut self, _field: &Field, value: Value<'_>) {
-        self.0.push(match value {
-            Value::Null => "null".to_owned(),
-            Value::UInt32(number) => number.to_string(),
-            Value::UInt64(number) => number.to_string(),
-            Value::Double(number) => number.show(),
-            Value::Decimal(decimal) => decimal.mantissa.to_string(),
-            Value::Timestamp(timestamp) => timestamp.count.to_string(),
-            Value::Set(_, bits) => bits.to_string(),
-            Value::Enum(_, number, value) => value.map_or_else(
-                || number.integer().expect("enums are of integers").to_string(),
-                |value| value.meta.name.clone(),
-            ),
-            Value::Text(text) => lossy(unpadded(text.bytes)),
-            other => panic!("the schema has no {other:?}"),
-        });
+    fn value(&mut self, field: &Field, value: Value<'_>) {
+        if field.presence != Presence::Constant {
+            self.0.push(text(value));
+        }
+    }
+
+    fn group(&mut self, _group: &Group, count: Option<u32>) {
+        self.0.push(count.show());
     }
 
     fn data(&mut self, _data: &Data, bytes: Option<&[u8]>) {
-        self.0.push(bytes.map_or("null".to_owned(), lossy));
+        self.0.push(bytes.show());
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn text(value: Value<'_>) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Int32(number) => number.to_string(),
+        Value::Int64(number) => number.to_string(),
+        Value::UInt32(number) => number.to_string(),
+        Value::UInt64(number) => number.to_string(),
+        Value::Float(number) => number.show(),
+        Value::Double(number) => number.show(),
+        Value::Decimal(decimal) => decimal.mantissa.to_string(),
+        Value::Timestamp(timestamp) => timestamp.count.to_string(),
+        Value::Set(_, bits) => bits.to_string(),
+        Value::Enum(_, number, None) => number.integer().expect("enums are of integers").to_string(),
+        Value::Enum(_, _, Some(value)) => value.meta.name.clone(),
+        // One character is a number in Rust.
+        Value::Text(text) if text.bytes.len() == 1 => text.bytes[0].to_string(),
+        Value::Text(text) => text.bytes.show(),
+        Value::Bytes(bytes) => bytes.show(),
+        Value::Array(array) => array.iter().map(text).collect::<Vec<_>>().join(","),
+    }
 }
 
 /// A value as [`Values`] has it.
-trait Show {
+pub(crate) trait Show {
     fn show(&self) -> String;
 }
 
@@ -58,10 +68,18 @@ macro_rules! show {
 }
 
 show! {
+    i8, value => value.to_string();
+    i16, value => value.to_string();
+    i32, value => value.to_string();
+    i64, value => value.to_string();
+    u8, value => value.to_string();
     u16, value => value.to_string();
     u32, value => value.to_string();
     u64, value => value.to_string();
+    f32, value => format!("{:#x}", value.to_bits());
     f64, value => format!("{:#x}", value.to_bits());
+    [i16; 2], value => value.map(|element| element.to_string()).join(",");
+    &[u8], value => format!("{value:?}");
     Price, value => value.mantissa.to_string();
     OptionalPrice, value => value.mantissa.show();
     OrderFlags, value => value.0.to_string();
@@ -72,18 +90,11 @@ show! {
     OrderAction, value => name(value.name(), value.0);
     OrderKind, value => name(value.name(), value.0);
     Phase, value => name(value.name(), value.0);
-    &[u8], value => lossy(value);
-}
-
-impl Show for i64 {
-    fn show(&self) -> String {
-        self.to_string()
-    }
 }
 
 impl<const N: usize> Show for &[u8; N] {
     fn show(&self) -> String {
-        lossy(unpadded(*self))
+        self.as_slice().show()
     }
 }
 
@@ -94,14 +105,21 @@ impl<T: Show> Show for Option<T> {
 }
 
 /// The name, or the number of an enum that the schema does not know.
-fn name(name: Option<&str>, number: u8) -> String {
+pub(crate) fn name(name: Option<&str>, number: impl ToString) -> String {
     name.map_or_else(|| number.to_string(), str::to_owned)
+}
+
+/// Collects values.
+macro_rules! put {
+    ($values:ident: $($value:expr),* $(,)?) => {
+        $($values.0.push($value.show());)*
+    };
 }
 
 /// Collects the values of the fields, and gives the fields to be written again.
 macro_rules! fields {
     ($values:ident, $module:ident, $decoder:ident: $($field:ident),*) => {{
-        $($values.0.push($decoder.$field().show());)*
+        put!($values: $($decoder.$field()),*);
         $module::Fields { $($field: $decoder.$field()),* }
     }};
 }
@@ -114,6 +132,7 @@ pub(crate) fn read_and_write(bytes: &[u8], out: &mut [u8]) -> Result<(Values, us
             use market_update::updates;
             let fields = fields!(values, market_update, update: feed_sequence, repeat, book, event_time);
             let group = update.updates()?;
+            put!(values: group.count());
             let mut encoder = market_update::encode(out, &fields)?.updates()?;
             for entry in &group {
                 encoder = encoder.push(&fields!(values, updates, entry: kind, instrument, price, quantity, orders))?;
@@ -124,6 +143,7 @@ pub(crate) fn read_and_write(bytes: &[u8], out: &mut [u8]) -> Result<(Values, us
             use order_update::orders;
             let fields = fields!(values, order_update, update: feed_sequence, repeat, book, event_time);
             let group = update.orders()?;
+            put!(values: group.count());
             let mut encoder = order_update::encode(out, &fields)?.orders()?;
             for entry in &group {
                 encoder = encoder
@@ -139,6 +159,7 @@ pub(crate) fn read_and_write(bytes: &[u8], out: &mut [u8]) -> Result<(Values, us
                 cancelled_reference, buyer_lei, seller_lei, buyer_account, seller_account, buyer_reference,
                 seller_reference, remark);
             let group = trade.legs()?;
+            put!(values: group.count());
             let mut encoder = full_trade::encode(out, &fields)?.legs()?;
             for entry in &group {
                 encoder = encoder.push(&fields!(values, legs, entry: instrument, price, quantity))?;
@@ -154,7 +175,7 @@ pub(crate) fn read_and_write(bytes: &[u8], out: &mut [u8]) -> Result<(Values, us
             let fields = fields!(values, order_entry, entry: feed_sequence, sent_time, client_order, instrument, side,
                 kind, flags, price, quantity, account);
             let (memo, _) = entry.memo()?;
-            values.0.push(memo.show());
+            put!(values: memo);
             order_entry::encode(out, &fields)?.memo(memo)?
         }
         Message::Health(health) => {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use roxmltree::{Document, ParsingOptions, TextPos};
 
@@ -43,19 +44,20 @@ impl Texts {
 
     pub(super) fn read(path: &Path) -> Result<Texts, SchemaError> {
         let root = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| SchemaError {
+        let bytes = std::fs::read(path).map_err(|error| SchemaError {
             origin: root.clone(),
             line: 0,
             column: 0,
             fault: Fault::Unreadable { reason: error.to_string() },
         })?;
         let mut texts = Texts { root: root.clone(), texts: BTreeMap::new(), files: true };
-        texts.add(root, text)?;
+        texts.add(root, bytes)?;
         Ok(texts)
     }
 
     /// Adds a text and, once each, what it includes.
-    fn add(&mut self, origin: String, text: String) -> Result<(), SchemaError> {
+    fn add(&mut self, origin: String, bytes: Vec<u8>) -> Result<(), SchemaError> {
+        let text = String::from_utf8(bytes).map_err(|error| not_utf8(&origin, &error))?;
         let mut included = Vec::new();
         let document = parse(&origin, &text)?;
         let root = Element { node: document.root_element(), origin: &origin };
@@ -64,13 +66,13 @@ impl Texts {
             if self.texts.contains_key(&target) || target == origin {
                 continue;
             }
-            let text = std::fs::read_to_string(&target)
+            let bytes = std::fs::read(&target)
                 .map_err(|error| include_fault(include, error.to_string(), "check the path and its rights"))?;
-            included.push((target, text));
+            included.push((target, bytes));
         }
         drop(document);
         self.texts.insert(origin, text);
-        included.into_iter().try_for_each(|(origin, text)| self.add(origin, text))
+        included.into_iter().try_for_each(|(origin, bytes)| self.add(origin, bytes))
     }
 
     pub(super) fn parse(&self) -> Result<Documents<'_>, SchemaError> {
@@ -134,14 +136,23 @@ fn parse<'a>(origin: &str, text: &'a str) -> Result<Document<'a>, SchemaError> {
     if let Some((at, body)) = doctype
         && body.trim().contains(|c: char| !c.is_alphanumeric())
     {
-        let before = &text[..at];
-        let row = before.matches('\n').count() as u32 + 1;
-        let col = before.chars().rev().take_while(|c| *c != '\n').count() as u32 + 1;
-        return Err(fault(TextPos::new(row, col), Fault::DocumentType));
+        return Err(fault(end_of(&text[..at]), Fault::DocumentType));
     }
     let options = ParsingOptions { allow_dtd: doctype.is_some(), ..ParsingOptions::default() };
     Document::parse_with_options(text, options)
         .map_err(|error| fault(error.pos(), Fault::Xml { reason: error.to_string() }))
+}
+
+fn not_utf8(origin: &str, error: &FromUtf8Error) -> SchemaError {
+    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let place = end_of(&String::from_utf8_lossy(valid));
+    SchemaError { origin: origin.to_owned(), line: place.row, column: place.col, fault: Fault::NotUtf8 }
+}
+
+fn end_of(text: &str) -> TextPos {
+    let row = text.matches('\n').count() as u32 + 1;
+    let col = text.chars().rev().take_while(|c| *c != '\n').count() as u32 + 1;
+    TextPos::new(row, col)
 }
 
 /// Where the document type is declared, and what the declaration says. B3 writes a bare `<!DOCTYPE xml>`, which

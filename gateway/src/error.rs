@@ -193,8 +193,8 @@ mod tests {
             ),
             (
                 LaneError::Misfit { sequence: 9, misfit: Misfit::Schema { found: 8, allowed: 7 } },
-                "message 9: a message of schema 8, where 7 is allowed (`schema`); allow it in the catalog and start the lane \
-                 again, or make a new target and begin it with `--origin 10`",
+                "message 9: a message of schema 8, where 7 is allowed (`schema`); allow it in the catalog, restart the broker \
+                 and start the lane again, or make a new target and begin it with `--origin 10`",
             ),
             (
                 LaneError::NoPast,

@@ -1,6 +1,6 @@
 //! Finding the start: epoch, position and the message wanted first.
 
-use super::want::Asked;
+use super::want::{Asked, Want};
 use super::{Answer, Cursor, CursorError, Held, Journal, Place, Ring, Seek, Source, margin_bytes};
 use crate::{GapCause, Start};
 use oyez_ring::{BLOCK, Epoch, EpochStart, Poll, Position, Reader, Sequence};
@@ -9,13 +9,14 @@ use oyez_ring::{BLOCK, Epoch, EpochStart, Poll, Position, Reader, Sequence};
 const ATTEMPTS: usize = 8;
 
 impl<S: Source> Cursor<S> {
-    /// Goes to where `start` says; `false` where that has to be asked for first: call again.
+    /// Goes to where `start` says, from wherever it was; `false` where that has to be asked for first: call again.
     ///
     /// # Errors
     /// [`CursorError`]: the journal cannot be read, or `start` names what never was.
     pub fn seek(&mut self, start: Start) -> Result<bool, CursorError> {
         self.source.refresh();
         self.attend();
+        (self.want, self.place, self.spoilt) = (Want::default(), Place::Undecided, false);
         let Some(newest) = self.source.epochs().last().copied() else { return self.seek_nothing(start) };
         match start {
             Start::Live => Ok(self.seek_live(newest)),

@@ -1,7 +1,9 @@
 //! The conformance script by the Rust API, which is what the others are measured by.
 
 use oyez::cursor::CursorError;
-use oyez::{Bus, BusError, Durability, Epoch, Event, EventKind, Offer, Position, PublishError, Publisher, Sequence, Start};
+use oyez::{
+    Bus, BusError, Durability, Epoch, Event, EventKind, Offer, Position, PublishError, Publisher, Sequence, Start,
+};
 use oyez::{SubscribeError, Subscriber, TopicIndex};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -62,8 +64,7 @@ impl Driver<'_> {
             ["publisher", name, topic, partition] => {
                 let builder = self.bus.publisher(&self.named(topic)).partition(number(partition) as u16);
                 let publisher = builder.open().map_err(publish_name)?;
-                let opened =
-                    Publishing { publisher, claimed: None, position: Position(0), messages: 0, refused: 0 };
+                let opened = Publishing { publisher, claimed: None, position: Position(0), messages: 0, refused: 0 };
                 self.publishers.insert(name.to_owned(), opened);
                 ok()
             }
@@ -80,7 +81,10 @@ impl Driver<'_> {
             }
             ["close", name] => {
                 self.subscribers.remove(name);
-                self.publishers.remove(name).map_or(Ok(()), |closed| closed.publisher.release()).map_err(publish_name)?;
+                self.publishers
+                    .remove(name)
+                    .map_or(Ok(()), |closed| closed.publisher.release())
+                    .map_err(publish_name)?;
                 ok()
             }
             [verb, name, ref rest @ ..] => match self.publishers.get_mut(name) {
@@ -157,9 +161,7 @@ impl Subscribing {
                 let next = self.subscriber.next_sequence(topic).map_or("?".to_owned(), |next| next.to_string());
                 Ok(format!("OK epoch {} next {next}", self.subscriber.epoch(topic)))
             }
-            ("stats", []) => {
-                Ok(format!("OK messages {} gaps {} missing {}", self.messages, self.gaps, self.missing))
-            }
+            ("stats", []) => Ok(format!("OK messages {} gaps {} missing {}", self.messages, self.gaps, self.missing)),
             _ => Err("NO SUCH STEP".to_owned()),
         }
     }
@@ -215,9 +217,7 @@ fn start_of(told: &str) -> Start {
         ["live"] => Start::Live,
         ["earliest"] => Start::Earliest,
         ["sequence", at] => Start::Sequence(Sequence(number(at))),
-        ["resume", epoch, at] => {
-            Start::Resume { epoch: Epoch(number(epoch) as u32), sequence: Sequence(number(at)) }
-        }
+        ["resume", epoch, at] => Start::Resume { epoch: Epoch(number(epoch) as u32), sequence: Sequence(number(at)) },
         ["time", at] => Start::Time(number(at)),
         _ => panic!("{told}: no start"),
     }
@@ -241,7 +241,8 @@ fn bus_name(error: BusError) -> String {
     match error {
         BusError::Refused { code, .. } => {
             let name = format!("{code:?}");
-            let snake = name.chars().flat_map(|letter| letter.is_uppercase().then_some('_').into_iter().chain([letter]));
+            let snake =
+                name.chars().flat_map(|letter| letter.is_uppercase().then_some('_').into_iter().chain([letter]));
             snake.skip(1).collect::<String>().to_uppercase()
         }
         other => other.to_string(),

@@ -266,6 +266,10 @@ static void step(char *line) {
             printf("%llu", (unsigned long long)progress.next_sequence);
         else
             printf("?");
+    } else if (strcmp(verb, "lag") == 0) {
+        oyez_lag lag = {.struct_size = sizeof lag};
+        print_code(oyez_subscriber_lag(subscriber, (uint32_t)atoi(words[2]), &lag));
+        printf(lag.is_known ? " messages %llu" : " messages ?", (unsigned long long)lag.messages);
     } else if (strcmp(verb, "stats") == 0 && subscriber) {
         oyez_subscriber_counts counts = {.struct_size = sizeof counts};
         print_code(oyez_subscriber_stats(subscriber, &counts));

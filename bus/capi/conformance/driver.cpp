@@ -149,6 +149,10 @@ private:
             auto next = told.is_known ? std::to_string(told.next_sequence) : "?";
             return "OK epoch " + std::to_string(told.epoch) + " next " + next;
         }
+        if (verb == "lag") {
+            auto lag = subscriber.lag(static_cast<uint32_t>(std::stoul(given[2])));
+            return "OK messages " + (lag.is_known ? std::to_string(lag.messages) : "?");
+        }
         if (verb == "stats") {
             auto counts = subscriber.stats();
             return "OK messages " + std::to_string(counts.messages) + " gaps " + std::to_string(counts.gaps) +

@@ -123,6 +123,10 @@ class Driver:
         told = self.handles[name].progress(int(topic))
         return f"OK epoch {told.epoch} next {'?' if told.next_sequence is None else told.next_sequence}"
 
+    def lag(self, name, topic):
+        lag = self.handles[name].lag(int(topic))
+        return f"OK messages {'?' if lag is None else lag.messages}"
+
     def stats(self, name):
         counts = self.handles[name].stats()
         if isinstance(counts, oyez.PublisherCounts):

@@ -161,6 +161,10 @@ impl Subscribing {
                 let next = self.subscriber.next_sequence(topic).map_or("?".to_owned(), |next| next.to_string());
                 Ok(format!("OK epoch {} next {next}", self.subscriber.epoch(topic)))
             }
+            ("lag", [topic]) => {
+                let lag = self.subscriber.lag(TopicIndex(number(topic) as usize));
+                Ok(format!("OK messages {}", lag.map_or("?".to_owned(), |lag| lag.messages.to_string())))
+            }
             ("stats", []) => Ok(format!("OK messages {} gaps {} missing {}", self.messages, self.gaps, self.missing)),
             _ => Err("NO SUCH STEP".to_owned()),
         }

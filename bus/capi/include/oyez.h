@@ -30,7 +30,7 @@
  *                                     oyez_publisher_offer oyez_publisher_offerv oyez_publisher_position
  *                                     oyez_publisher_wait oyez_publisher_next_sequence
  *                                     oyez_subscriber_poll oyez_subscriber_poll_controlled oyez_subscriber_next_batch
- *                                     oyez_subscriber_seek oyez_subscriber_progress
+ *                                     oyez_subscriber_seek oyez_subscriber_progress oyez_subscriber_lag
  *   no other call meanwhile or after  oyez_client_close oyez_publisher_close oyez_subscriber_close
  *
  * FORK. The child of a fork has the parent's handles, but not what is behind them: each call for one is OYEZ_ERR_FORKED
@@ -452,6 +452,19 @@ typedef struct oyez_progress {
     int32_t reads_ring;
 } oyez_progress;
 
+/// How far behind the newest message of a topic a subscriber is. Set `struct_size` before the call.
+typedef struct oyez_lag {
+    /// sizeof(oyez_lag).
+    uint32_t struct_size;
+    /// 1 where it is known; 0 where a start was not reached yet, or the broker has not told of the newest epoch.
+    int32_t is_known;
+    /// Messages published and not handed out yet; those that are not to be had any more are among them.
+    uint64_t messages;
+    /// Publish time of the newest message, ns since 1970 UTC; 0 where its ring is gone. Less the `time_ns` of the message
+    /// taken last it is how late that one is.
+    uint64_t newest_ns;
+} oyez_lag;
+
 /// What a subscriber took since it was opened. Set `struct_size` before the call.
 typedef struct oyez_subscriber_counts {
     /// sizeof(oyez_subscriber_counts).
@@ -648,6 +661,12 @@ int32_t oyez_subscriber_seek(struct oyez_subscriber *subscriber,
 int32_t oyez_subscriber_progress(struct oyez_subscriber *subscriber,
                                  uint32_t topic,
                                  struct oyez_progress *progress);
+
+/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring: for every
+/// second, not for every message.
+int32_t oyez_subscriber_lag(struct oyez_subscriber *subscriber,
+                            uint32_t topic,
+                            struct oyez_lag *lag);
 
 /// Fills `counts`. Any thread may call it, also while the subscriber's own polls; a handful of loads.
 int32_t oyez_subscriber_stats(const struct oyez_subscriber *subscriber,

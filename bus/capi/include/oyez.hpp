@@ -256,6 +256,11 @@ public:
         check(oyez_subscriber_progress(handle_, topic, &progress));
         return progress;
     }
+    oyez_lag lag(uint32_t topic) const {
+        auto lag = sized<oyez_lag>();
+        check(oyez_subscriber_lag(handle_, topic, &lag));
+        return lag;
+    }
     oyez_subscriber_counts stats() const {
         auto counts = sized<oyez_subscriber_counts>();
         check(oyez_subscriber_stats(handle_, &counts));

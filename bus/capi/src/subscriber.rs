@@ -99,6 +99,21 @@ pub struct oyez_progress {
     pub reads_ring: i32,
 }
 
+/// How far behind the newest message of a topic a subscriber is. Set `struct_size` before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct oyez_lag {
+    /// sizeof(oyez_lag).
+    pub struct_size: u32,
+    /// 1 where it is known; 0 where a start was not reached yet, or the broker has not told of the newest epoch.
+    pub is_known: i32,
+    /// Messages published and not handed out yet; those that are not to be had any more are among them.
+    pub messages: u64,
+    /// Publish time of the newest message, ns since 1970 UTC; 0 where its ring is gone. Less the `time_ns` of the message
+    /// taken last it is how late that one is.
+    pub newest_ns: u64,
+}
+
 /// What a subscriber took since it was opened. Set `struct_size` before the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -132,6 +147,10 @@ unsafe impl SizedStruct for oyez_subscriber_options {
 // SAFETY: as above.
 unsafe impl SizedStruct for oyez_progress {
     const NAME: &'static str = "oyez_progress";
+}
+// SAFETY: as above.
+unsafe impl SizedStruct for oyez_lag {
+    const NAME: &'static str = "oyez_lag";
 }
 // SAFETY: as above.
 unsafe impl SizedStruct for oyez_subscriber_counts {
@@ -419,6 +438,28 @@ pub unsafe extern "C" fn oyez_subscriber_progress(
         };
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
         unsafe { give(progress, told) }?;
+        Ok(OYEZ_OK)
+    })
+}
+
+/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring: for every
+/// second, not for every message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_lag(subscriber: *mut oyez_subscriber, topic: u32, lag: *mut oyez_lag) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let known = inside.subscriber.lag(inside.topic(topic)?);
+        let waiting = |event: &&oyez_event| event.topic == topic && event.kind == OYEZ_EVENT_MESSAGE;
+        let waiting = inside.batch.left().iter().filter(waiting).count() as u64;
+        let told = oyez_lag {
+            struct_size: 0,
+            is_known: known.is_some().into(),
+            messages: known.map_or(0, |lag| lag.messages + waiting),
+            newest_ns: known.map_or(0, |lag| lag.newest_ns),
+        };
+        // SAFETY: the caller promises NULL or a struct of the size that it begins with.
+        unsafe { give(lag, told) }?;
         Ok(OYEZ_OK)
     })
 }

@@ -1,6 +1,6 @@
 //! Readers of topics. A subscriber is never seen by a publisher, nor by another subscriber.
 
-use crate::cursor::{Cursor, CursorError};
+use crate::cursor::{Cursor, CursorError, Held, newest_of};
 use crate::partition::Attached;
 use crate::{Bus, BusError, Durability, Event, Start, SubscribeError, TopicIndex, TopicInfo};
 use oyez_ring::{Epoch, Sequence};
@@ -82,6 +82,16 @@ pub struct Subscriber {
     timeout: Duration,
 }
 
+/// How far behind the newest message of a topic a subscriber is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Messages published and not taken yet; those that are not to be had any more are among them.
+    pub messages: u64,
+    /// Publish time of the newest message, ns since 1970 UTC; 0 where its ring is gone. Less the time of the message taken
+    /// last it is how late that one is.
+    pub newest_ns: u64,
+}
+
 struct Reading {
     info: TopicInfo,
     partition: u16,
@@ -119,6 +129,20 @@ impl Subscriber {
     /// Where there is no such topic, as in the methods below.
     pub fn seek(&mut self, topic: TopicIndex, start: Start) -> Result<(), SubscribeError> {
         self.topics[topic.0].seek(start, self.timeout)
+    }
+
+    /// How far behind the topic's newest message it is. `None` where that is not known: the start was not reached yet, or
+    /// the broker has not told of the newest epoch. Reads up to a block of the ring, 64 KiB: not for every message.
+    pub fn lag(&self, topic: TopicIndex) -> Option<Lag> {
+        let cursor = &self.topics[topic.0].cursor;
+        let next = cursor.next_sequence()?;
+        let (newest, held) = cursor.source().newest()?;
+        let (sequence, newest_ns) = match &held {
+            Held::Ring(ring) => newest_of(ring, newest)?,
+            Held::Closed { sequence, .. } => (*sequence, 0),
+            Held::Unknown => return None,
+        };
+        Some(Lag { messages: sequence.0.saturating_sub(next.0), newest_ns })
     }
 
     /// What the catalog said of a topic when the subscriber was opened.

@@ -86,6 +86,23 @@ fn a_subscriber_goes_elsewhere_as_if_it_were_opened_there() {
 }
 
 #[test]
+fn a_subscriber_knows_how_far_behind_it_is() {
+    let bus = bus();
+    let mut subscriber = bus.subscriber().topic("md", Start::Earliest).open().expect("a start");
+    assert_eq!(subscriber.lag(TopicIndex(0)), None, "there is no epoch yet");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    publish(&mut publisher, 20, 4_000);
+    let newest = publisher.offer(&[7; 64]).expect("an owner").published().expect("there is room");
+    let _ = subscriber.poll(2 + 18, |_| ()).expect("nothing is wrong");
+    let lag = subscriber.lag(TopicIndex(0)).expect("it is known");
+    assert_eq!((lag.messages, lag.newest_ns), (3, newest.time_ns), "beyond the first block");
+    publisher.release().expect("nobody can refuse");
+    assert_eq!(subscriber.lag(TopicIndex(0)).map(|lag| lag.messages), Some(3));
+    drain(&mut subscriber);
+    assert_eq!(subscriber.lag(TopicIndex(0)).map(|lag| lag.messages), Some(0));
+}
+
+#[test]
 fn who_is_lapped_is_told_exactly() {
     let bus = bus();
     let mut subscriber = bus.subscriber().topic("md", Start::Live).open().expect("a start");

@@ -31,6 +31,7 @@ __all__ = [
     "Event",
     "GapCause",
     "Kind",
+    "Lag",
     "OyezError",
     "Progress",
     "Published",
@@ -147,6 +148,13 @@ class Progress(NamedTuple):
     epoch: int
     next_sequence: Optional[int]
     reads_ring: bool
+
+
+class Lag(NamedTuple):
+    """How far behind the newest message: messages not handed out yet, and the newest one's publish time."""
+
+    messages: int
+    newest_ns: int
 
 
 class TopicInfo(NamedTuple):
@@ -440,6 +448,12 @@ class Subscriber(_Handle):
         told = c.Progress(struct_size=ctypes.sizeof(c.Progress))
         _check(_c.oyez_subscriber_progress(self._handle, topic, told))
         return Progress(told.epoch, told.next_sequence if told.is_known else None, bool(told.reads_ring))
+
+    def lag(self, topic: int = 0) -> Optional[Lag]:
+        """How far behind the newest message of one topic it is; None where that is not known."""
+        told = c.Lag(struct_size=ctypes.sizeof(c.Lag))
+        _check(_c.oyez_subscriber_lag(self._handle, topic, told))
+        return Lag(told.messages, told.newest_ns) if told.is_known else None
 
     def stats(self) -> SubscriberCounts:
         """What it took since it was opened."""

@@ -110,6 +110,10 @@ class Progress(ctypes.Structure):
     ]
 
 
+class Lag(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("is_known", c_int32), ("messages", c_uint64), ("newest_ns", c_uint64)]
+
+
 class SubscriberCounts(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -155,6 +159,7 @@ _TAKES = {
     "oyez_subscriber_next_batch": [HANDLE, POINTER(Event), c_size_t],
     "oyez_subscriber_seek": [HANDLE, c_uint32, c_int32, c_uint32, c_uint64],
     "oyez_subscriber_progress": [HANDLE, c_uint32, POINTER(Progress)],
+    "oyez_subscriber_lag": [HANDLE, c_uint32, POINTER(Lag)],
     "oyez_subscriber_stats": [HANDLE, POINTER(SubscriberCounts)],
     "oyez_version_string": [],
     "oyez_strerror": [c_int32],

@@ -19,7 +19,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from enum import IntEnum
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, TypeVar, Union
 
 from . import _library as c
 from ._library import library as _c
@@ -216,6 +216,9 @@ def _nanoseconds(seconds: float) -> int:
     return max(0, min(int(seconds * 1e9), 2**63))
 
 
+_Self = TypeVar("_Self", bound="_Handle")
+
+
 class _Handle:
     """A handle of the library; closed with its `with`, or by `close`, or when it is forgotten."""
 
@@ -228,7 +231,7 @@ class _Handle:
         """Closes it; nothing where it is closed."""
         _check(self._close(ctypes.byref(self._handle)))
 
-    def __enter__(self):  # type: ignore[no-untyped-def]
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -275,12 +278,23 @@ class Client(_Handle):
         """A topic as it is declared and as it stands."""
         info = c.TopicInfo(struct_size=ctypes.sizeof(c.TopicInfo))
         _check(_c.oyez_client_describe(self._handle, topic.encode(), info))
-        values = (getattr(info, field) for field in TopicInfo._fields)
-        told = TopicInfo(*(value.decode(errors="replace") if isinstance(value, bytes) else value for value in values))
-        return told._replace(
-            durability=Durability(told.durability),
-            may_publish=bool(told.may_publish),
-            may_subscribe=bool(told.may_subscribe),
+        return TopicInfo(
+            partitions=info.partitions,
+            durability=Durability(info.durability),
+            ring_bytes=info.ring_bytes,
+            message_bytes_max=info.message_bytes_max,
+            retention_h=info.retention_h,
+            schema=info.schema.decode(),
+            schema_id=info.schema_id,
+            may_publish=bool(info.may_publish),
+            may_subscribe=bool(info.may_subscribe),
+            state=info.state.decode(),
+            owner=info.owner.decode(),
+            owner_pid=info.owner_pid,
+            owner_uid=info.owner_uid,
+            earliest=info.earliest,
+            written=info.written,
+            durable=info.durable,
         )
 
     def publisher(self, topic: str, partition: int = 0, *, wait: float = 0.0) -> Publisher:
@@ -317,7 +331,7 @@ class Publisher(_Handle):
     def offer_parts(self, *parts: Buffer) -> Optional[Published]:
         """As `offer`, of parts one behind the other."""
         kept = [ctypes.create_string_buffer(bytes(part), len(part)) for part in parts]
-        given = (c.Part * len(kept))(*((ctypes.addressof(part), len(part)) for part in kept))
+        given = (c.Part * len(kept))(*[c.Part(ctypes.addressof(part), len(part)) for part in kept])
         return self._outcome(_c.oyez_publisher_offerv(self._handle, given, len(given), self._published))
 
     def claim(self, len_bytes: int) -> memoryview:
@@ -417,7 +431,7 @@ class Subscriber(_Handle):
         wanted = [Subscription(topic) if isinstance(topic, str) else topic for topic in topics]
         size = ctypes.sizeof(c.Subscription)
         given = (c.Subscription * len(wanted))(
-            *((size, one.start, one.topic.encode(), one.at, one.epoch, one.partition, 0) for one in wanted)
+            *[c.Subscription(size, one.start, one.topic.encode(), one.at, one.epoch, one.partition, 0) for one in wanted]
         )
         options = c.SubscriberOptions(ctypes.sizeof(c.SubscriberOptions), durability, batch_bytes)
         handle = ctypes.byref(self._handle)

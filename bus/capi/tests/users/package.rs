@@ -1,6 +1,6 @@
 //! The installed package: found by pkg-config and by CMake, shared and static, and the same as the one before it.
 
-use crate::prefix::{compile, done, has, here, prefix};
+use crate::prefix::{compile, done, has, here, prefix, python};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -172,4 +172,49 @@ fn the_abi_is_golden() {
         Command::new("abidiff").args(["--no-added-syms"]).arg(&baseline).arg(&library).output().expect("it runs");
     let said = String::from_utf8_lossy(&compared.stdout).into_owned();
     assert!(compared.status.success(), "what programs were built against has changed:\n{said}");
+}
+
+/// Every struct of the header with its fields, by name.
+fn structs(header: &str) -> Vec<(&str, Vec<&str>)> {
+    let bodies = header.split("typedef struct ").skip(1).filter_map(|rest| rest.split_once(" {\n"));
+    bodies
+        .filter(|(name, _)| !name.contains(';'))
+        .map(|(name, rest)| {
+            let body = rest.split("\n}").next().expect("its end");
+            let fields = body.lines().filter_map(|line| line.strip_suffix(';')?.rsplit([' ', '*']).next());
+            (name, fields.map(|field| field.split('[').next().expect("a name")).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn the_python_package_takes_structs_and_numbers_for_what_they_are() {
+    let test = "the_python_package_takes_structs_and_numbers_for_what_they_are";
+    if !has(test, &["gcc", "python3"]) {
+        return;
+    }
+    let header = std::fs::read_to_string(here("include/oyez.h")).expect("the header");
+    let mut source = "#include <oyez.h>\n#include <stdio.h>\nint main(void) {\n".to_owned();
+    for (name, fields) in structs(&header) {
+        for field in fields {
+            let place = format!("offsetof({name}, {field}), sizeof((({name} *)0)->{field})");
+            writeln!(source, "printf(\"{name} {field} %zu %zu\\n\", {place});").expect("text");
+        }
+        writeln!(source, "printf(\"{name} sizeof 0 %zu\\n\", sizeof({name}));").expect("text");
+    }
+    for (name, _) in header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' ')) {
+        writeln!(source, "printf(\"{name} %d\\n\", {name});").expect("text");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, program) = (folder.path().join("layout.c"), folder.path().join("layout"));
+    std::fs::write(&file, source + "return 0;\n}\n").expect("written");
+    compile(&file, &program, &[]);
+    let told = done(&mut Command::new(program));
+    // Codes are asked for, not copied; there are no handlers in Python.
+    let elsewhere = ["OYEZ_ERR_", "OYEZ_REFUSED_", "OYEZ_CONTINUE", "OYEZ_BREAK", "OYEZ_ABORT"];
+    let is_elsewhere =
+        |line: &&str| elsewhere.iter().any(|name| line.starts_with(name)) && !line.contains("BACK_PRESS");
+    let python = done(&mut python(&here("tests/users/layout.py")));
+    let in_c: BTreeSet<&str> = told.lines().filter(|line| !is_elsewhere(line)).collect();
+    assert_eq!(python.lines().collect::<BTreeSet<_>>(), in_c);
 }

@@ -85,10 +85,10 @@ impl Batch {
 /// Where a message stands is told by its distance from the first, until no more can come.
 #[inline]
 fn keep(bytes: &mut Vec<u8>, event: &Event<'_>) -> oyez_event {
-    let mut kept = oyez_event::of(event);
-    if let EventKind::Message(message) = event.kind {
-        kept.bytes = std::ptr::without_provenance(bytes.len());
-        bytes.extend_from_slice(message.bytes);
-    }
+    let EventKind::Message(message) = event.kind else { return oyez_event::other(event) };
+    let mut kept = oyez_event::EMPTY;
+    kept.set(event.topic, event.partition, &message);
+    kept.bytes = std::ptr::without_provenance(bytes.len());
+    bytes.extend_from_slice(message.bytes);
     kept
 }

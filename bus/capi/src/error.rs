@@ -166,16 +166,13 @@ const CODES: &[(i32, Remedy, &CStr)] = &[
     (OYEZ_REFUSED_TOO_MANY_REQUESTS, Retry, c"TOO_MANY_REQUESTS: wait for the answers first"),
 ];
 
-/// A call that failed.
+/// A call that failed. In a box, so that what a call returns that did not fail is small.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    code: i32,
-    text: Cow<'static, str>,
-}
+pub(crate) struct Failure(Box<(i32, Cow<'static, str>)>);
 
 impl Failure {
     pub(crate) fn new(code: i32, text: impl Into<Cow<'static, str>>) -> Failure {
-        Failure { code, text: text.into() }
+        Failure(Box::new((code, text.into())))
     }
 
     pub(crate) fn argument(what: impl Into<Cow<'static, str>>) -> Failure {
@@ -183,28 +180,27 @@ impl Failure {
     }
 
     pub(crate) fn text(&self) -> &str {
-        &self.text
+        &self.0.1
     }
+}
 
-    fn panicked(panic: &(dyn Any + Send)) -> Failure {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Failure::new(OYEZ_ERR_INTERNAL, format!("the library is broken: {text}; close the handle, and report this"))
-    }
+#[cold]
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    format!("the library is broken: {}; close the handle, and report this", text.unwrap_or("it does not say how"))
+}
 
-    /// Becomes the thread's last error.
-    #[cold]
-    fn keep(self) -> i32 {
-        let Failure { code, text } = self;
-        // In a thread that is at its end there is nobody to read it.
-        let _ = LAST.try_with(|last| {
-            let mut last = last.borrow_mut();
-            last.0 = code;
-            last.1.clear();
-            last.1.push_str(&text);
-        });
-        code
-    }
+/// Becomes the thread's last error.
+#[cold]
+pub(crate) fn keep(code: i32, text: &str) -> i32 {
+    // In a thread that is at its end there is nobody to read it.
+    let _ = LAST.try_with(|last| {
+        let mut last = last.borrow_mut();
+        last.0 = code;
+        last.1.clear();
+        last.1.push_str(text);
+    });
+    code
 }
 
 thread_local! {
@@ -216,8 +212,8 @@ thread_local! {
 pub(crate) fn call(work: impl FnOnce() -> Result<i32, Failure>) -> i32 {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(answer)) => answer,
-        Ok(Err(failure)) => failure.keep(),
-        Err(panic) => Failure::panicked(&*panic).keep(),
+        Ok(Err(Failure(failure))) => keep(failure.0, &failure.1),
+        Err(panic) => keep(OYEZ_ERR_INTERNAL, &panic_text(&*panic)),
     }
 }
 
@@ -376,7 +372,7 @@ mod tests {
         let refused = FailureCode::ALL.iter().map(|code| BusError::Refused { code: *code, text: topic() });
         for error in bus.into_iter().chain(refused) {
             let (text, is_retriable) = (error.to_string(), error.is_retriable());
-            assert_eq!(oyez_is_retriable(Failure::from(error).code) == 1, is_retriable, "{text}");
+            assert_eq!(oyez_is_retriable(Failure::from(error).0.0) == 1, is_retriable, "{text}");
         }
         let (epoch, position) = (Epoch(1), Position(0));
         let (asked, kept) = (Durability::Durable, Durability::Published);
@@ -391,7 +387,7 @@ mod tests {
         ];
         for error in publish {
             let (text, expected) = (error.to_string(), (error.is_retriable(), error.is_fatal()));
-            let code = Failure::from(error).code;
+            let code = Failure::from(error).0.0;
             assert_eq!((oyez_is_retriable(code) == 1, oyez_is_fatal(code) == 1), expected, "{text}");
         }
         let stuck = |source| SubscribeError::Cursor { topic: topic(), partition: 0, source };
@@ -405,7 +401,7 @@ mod tests {
         ];
         for error in subscribe {
             let (text, is_retriable) = (error.to_string(), error.is_retriable());
-            assert_eq!(oyez_is_retriable(Failure::from(error).code) == 1, is_retriable, "{text}");
+            assert_eq!(oyez_is_retriable(Failure::from(error).0.0) == 1, is_retriable, "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::argument::SizedStruct;
 use crate::error::Failure;
-use oyez::{Durability, Epoch, Event, EventKind, GapCause, Sequence, Start};
+use oyez::{Durability, Epoch, Event, EventKind, GapCause, Message, Sequence, Start, TopicIndex};
 
 /// In shared memory: it outlives the publisher and the broker, not the machine.
 pub const OYEZ_PUBLISHED: i32 = 0;
@@ -93,41 +93,45 @@ unsafe impl SizedStruct for oyez_event {
 }
 
 impl oyez_event {
+    /// Of no kind, with nothing in it.
+    pub(crate) const EMPTY: oyez_event = oyez_event {
+        struct_size: size_of::<oyez_event>() as u32,
+        kind: OYEZ_EVENT_MESSAGE,
+        topic: 0,
+        epoch: 0,
+        sequence: 0,
+        to_sequence: 0,
+        position: 0,
+        time_ns: 0,
+        bytes: std::ptr::null(),
+        len_bytes: 0,
+        partition: 0,
+        schema_id: 0,
+        template_id: 0,
+        schema_version: 0,
+        cause: 0,
+        reserved: 0,
+    };
+
+    /// Becomes this message, having been another one or nothing.
     #[inline]
-    pub(crate) fn of(event: &Event<'_>) -> oyez_event {
-        let mut out = oyez_event {
-            struct_size: size_of::<oyez_event>() as u32,
-            kind: OYEZ_EVENT_MESSAGE,
-            topic: event.topic.0 as u32,
-            epoch: 0,
-            sequence: 0,
-            to_sequence: 0,
-            position: 0,
-            time_ns: 0,
-            bytes: std::ptr::null(),
-            len_bytes: 0,
-            partition: event.partition,
-            schema_id: 0,
-            template_id: 0,
-            schema_version: 0,
-            cause: 0,
-            reserved: 0,
-        };
-        match event.kind {
-            EventKind::Message(message) => {
-                (out.epoch, out.sequence) = (message.epoch.0, message.sequence.0);
-                (out.position, out.time_ns) = (message.position.0, message.time_ns);
-                (out.bytes, out.len_bytes) = (message.bytes.as_ptr(), message.bytes.len());
-                let header = message.bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
-                (out.template_id, out.schema_id) = ((header >> 16) as u16, (header >> 32) as u16);
-                out.schema_version = (header >> 48) as u16;
-            }
-            other => out.control(&other),
-        }
-        out
+    pub(crate) fn set(&mut self, topic: TopicIndex, partition: u16, message: &Message<'_>) {
+        let header = message.bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
+        (self.topic, self.epoch, self.partition) = (topic.0 as u32, message.epoch.0, partition);
+        (self.sequence, self.position, self.time_ns) = (message.sequence.0, message.position.0, message.time_ns);
+        (self.bytes, self.len_bytes) = (message.bytes.as_ptr(), message.bytes.len());
+        (self.template_id, self.schema_id) = ((header >> 16) as u16, (header >> 32) as u16);
+        self.schema_version = (header >> 48) as u16;
     }
 
+    /// Anything that is no message.
     #[cold]
+    pub(crate) fn other(event: &Event<'_>) -> oyez_event {
+        let mut other = oyez_event { topic: event.topic.0 as u32, partition: event.partition, ..oyez_event::EMPTY };
+        other.control(&event.kind);
+        other
+    }
+
     fn control(&mut self, kind: &EventKind<'_>) {
         match *kind {
             EventKind::Epoch { epoch, sequence, position } => {

@@ -2,7 +2,7 @@
 
 use crate::argument::{SizedStruct, give, hand_out, put, shared, slice, struct_size, take, take_back, text};
 use crate::client::{Client, oyez_client};
-use crate::error::{Failure, OYEZ_ERR_BACK_PRESSURED, OYEZ_ERR_NO_CLAIM, OYEZ_OK, call};
+use crate::error::{Failure, OYEZ_ERR_BACK_PRESSURED, OYEZ_ERR_NO_CLAIM, OYEZ_OK, call, keep};
 use crate::event::durability_of;
 use crate::process::Process;
 use oyez::{Offer, Position, PublishError, Published};
@@ -153,10 +153,8 @@ unsafe fn publish(
         Ok(Offer::Published(published)) => published,
         Ok(Offer::BackPressured) => {
             add(&counts.back_pressured, 1);
-            return Err(Failure::new(
-                OYEZ_ERR_BACK_PRESSURED,
-                "nothing was published, the recorder is behind; try again",
-            ));
+            // No failure, which would allocate: it is the one that is met in a loop.
+            return Ok(keep(OYEZ_ERR_BACK_PRESSURED, "nothing was published, the recorder is behind; try again"));
         }
         Err(error) => {
             add(&counts.refused, 1);
@@ -260,7 +258,9 @@ pub unsafe extern "C" fn oyez_publisher_commit(publisher: *mut oyez_publisher, p
         let commit = || inside.publisher.claim(len_bytes)?.commit();
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
         let done = unsafe { publish(counts, len_bytes, published, commit) }?;
-        inside.claimed = None;
+        if done == OYEZ_OK {
+            inside.claimed = None;
+        }
         Ok(done)
     })
 }

@@ -8,7 +8,7 @@ use crate::event::{OYEZ_EVENT_EPOCH, OYEZ_EVENT_GAP, OYEZ_EVENT_LAPPED, OYEZ_EVE
 use crate::event::{durability_of, oyez_event, start_of};
 use crate::process::Process;
 use crate::publisher::add;
-use oyez::TopicIndex;
+use oyez::{EventKind, TopicIndex};
 use std::cell::{RefCell, RefMut};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -296,25 +296,36 @@ pub unsafe extern "C" fn oyez_subscriber_poll(
         let (mut inside, counts) = unsafe { Subscriber::own(subscriber) }?;
         let Inside { subscriber, batch, epochs } = &mut *inside;
         let handler = handler.ok_or_else(no_handler)?;
-        let mut hand = |event: &oyez_event| {
-            handed_out(epochs, event);
-            // SAFETY: the caller promises a handler that may be called with its context; the event is this call's own.
-            unsafe { handler(context, event) };
-        };
+        // SAFETY: the caller promises a handler that may be called with its context; the event is this call's own.
+        let hand = |event: &oyez_event| unsafe { handler(context, event) };
         let limit = bounded(limit);
         let left = batch.left().len().min(limit);
-        batch.left()[..left].iter().for_each(&mut hand);
-        batch.hand_out(left);
-        let polled = subscriber.poll(limit - left, |event| {
-            let event = oyez_event::of(&event);
-            counts.take(&event);
-            hand(&event);
-        });
-        match polled {
-            Ok(given) => Ok((left + given) as i32),
-            Err(_) if left > 0 => Ok(left as i32),
-            Err(error) => Err(error.into()),
+        if left > 0 {
+            for event in &batch.left()[..left] {
+                handed_out(epochs, event);
+                hand(event);
+            }
+            batch.hand_out(left);
+            return Ok(left as i32);
         }
+        let (mut out, mut messages, mut message_bytes) = (oyez_event::EMPTY, 0, 0);
+        let polled = subscriber.poll(limit, |event| {
+            if let EventKind::Message(message) = &event.kind {
+                messages += 1;
+                message_bytes += message.bytes.len() as u64;
+                out.set(event.topic, event.partition, message);
+                return hand(&out);
+            }
+            let other = oyez_event::other(&event);
+            counts.take(&other);
+            handed_out(epochs, &other);
+            hand(&other);
+        });
+        if messages > 0 {
+            add(&counts.messages, messages);
+            add(&counts.message_bytes, message_bytes);
+        }
+        Ok(polled? as i32)
     })
 }
 

@@ -58,3 +58,7 @@ pub use topic::{Owner, TopicInfo};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/app.md")]
+struct Guide;

@@ -111,6 +111,13 @@ static void ends_with(const oyez_client *client, const char *topic, int32_t expe
     for (int count = 0; count < 100000 && code == OYEZ_OK; ++count)
         code = oyez_publisher_offer(publisher, message, sizeof message, NULL);
     expect(topic, code, expected);
+    if (expected == OYEZ_ERR_BACK_PRESSURED) {
+        /* What was claimed stays, to be committed again. */
+        uint8_t *bytes;
+        must("claim", oyez_publisher_claim(publisher, sizeof message, &bytes));
+        for (int attempt = 0; attempt < 2; ++attempt)
+            expect("commit", oyez_publisher_commit(publisher, NULL), OYEZ_ERR_BACK_PRESSURED);
+    }
     must("close", oyez_publisher_close(&publisher));
 }
 

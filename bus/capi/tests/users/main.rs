@@ -3,6 +3,7 @@
 
 mod conformance;
 mod errors;
+mod guide;
 mod house;
 mod package;
 mod prefix;

@@ -291,6 +291,7 @@ int main(int argc, char **argv) {
     char line[512];
     FILE *script = argc == 4 ? fopen(argv[2], "r") : NULL;
     if (!script || oyez_config_new(OYEZ_ABI_VERSION, &config) || oyez_config_set(config, "socket", argv[1]) ||
+        oyez_config_set(config, "timeout_ms", "60000") ||
         oyez_client_open(config, &client)) {
         oyez_last_error(NULL, line, sizeof line);
         fprintf(stderr, "driver SOCKET SCRIPT PREFIX: %s\n", line);

@@ -65,7 +65,7 @@ std::string text_of(const oyez_event &event) {
 
 class driver {
 public:
-    driver(const std::string &socket, std::string prefix) : prefix_(std::move(prefix)), client_({{"socket", socket}}) {}
+    driver(const std::string &socket, std::string prefix) : prefix_(std::move(prefix)), client_({{"socket", socket}, {"timeout_ms", "60000"}}) {}
 
     std::string step(const words &given) {
         try {

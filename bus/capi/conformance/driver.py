@@ -43,7 +43,7 @@ def text_of(event):
 
 class Driver:
     def __init__(self, socket, prefix):
-        self.client = oyez.Client(socket)
+        self.client = oyez.Client(socket, timeout=PATIENCE)
         self.prefix = prefix
         self.handles = {}
         self.positions = {}

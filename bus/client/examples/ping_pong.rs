@@ -3,6 +3,7 @@
 //! `ping_pong SOCKET THERE BACK ROUNDS pong` answers on BACK what comes on THERE,
 //! `ping_pong SOCKET THERE BACK ROUNDS ping` tells the median of the round trips.
 use oyez::{Bus, Connect, EventKind, Offer, PublishError, Publisher, Start, SubscribeError, Subscriber};
+use std::time::Duration;
 
 fn take(subscriber: &mut Subscriber) -> Result<(), SubscribeError> {
     let mut messages = 0;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (pings, rounds) = (role == "ping", rounds.parse::<u64>()?);
     let (out, into) = if pings { (there, back) } else { (back, there) };
     let bus = Bus::connect(Connect::new(socket))?;
-    let mut publisher = bus.publisher(out).open()?;
+    let mut publisher = bus.publisher(out).wait(Duration::from_secs(60)).open()?;
     let mut subscriber = bus.subscriber().topic(into, Start::Earliest).open()?;
 
     // From one publish to the next: no clock is read that the bus does not read by itself.

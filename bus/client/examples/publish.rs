@@ -6,7 +6,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [_, socket, topic, count] = &std::env::args().collect::<Vec<_>>()[..] else {
         return Err("publish SOCKET TOPIC COUNT".into());
     };
-    let mut publisher = Bus::connect(Connect::new(socket))?.publisher(topic).open()?;
+    let bus = Bus::connect(Connect::new(socket))?;
+    let mut publisher = bus.publisher(topic).wait(Duration::from_secs(60)).open()?;
     let mut last = None;
     for number in 0..count.parse::<u64>()? {
         // SBE message header, and a number as the body; a generated codec would do this.
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
     }
     if let Some(published) = last {
-        publisher.wait(published.position, Durability::Durable, Duration::from_secs(10))?;
+        publisher.wait(published.position, Durability::Durable, Duration::from_secs(60))?;
         println!("published up to message {}, durable", published.sequence);
     }
     Ok(publisher.release()?)

@@ -53,12 +53,13 @@ int main(int argc, char **argv) {
     oyez_client *client = NULL;
     oyez_publisher *publisher = NULL;
     oyez_subscriber *subscriber = NULL;
+    oyez_publisher_options patient = {.struct_size = sizeof patient, .wait_ns = 60000000000u};
     oyez_subscription topic = {.struct_size = sizeof topic, .start = OYEZ_START_EARLIEST};
     topic.topic = pings ? argv[3] : argv[2];
     check(oyez_config_new(OYEZ_ABI_VERSION, &config));
     check(oyez_config_set(config, "socket", argv[1]));
     check(oyez_client_open(config, &client));
-    check(oyez_publisher_open(client, pings ? argv[2] : argv[3], 0, NULL, &publisher));
+    check(oyez_publisher_open(client, pings ? argv[2] : argv[3], 0, &patient, &publisher));
     check(oyez_subscriber_open(client, &topic, 1, NULL, &subscriber));
 
     /* From one publish to the next: no clock is read that the bus does not read by itself. */

@@ -29,11 +29,12 @@ int main(int argc, char **argv) {
     oyez_config *config = NULL;
     oyez_client *client = NULL;
     oyez_publisher *publisher = NULL;
+    oyez_publisher_options patient = {.struct_size = sizeof patient, .wait_ns = 60000000000u};
     oyez_published published = {sizeof published, 0, 0, 0, 0};
     check(oyez_config_new(OYEZ_ABI_VERSION, &config));
     check(oyez_config_set(config, "socket", argv[1]));
     check(oyez_client_open(config, &client));
-    check(oyez_publisher_open(client, argv[2], 0, NULL, &publisher));
+    check(oyez_publisher_open(client, argv[2], 0, &patient, &publisher));
 
     for (uint64_t number = 0, count = strtoull(argv[3], NULL, 10); number < count; ++number) {
         uint8_t *bytes;
@@ -44,7 +45,7 @@ int main(int argc, char **argv) {
             sched_yield();
         check(answer);
     }
-    check(oyez_publisher_wait(publisher, published.position, OYEZ_DURABLE, 10000000000u));
+    check(oyez_publisher_wait(publisher, published.position, OYEZ_DURABLE, 60000000000u));
     printf("published up to message %llu, durable\n", (unsigned long long)published.sequence);
 
     check(oyez_publisher_close(&publisher));

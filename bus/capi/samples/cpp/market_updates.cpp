@@ -44,7 +44,7 @@ int main(int argc, char **argv) try {
     if (argc != 3)
         return std::cerr << "market_updates SOCKET TOPIC\n", 2;
     oyez::client client({{"socket", argv[1]}});
-    auto publisher = client.publisher(argv[2]);
+    auto publisher = client.publisher(argv[2], 0, std::chrono::seconds(60));
     auto subscriber = client.subscriber({{argv[2], OYEZ_START_EARLIEST}});
     for (uint64_t number = 0; number < 3; ++number)
         publish(publisher, number);

@@ -14,7 +14,7 @@ int main(int argc, char **argv) try {
     const bool pings = argv[5] == std::string("ping");
     const auto rounds = std::stoull(argv[4]);
     oyez::client client({{"socket", argv[1]}});
-    auto publisher = client.publisher(pings ? argv[2] : argv[3]);
+    auto publisher = client.publisher(pings ? argv[2] : argv[3], 0, std::chrono::seconds(60));
     auto subscriber = client.subscriber({{pings ? argv[3] : argv[2], OYEZ_START_EARLIEST}});
 
     uint64_t messages = 0;

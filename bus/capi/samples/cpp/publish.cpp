@@ -17,7 +17,7 @@ int main(int argc, char **argv) try {
     if (argc != 4)
         return std::cerr << "publish SOCKET TOPIC COUNT\n", 2;
     oyez::client client({{"socket", argv[1]}});
-    auto publisher = client.publisher(argv[2]);
+    auto publisher = client.publisher(argv[2], 0, std::chrono::seconds(60));
 
     std::optional<oyez_published> published;
     for (uint64_t number = 0, count = std::stoull(argv[3]); number < count; ++number) {
@@ -26,7 +26,7 @@ int main(int argc, char **argv) try {
             std::this_thread::yield();
     }
     if (published) {
-        publisher.wait(published->position, OYEZ_DURABLE, std::chrono::seconds(10));
+        publisher.wait(published->position, OYEZ_DURABLE, std::chrono::seconds(60));
         std::cout << "published up to message " << published->sequence << ", durable\n";
     }
     publisher.close();

@@ -19,7 +19,7 @@ def take(subscriber):
 
 socket, there, back, rounds, role = sys.argv[1:]
 out, into = (there, back) if role == "ping" else (back, there)
-with oyez.Client(socket) as client, client.publisher(out) as publisher:
+with oyez.Client(socket) as client, client.publisher(out, wait=60) as publisher:
     with client.subscriber(oyez.Subscription(into, oyez.Start.EARLIEST)) as subscriber:
         times_ns = []
         for number in range(int(rounds)):

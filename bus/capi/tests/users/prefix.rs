@@ -10,12 +10,20 @@ pub(crate) fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The prefix it is installed in.
+/// The prefix it is installed in; those of runs that are over are swept.
 pub(crate) fn prefix() -> &'static Path {
+    const NAME: &str = "oyez-capi-prefix-";
     static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| {
-        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oyez-capi-prefix");
-        // Of an earlier run.
-        let _ = std::fs::remove_dir_all(&prefix);
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        for entry in std::fs::read_dir(all).expect("a folder").flatten() {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.strip_prefix(NAME));
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                // Another run may be faster.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let prefix = all.join(format!("{NAME}{}", std::process::id()));
         done(Command::new(env!("CARGO_BIN_EXE_oyez-capi-install")).arg(&prefix));
         prefix
     });
@@ -35,13 +43,24 @@ pub(crate) fn has(test: &str, programs: &[&str]) -> bool {
     }
 }
 
-/// What a program that must end well writes to its standard output.
+/// What a program that must end well, and in time, writes to its standard output.
 #[track_caller]
 pub(crate) fn done(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = bounded(command).stdin(Stdio::null()).output().expect("it runs");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
     out.into_owned()
+}
+
+/// The same, ended after a while.
+pub(crate) fn bounded(command: &Command) -> Command {
+    let mut timed = Command::new("timeout");
+    timed.args(["--kill-after=1", "180"]).arg(command.get_program()).args(command.get_args());
+    timed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        timed.current_dir(folder);
+    }
+    timed
 }
 
 /// Compiles one source file in its language's strictest form, and links it with the shared library of the prefix, which

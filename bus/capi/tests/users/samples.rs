@@ -1,7 +1,7 @@
 //! The samples do what they say, in every language, with each other.
 
 use crate::house::House;
-use crate::prefix::{compile, done, has, here, python};
+use crate::prefix::{bounded, compile, done, has, here, python};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -42,7 +42,7 @@ fn plays(language: &str, start: Start, house: &House) {
     let (md, place) = (topic("md"), house.folder().join(language));
     let place = place.to_str().expect("UTF-8");
 
-    let mut subscribe = sample("subscribe", &[&md, "3"]).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut subscribe = bounded(&sample("subscribe", &[&md, "3"])).stdout(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(subscribe.stdout.take().expect("piped")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "subscribed"), "{language}");
     assert_eq!(done(&mut sample("publish", &[&md, "3"])), "published up to message 2, durable\n", "{language}");
@@ -55,7 +55,7 @@ fn plays(language: &str, start: Start, house: &House) {
     assert_eq!(done(&mut sample("catch_up", &[&md, place])), "took 0 messages, next is 5\n", "{language}");
 
     let (there, back) = (topic("there"), topic("back"));
-    let mut pong = sample("ping_pong", &[&there, &back, "50", "pong"]).spawn().expect("it runs");
+    let mut pong = bounded(&sample("ping_pong", &[&there, &back, "50", "pong"])).spawn().expect("it runs");
     let told = done(&mut sample("ping_pong", &[&there, &back, "50", "ping"]));
     assert!(told.starts_with("median round trip of 50: ") && told.ends_with(" ns\n"), "{language}: {told}");
     assert!(pong.wait().expect("it ends").success(), "{language}");

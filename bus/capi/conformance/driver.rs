@@ -258,7 +258,7 @@ fn publish_name(error: PublishError) -> String {
         PublishError::Bus(error) => bus_name(error),
         PublishError::NotGranted { .. } => "NOT_GRANTED".to_owned(),
         PublishError::Length { .. } => "LENGTH".to_owned(),
-        PublishError::Template { .. } => "TEMPLATE".to_owned(),
+        PublishError::Misfit { .. } => "MISFIT".to_owned(),
         PublishError::NotKept { .. } => "NOT_KEPT".to_owned(),
         other => other.to_string(),
     }

@@ -93,8 +93,8 @@
 /// A message too short or too long.
 #define OYEZ_ERR_LENGTH -14
 
-/// The catalog does not allow messages of that schema or template here.
-#define OYEZ_ERR_TEMPLATE -15
+/// The catalog does not allow that message here: another schema, version or template.
+#define OYEZ_ERR_MISFIT -15
 
 /// Nothing is claimed: it was committed or aborted before.
 #define OYEZ_ERR_NO_CLAIM -16
@@ -301,8 +301,12 @@ typedef struct oyez_topic_info {
     uint32_t owner_uid;
     /// How many partitions the topic has.
     uint16_t partitions;
-    /// Id of the schema of its messages; 0: any.
+    /// Id of the schema that its messages are bound to; 65535, SBE's null, without one: then any may be published.
     uint16_t schema_id;
+    /// Lowest version of the schema that may be published.
+    uint16_t schema_version_min;
+    /// Highest version of the schema that may be published.
+    uint16_t schema_version_max;
     /// 1 where this process may publish, else 0.
     int32_t may_publish;
     /// 1 where this process may subscribe, else 0.
@@ -312,7 +316,7 @@ typedef struct oyez_topic_info {
     /// What the owner of partition 0 calls itself, cut where it is longer.
     char owner[104];
     /// One word on partition 0, such as `idle` or `owned`.
-    char state[32];
+    char state[36];
 } oyez_topic_info;
 
 /// How to open a publisher. Set `struct_size` and whatever shall not be 0.
@@ -582,7 +586,7 @@ int32_t oyez_publisher_commit(struct oyez_publisher *publisher,
 int32_t oyez_publisher_abort(struct oyez_publisher *publisher);
 
 /// Publishes a copy of a message: SBE message header and body. `published` may be NULL. OYEZ_ERR_BACK_PRESSURED: nothing
-/// was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_TEMPLATE: this message is refused, the next may go out. A fatal
+/// was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go out. A fatal
 /// code: the epoch is over, close the publisher.
 int32_t oyez_publisher_offer(struct oyez_publisher *publisher,
                              const uint8_t *message,

@@ -59,8 +59,12 @@ pub struct oyez_topic_info {
     pub owner_uid: u32,
     /// How many partitions the topic has.
     pub partitions: u16,
-    /// Id of the schema of its messages; 0: any.
+    /// Id of the schema that its messages are bound to; 65535, SBE's null, without one: then any may be published.
     pub schema_id: u16,
+    /// Lowest version of the schema that may be published.
+    pub schema_version_min: u16,
+    /// Highest version of the schema that may be published.
+    pub schema_version_max: u16,
     /// 1 where this process may publish, else 0.
     pub may_publish: i32,
     /// 1 where this process may subscribe, else 0.
@@ -70,7 +74,7 @@ pub struct oyez_topic_info {
     /// What the owner of partition 0 calls itself, cut where it is longer.
     pub owner: [c_char; 104],
     /// One word on partition 0, such as `idle` or `owned`.
-    pub state: [c_char; 32],
+    pub state: [c_char; 36],
 }
 
 // SAFETY: as the trait asks: numbers and texts behind a size, without padding.
@@ -80,7 +84,7 @@ unsafe impl SizedStruct for oyez_topic_info {
 
 impl From<TopicInfo> for oyez_topic_info {
     fn from(info: TopicInfo) -> oyez_topic_info {
-        let owner = info.owner.as_ref();
+        let (owner, binding) = (info.owner.as_ref(), info.binding.as_ref());
         oyez_topic_info {
             struct_size: size_of::<oyez_topic_info>() as u32,
             durability: info.durability as i32,
@@ -93,7 +97,9 @@ impl From<TopicInfo> for oyez_topic_info {
             owner_pid: owner.map_or(0, |owner| owner.pid),
             owner_uid: owner.map_or(0, |owner| owner.uid),
             partitions: info.partitions,
-            schema_id: info.templates.schema_id,
+            schema_id: binding.map_or(u16::MAX, |binding| binding.schema_id),
+            schema_version_min: binding.map_or(0, |binding| binding.version_min),
+            schema_version_max: binding.map_or(0, |binding| binding.version_max),
             may_publish: info.may_publish.into(),
             may_subscribe: info.may_subscribe.into(),
             schema: fixed(&info.schema),

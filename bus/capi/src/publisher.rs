@@ -276,7 +276,7 @@ pub unsafe extern "C" fn oyez_publisher_abort(publisher: *mut oyez_publisher) ->
 }
 
 /// Publishes a copy of a message: SBE message header and body. `published` may be NULL. OYEZ_ERR_BACK_PRESSURED: nothing
-/// was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_TEMPLATE: this message is refused, the next may go out. A fatal
+/// was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go out. A fatal
 /// code: the epoch is over, close the publisher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_publisher_offer(

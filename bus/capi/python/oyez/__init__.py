@@ -167,6 +167,8 @@ class TopicInfo(NamedTuple):
     retention_h: int
     schema: str
     schema_id: int
+    schema_version_min: int
+    schema_version_max: int
     may_publish: bool
     may_subscribe: bool
     state: str
@@ -286,6 +288,8 @@ class Client(_Handle):
             retention_h=info.retention_h,
             schema=info.schema.decode(),
             schema_id=info.schema_id,
+            schema_version_min=info.schema_version_min,
+            schema_version_max=info.schema_version_max,
             may_publish=bool(info.may_publish),
             may_subscribe=bool(info.may_subscribe),
             state=info.state.decode(),

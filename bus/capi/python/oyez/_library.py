@@ -26,11 +26,13 @@ class TopicInfo(ctypes.Structure):
         ("owner_uid", c_uint32),
         ("partitions", c_uint16),
         ("schema_id", c_uint16),
+        ("schema_version_min", c_uint16),
+        ("schema_version_max", c_uint16),
         ("may_publish", c_int32),
         ("may_subscribe", c_int32),
         ("schema", c_char * 104),
         ("owner", c_char * 104),
-        ("state", c_char * 32),
+        ("state", c_char * 36),
     ]
 
 

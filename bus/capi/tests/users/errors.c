@@ -139,7 +139,7 @@ static void broken_brokers(const oyez_client *client) {
     ends_with(client, "closing", OYEZ_ERR_CLOSED);
     ends_with(client, "ended", OYEZ_ERR_LOST);
     ends_with(client, "journal-failed", OYEZ_ERR_JOURNAL_FAILED);
-    ends_with(client, "schema", OYEZ_ERR_TEMPLATE);
+    ends_with(client, "schema", OYEZ_ERR_MISFIT);
     expect("taken", open_publisher(client, "taken", &publisher), OYEZ_ERR_NOT_GRANTED);
     expect("open-page", open_publisher(client, "open-page", &publisher), OYEZ_ERR_MEMORY);
     expect("read-only", open_publisher(client, "read-only", &publisher), OYEZ_ERR_SYSTEM);

@@ -82,7 +82,7 @@ fn the_samples_of_every_language_work() {
     }
     match ["publish", "subscribe", "catch_up", "ping_pong"].map(example).iter().find(|example| !example.exists()) {
         None => plays("rust", &|name| Command::new(example(name)), &house),
-        Some(absent) => eprintln!("SKIPPED {test}: {} is absent; build the examples of oyez", absent.display()),
+        Some(absent) => eprintln!("SKIPPED {test}: {} is absent; build the package's examples", absent.display()),
     }
 }
 

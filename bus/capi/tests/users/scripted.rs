@@ -1,7 +1,7 @@
 //! A broker that is a thread, and does what no sound broker would: the name of the topic says what.
 
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
-use oyez_protocol::{Connection, Durability, FailureCode, Message, Packet, Refusal, VERSION};
+use oyez_protocol::{Binding, Connection, Durability, FailureCode, Message, Packet, Refusal, VERSION};
 use oyez_ring::{
     BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Position, RegionMut, Sequence, State, write_head,
 };
@@ -47,7 +47,8 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
         }
         Message::DescribeTopic { topic, .. } => match topic.split_once('-') {
             Some(("refuse", number)) => {
-                let code = FailureCode::ALL[number.parse::<usize>().expect("a number") - 1];
+                let number = oyez_protocol::schema::FailureCode(number.parse().expect("a number"));
+                let code = FailureCode::try_from(number).expect("a code");
                 plain(Message::failure(code, topic))
             }
             _ if topic == "silent" => None,
@@ -111,7 +112,7 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
             sequence: Sequence(0),
             time_ns: 0,
             durability: Durability::Published,
-            schema_id: if topic == "schema" { 7 } else { 0 },
+            binding: Binding { schema_id: (topic == "schema").then_some(7), ..Binding::default() },
             templates: Vec::new(),
         }),
         Message::Release { .. } => plain(released()),
@@ -168,7 +169,7 @@ fn topic_of(topic: String) -> Message {
         earliest: Position(0),
         written: Position(0),
         durable: Position(0),
-        schema_id: 0,
+        binding: Binding::default(),
         templates: Vec::new(),
         topic,
         schema: String::new(),

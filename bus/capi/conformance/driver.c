@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define HANDLES 256
-#define BODY_BYTES_MAX 8192
+#define MESSAGE_BYTES_MAX (1u << 22)
 #define EVENTS_MAX 64
 #define TOPICS_MAX 4
 
@@ -18,6 +18,8 @@ static oyez_client *client;
 static oyez_publisher *publishers[HANDLES];
 static oyez_subscriber *subscribers[HANDLES];
 static uint64_t last_position[HANDLES];
+/* The message that is told. */
+static uint8_t message[MESSAGE_BYTES_MAX];
 
 /* The name of a code: what stands before the colon in its text. */
 static void print_code(int32_t code) {
@@ -34,20 +36,20 @@ static const char *named(const char *topic) {
 }
 
 /* SBE message header of schema 7, and the body: TEMPLATE:BODY, or ~N. */
-static size_t message_of(const char *told, uint8_t *out) {
+static size_t message_of(const char *told) {
     size_t len = 0;
     unsigned template_id = 1;
     if (told[0] == '~') {
         len = strtoul(told + 1, NULL, 10);
-        memset(out + 8, 'x', len);
+        memset(message + 8, 'x', len);
     } else {
         char *body;
         template_id = (unsigned)strtoul(told, &body, 10);
         len = strlen(++body);
-        memcpy(out + 8, body, len);
+        memcpy(message + 8, body, len);
     }
     const uint16_t header[4] = {(uint16_t)len, (uint16_t)template_id, 7, 0};
-    memcpy(out, header, sizeof header);
+    memcpy(message, header, sizeof header);
     return sizeof header + len;
 }
 
@@ -60,22 +62,20 @@ static void print_published(int32_t code, char name, const oyez_published *publi
 }
 
 static void offer(char name, const char *told) {
-    uint8_t message[BODY_BYTES_MAX];
     oyez_published published = {sizeof published, 0, 0, 0, 0};
-    size_t len = message_of(told, message);
+    size_t len = message_of(told);
     print_published(oyez_publisher_offer(publishers[(int)name], message, len, &published), name, &published);
 }
 
 static void offerv(char name, const char *told, const char *rest) {
-    uint8_t message[BODY_BYTES_MAX];
     oyez_published published = {sizeof published, 0, 0, 0, 0};
-    oyez_part parts[2] = {{message, message_of(told, message)}, {(const uint8_t *)rest, strlen(rest)}};
+    oyez_part parts[2] = {{message, message_of(told)}, {(const uint8_t *)rest, strlen(rest)}};
     print_published(oyez_publisher_offerv(publishers[(int)name], parts, 2, &published), name, &published);
 }
 
 static void claim(char name, const char *told) {
-    uint8_t message[BODY_BYTES_MAX], *bytes;
-    size_t len = message_of(told, message);
+    uint8_t *bytes;
+    size_t len = message_of(told);
     int32_t code = oyez_publisher_claim(publishers[(int)name], len, &bytes);
     if (code == OYEZ_OK)
         memcpy(bytes, message, len);

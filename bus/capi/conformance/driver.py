@@ -12,7 +12,7 @@ PATIENCE = 60
 def message_of(told):
     """SBE message header of schema 7, and the body: TEMPLATE:BODY, or ~N."""
     template_id, body = ("1", "x" * int(told[1:])) if told[0] == "~" else told.split(":")
-    return struct.pack("<4H", len(body), int(template_id), 7, 0) + body.encode()
+    return struct.pack("<4H", len(body) & 0xFFFF, int(template_id), 7, 0) + body.encode()
 
 
 def start_of(told):

@@ -13,10 +13,10 @@
  * STRUCTS that begin with struct_size may grow at their end: set it to sizeof, and fill the rest with zeros, before the
  * first call. No other struct ever changes.
  *
- * PROMISES OF THE LIBRARY. It never aborts, exits, jumps or unwinds into the caller, prints nothing, installs no handler
- * of signals or of exit, and has no state but that of its handles and the last error of each thread. Two clients in one
- * process do not know of each other. Where a function says nothing of it, it allocates nothing, waits for nobody and
- * makes no system call.
+ * PROMISES OF THE LIBRARY. It never exits, jumps or unwinds into the caller, and aborts only where the system has no
+ * memory left; it prints nothing, installs no handler of signals or of exit, and has no state but that of its handles and
+ * the last error of each thread. Two clients in one process do not know of each other. Where a function says nothing of
+ * it, it allocates nothing, waits for nobody and makes no system call.
  *
  * THREADS. Handles may go from thread to thread.
  *
@@ -626,7 +626,8 @@ int32_t oyez_subscriber_open(const struct oyez_client *client,
                              const struct oyez_subscriber_options *options,
                              struct oyez_subscriber **subscriber);
 
-/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits for nobody.
+/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits only where it is the last of its connection, as
+/// closing a client does.
 /// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
 int32_t oyez_subscriber_close(struct oyez_subscriber **subscriber);
 

@@ -1,9 +1,10 @@
 //! Events that were taken from the bus and not handed out yet, or only until the next call. Their messages stand one
 //! behind the other in one piece of memory, which is there from the opening of the subscriber.
 
+use crate::counts::SubscriberCounts;
 use crate::error::{Failure, OYEZ_ERR_SYSTEM};
 use crate::event::oyez_event;
-use crate::subscriber::Counts;
+
 use oyez::{Event, EventKind, MESSAGE_BYTES_MAX, SubscribeError, Subscriber};
 
 /// How many events are taken at most before they are handed out.
@@ -51,7 +52,7 @@ impl Batch {
         &mut self,
         subscriber: &mut Subscriber,
         limit: usize,
-        counts: &Counts,
+        counts: &SubscriberCounts,
     ) -> Result<(), SubscribeError> {
         if !self.left().is_empty() {
             return Ok(());

@@ -13,6 +13,7 @@ mod argument;
 mod batch;
 mod client;
 mod config;
+mod counts;
 mod error;
 mod event;
 mod process;
@@ -21,6 +22,7 @@ mod subscriber;
 
 pub use client::*;
 pub use config::*;
+pub use counts::{oyez_publisher_counts, oyez_subscriber_counts};
 pub use error::*;
 pub use event::*;
 pub use publisher::*;

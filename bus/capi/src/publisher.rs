@@ -2,6 +2,7 @@
 
 use crate::argument::{SizedStruct, give, hand_out, put, shared, slice, struct_size, take, take_back, text};
 use crate::client::{Client, oyez_client};
+use crate::counts::{PublisherCounts, add, oyez_publisher_counts};
 use crate::error::{Failure, OYEZ_ERR_BACK_PRESSURED, OYEZ_ERR_NO_CLAIM, OYEZ_OK, call, keep};
 use crate::event::durability_of;
 use crate::process::Process;
@@ -9,7 +10,6 @@ use oyez::{Offer, Position, PublishError, Published};
 use std::cell::UnsafeCell;
 use std::ffi::c_char;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The owner of one partition, which alone writes it. One thread's at a time.
@@ -24,22 +24,13 @@ struct Publisher {
     /// Its thread's alone.
     inside: UnsafeCell<Inside>,
     process: Arc<Process>,
-    counts: Counts,
+    counts: PublisherCounts,
 }
 
 struct Inside {
     publisher: oyez::Publisher,
     /// Bytes of the claim that is out.
     claimed: Option<usize>,
-}
-
-/// Written by the publisher's thread, read by any.
-#[derive(Default)]
-struct Counts {
-    messages: AtomicU64,
-    message_bytes: AtomicU64,
-    back_pressured: AtomicU64,
-    refused: AtomicU64,
 }
 
 /// How to open a publisher. Set `struct_size` and whatever shall not be 0.
@@ -80,24 +71,6 @@ pub struct oyez_part {
     pub len_bytes: usize,
 }
 
-/// What a publisher did since it was opened. Set `struct_size` before the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct oyez_publisher_counts {
-    /// sizeof(oyez_publisher_counts).
-    pub struct_size: u32,
-    /// 0.
-    pub reserved: u32,
-    /// Messages that went out.
-    pub messages: u64,
-    /// Their bytes, without frame headers.
-    pub message_bytes: u64,
-    /// How often nothing was published for OYEZ_ERR_BACK_PRESSURED.
-    pub back_pressured: u64,
-    /// How often nothing was published for another reason.
-    pub refused: u64,
-}
-
 // SAFETY: as the trait asks: numbers behind a size.
 unsafe impl SizedStruct for oyez_publisher_options {
     const NAME: &'static str = "oyez_publisher_options";
@@ -106,11 +79,6 @@ unsafe impl SizedStruct for oyez_publisher_options {
 unsafe impl SizedStruct for oyez_published {
     const NAME: &'static str = "oyez_published";
 }
-// SAFETY: as above.
-unsafe impl SizedStruct for oyez_publisher_counts {
-    const NAME: &'static str = "oyez_publisher_counts";
-}
-
 impl Publisher {
     /// # Safety
     /// NULL, or a publisher that stays open for `'a`.
@@ -125,7 +93,7 @@ impl Publisher {
     /// # Safety
     /// NULL, or a publisher that only this thread uses during `'a`, but for its counts.
     #[inline]
-    unsafe fn own<'a>(publisher: *mut oyez_publisher) -> Result<(&'a mut Inside, &'a Counts), Failure> {
+    unsafe fn own<'a>(publisher: *mut oyez_publisher) -> Result<(&'a mut Inside, &'a PublisherCounts), Failure> {
         // SAFETY: the contract.
         let publisher = unsafe { Publisher::of(publisher) }?;
         // SAFETY: this thread's alone, by the contract, and every function borrows it once.
@@ -140,7 +108,7 @@ impl Publisher {
 /// `out` is NULL, or a struct of the size that it begins with.
 #[inline]
 unsafe fn publish(
-    counts: &Counts,
+    counts: &PublisherCounts,
     len_bytes: usize,
     out: *mut oyez_published,
     work: impl FnOnce() -> Result<Offer, PublishError>,
@@ -172,12 +140,6 @@ unsafe fn publish(
     Ok(OYEZ_OK)
 }
 
-/// One writer: no other thread adds.
-#[inline]
-pub(crate) fn add(count: &AtomicU64, more: u64) {
-    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
-}
-
 /// Becomes the owner of a partition. `options` may be NULL. OYEZ_ERR_NOT_GRANTED says that it has another owner; the last
 /// error names it. Asks the broker, for at most `timeout_ms` and what `options` allow. Close it with
 /// `oyez_publisher_close`.
@@ -203,7 +165,7 @@ pub unsafe extern "C" fn oyez_publisher_open(
             let builder = client.bus.publisher(topic).partition(partition);
             let publisher = builder.wait(Duration::from_nanos(wait_ns)).open()?;
             let inside = UnsafeCell::new(Inside { publisher, claimed: None });
-            Ok(Publisher { inside, process: Arc::clone(&client.process), counts: Counts::default() })
+            Ok(Publisher { inside, process: Arc::clone(&client.process), counts: PublisherCounts::default() })
         };
         // SAFETY: the caller promises NULL or a place for a handle.
         unsafe { hand_out(publisher, "publisher", open) }
@@ -380,17 +342,8 @@ pub unsafe extern "C" fn oyez_publisher_stats(
     call(|| {
         // SAFETY: the caller promises NULL or a publisher that stays open meanwhile.
         let now = &unsafe { Publisher::of(publisher) }?.counts;
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let told = oyez_publisher_counts {
-            struct_size: 0,
-            reserved: 0,
-            messages: load(&now.messages),
-            message_bytes: load(&now.message_bytes),
-            back_pressured: load(&now.back_pressured),
-            refused: load(&now.refused),
-        };
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
-        unsafe { give(counts, told) }?;
+        unsafe { give(counts, now.told()) }?;
         Ok(OYEZ_OK)
     })
 }

@@ -3,16 +3,14 @@
 use crate::argument::{SizedStruct, give, hand_out, shared, struct_size, take, take_back, text};
 use crate::batch::Batch;
 use crate::client::{Client, oyez_client};
+use crate::counts::{SubscriberCounts, add, oyez_subscriber_counts};
 use crate::error::{Failure, OYEZ_ERR_IN_HANDLER, OYEZ_OK, call};
-use crate::event::{OYEZ_EVENT_EPOCH, OYEZ_EVENT_GAP, OYEZ_EVENT_LAPPED, OYEZ_EVENT_MESSAGE, OYEZ_EVENT_REWOUND};
-use crate::event::{durability_of, oyez_event, start_of};
+use crate::event::{OYEZ_EVENT_EPOCH, OYEZ_EVENT_MESSAGE, durability_of, oyez_event, start_of};
 use crate::process::Process;
-use crate::publisher::add;
 use oyez::{EventKind, TopicIndex};
 use std::cell::{RefCell, RefMut};
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Reads one topic or many, each in order. One thread's at a time. No publisher and no other subscriber notices it, and
 /// none waits for it: one that falls behind reads on from the journal, where the topic is recorded, and loses nothing.
@@ -25,7 +23,7 @@ struct Subscriber {
     /// Borrowed during a call, and so while a handler runs.
     inside: RefCell<Inside>,
     process: Arc<Process>,
-    counts: Counts,
+    counts: SubscriberCounts,
 }
 
 struct Inside {
@@ -33,17 +31,6 @@ struct Inside {
     batch: Batch,
     /// Of each topic, the epoch as far as it was handed out.
     epochs: Vec<u32>,
-}
-
-/// Written by the subscriber's thread, read by any.
-#[derive(Default)]
-pub(crate) struct Counts {
-    messages: AtomicU64,
-    message_bytes: AtomicU64,
-    gaps: AtomicU64,
-    missing: AtomicU64,
-    lapped: AtomicU64,
-    rewound: AtomicU64,
 }
 
 /// Bytes of a batch where the options say 0.
@@ -114,28 +101,6 @@ pub struct oyez_lag {
     pub newest_ns: u64,
 }
 
-/// What a subscriber took since it was opened. Set `struct_size` before the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct oyez_subscriber_counts {
-    /// sizeof(oyez_subscriber_counts).
-    pub struct_size: u32,
-    /// 0.
-    pub reserved: u32,
-    /// Messages.
-    pub messages: u64,
-    /// Their bytes.
-    pub message_bytes: u64,
-    /// Events OYEZ_EVENT_GAP.
-    pub gaps: u64,
-    /// Messages missing in them.
-    pub missing: u64,
-    /// Events OYEZ_EVENT_LAPPED.
-    pub lapped: u64,
-    /// Events OYEZ_EVENT_REWOUND.
-    pub rewound: u64,
-}
-
 // SAFETY: as the trait asks: numbers, and a pointer that is checked where it is followed, behind a size.
 unsafe impl SizedStruct for oyez_subscription {
     const NAME: &'static str = "oyez_subscription";
@@ -152,11 +117,6 @@ unsafe impl SizedStruct for oyez_progress {
 unsafe impl SizedStruct for oyez_lag {
     const NAME: &'static str = "oyez_lag";
 }
-// SAFETY: as above.
-unsafe impl SizedStruct for oyez_subscriber_counts {
-    const NAME: &'static str = "oyez_subscriber_counts";
-}
-
 /// Called for an event. `context` is what was passed to the poll; `event` and what it points to are valid until the handler
 /// returns. It must not throw, nor jump out, nor call for the same subscriber.
 pub type oyez_handler = Option<unsafe extern "C" fn(context: *mut c_void, event: *const oyez_event)>;
@@ -185,7 +145,7 @@ impl Subscriber {
     /// # Safety
     /// NULL, or a subscriber that only this thread uses during `'a`, but for its counts.
     #[inline]
-    unsafe fn own<'a>(subscriber: *mut oyez_subscriber) -> Result<(RefMut<'a, Inside>, &'a Counts), Failure> {
+    unsafe fn own<'a>(subscriber: *mut oyez_subscriber) -> Result<(RefMut<'a, Inside>, &'a SubscriberCounts), Failure> {
         // SAFETY: the contract.
         let subscriber = unsafe { Subscriber::of(subscriber) }?;
         Ok((subscriber.inside.try_borrow_mut().map_err(|_| in_handler())?, &subscriber.counts))
@@ -199,26 +159,6 @@ impl Inside {
         match (topic as usize) < topics {
             true => Ok(TopicIndex(topic as usize)),
             false => Err(Failure::argument(format!("no topic {topic}: the subscriber has {topics}, counted from 0"))),
-        }
-    }
-}
-
-impl Counts {
-    /// What was taken from the bus.
-    #[inline]
-    pub(crate) fn take(&self, event: &oyez_event) {
-        match event.kind {
-            OYEZ_EVENT_MESSAGE => {
-                add(&self.messages, 1);
-                add(&self.message_bytes, event.len_bytes as u64);
-            }
-            OYEZ_EVENT_GAP => {
-                add(&self.gaps, 1);
-                add(&self.missing, event.to_sequence - event.sequence);
-            }
-            OYEZ_EVENT_LAPPED => add(&self.lapped, 1),
-            OYEZ_EVENT_REWOUND => add(&self.rewound, 1),
-            _ => {}
         }
     }
 }
@@ -258,14 +198,15 @@ pub unsafe extern "C" fn oyez_subscriber_open(
             let subscriber = builder.open()?;
             let epochs = (0..subscriber.topics()).map(|topic| subscriber.epoch(TopicIndex(topic)).0).collect();
             let inside = RefCell::new(Inside { subscriber, batch, epochs });
-            Ok(Subscriber { inside, process: Arc::clone(&client.process), counts: Counts::default() })
+            Ok(Subscriber { inside, process: Arc::clone(&client.process), counts: SubscriberCounts::default() })
         };
         // SAFETY: the caller promises NULL or a place for a handle.
         unsafe { hand_out(subscriber, "subscriber", open) }
     })
 }
 
-/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits for nobody.
+/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits only where it is the last of its connection, as
+/// closing a client does.
 /// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_close(subscriber: *mut *mut oyez_subscriber) -> i32 {
@@ -484,19 +425,8 @@ pub unsafe extern "C" fn oyez_subscriber_stats(
     call(|| {
         // SAFETY: the caller promises NULL or a subscriber that stays open meanwhile.
         let now = &unsafe { Subscriber::of(subscriber) }?.counts;
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let told = oyez_subscriber_counts {
-            struct_size: 0,
-            reserved: 0,
-            messages: load(&now.messages),
-            message_bytes: load(&now.message_bytes),
-            gaps: load(&now.gaps),
-            missing: load(&now.missing),
-            lapped: load(&now.lapped),
-            rewound: load(&now.rewound),
-        };
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
-        unsafe { give(counts, told) }?;
+        unsafe { give(counts, now.told()) }?;
         Ok(OYEZ_OK)
     })
 }

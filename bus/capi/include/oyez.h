@@ -15,8 +15,9 @@
  *
  * PROMISES OF THE LIBRARY. It never exits, jumps or unwinds into the caller, and aborts only where the system has no
  * memory left; it prints nothing, installs no handler of signals or of exit, and has no state but that of its handles and
- * the last error of each thread. Two clients in one process do not know of each other. Where a function says nothing of
- * it, it allocates nothing, waits for nobody and makes no system call.
+ * the last error of each thread. Two clients in one process do not know of each other. A function of publishers or
+ * subscribers that says nothing of it allocates nothing, waits for nobody and makes no system call, but to tell an error
+ * other than back-pressure.
  *
  * THREADS. Handles may go from thread to thread.
  *

@@ -159,11 +159,11 @@ fn tail_of(ring: &Ring, start: EpochStart) -> (Reader, u64) {
         let (_, mark) = ring.memory.window(start.position);
         let block = Reader::newest_block(&ring.memory, start.epoch, start.position);
         let mut reader = Reader::at(ring.memory.clone(), start.epoch, block);
-        let mut newest_ns = 0;
+        let mut newest_ns = opening(ring, start.epoch, block).map_or(0, |(_, time_ns)| time_ns);
         loop {
-            match reader.poll_any() {
+            match reader.poll() {
                 Ok(Poll::Frame(Frame { position, time_ns, .. })) => {
-                    newest_ns = newest_ns.max(time_ns);
+                    newest_ns = time_ns;
                     if position >= mark {
                         return (reader, newest_ns);
                     }

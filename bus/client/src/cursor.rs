@@ -21,6 +21,7 @@ mod source;
 mod want;
 
 pub use error::{CursorError, JournalFailure};
+pub(crate) use locate::newest_of;
 pub use source::{Answer, Held, Journal, JournalPoll, Ring, Seek, Source};
 
 use crate::{Durability, EventKind, GapCause, Message};

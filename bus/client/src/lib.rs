@@ -52,9 +52,13 @@ pub use oyez_journal::Digest;
 pub use oyez_protocol::{ConnectionError, FailureCode};
 pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Position, Sequence};
 pub use publisher::{Claim, Offer, Published, Publisher};
-pub use subscriber::{Subscriber, SubscriberBuilder};
+pub use subscriber::{Lag, Subscriber, SubscriberBuilder};
 pub use topic::{Owner, TopicInfo};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/app.md")]
+struct Guide;

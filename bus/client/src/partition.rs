@@ -4,7 +4,7 @@
 use crate::cursor::{Held, Source};
 use crate::journal::Recorded;
 use oyez_journal::{Epochs, JournalId};
-use oyez_ring::{Epoch, Position};
+use oyez_ring::{Epoch, EpochStart, Position};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -177,6 +177,13 @@ impl Attached {
     /// Whether every epoch that there is is known: until then nothing can be sought.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_complete
+    }
+
+    /// The newest epoch, and what is held of it, as far as is known here and now.
+    pub(crate) fn newest(&self) -> Option<(EpochStart, Held)> {
+        let facts = self.partition.lock();
+        let newest = *facts.epochs.last()?;
+        Some((newest, known_of(&facts, newest.epoch)?))
     }
 
     /// Why nothing more will be known, once that is so.

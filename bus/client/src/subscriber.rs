@@ -1,10 +1,10 @@
 //! Readers of topics. A subscriber is never seen by a publisher, nor by another subscriber.
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, CursorError, Held, newest_of};
 use crate::partition::Attached;
 use crate::{Bus, BusError, Durability, Event, Start, SubscribeError, TopicIndex, TopicInfo};
 use oyez_ring::{Epoch, Sequence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Which topics to read, and from where: made by [`Bus::subscriber`].
 #[must_use = "a subscriber is opened with `open`"]
@@ -46,7 +46,8 @@ impl SubscriberBuilder {
         }
         let durability = self.durability;
         let open = |(name, partition, start)| Reading::open(&self.bus, name, partition, start, durability);
-        Ok(Subscriber { topics: self.topics.into_iter().map(open).collect::<Result<_, _>>()?, turn: 0 })
+        let topics = self.topics.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Subscriber { topics, turn: 0, timeout: self.bus.timeout() })
     }
 }
 
@@ -77,6 +78,18 @@ pub struct Subscriber {
     topics: Vec<Reading>,
     /// Which topic the next poll begins with.
     turn: usize,
+    /// How long a start may be looked for.
+    timeout: Duration,
+}
+
+/// How far behind the newest message of a topic a subscriber is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Messages published and not taken yet; those that are not to be had any more are among them.
+    pub messages: u64,
+    /// Publish time of the newest message, ns since 1970 UTC; 0 where its ring is gone. Less the time of the message taken
+    /// last it is how late that one is.
+    pub newest_ns: u64,
 }
 
 struct Reading {
@@ -107,10 +120,35 @@ impl Subscriber {
         Ok(given)
     }
 
-    /// What the catalog said of a topic when the subscriber was opened.
+    /// Goes elsewhere in one topic, back or ahead, as if it were opened anew. After an error it is nowhere: seek again.
+    ///
+    /// # Errors
+    /// As [`SubscriberBuilder::open`].
     ///
     /// # Panics
     /// Where there is no such topic, as in the methods below.
+    pub fn seek(&mut self, topic: TopicIndex, start: Start) -> Result<(), SubscribeError> {
+        self.topics[topic.0].seek(start, self.timeout)
+    }
+
+    /// How far behind the topic's newest message it is. `None` where that is not known: the start was not reached yet, or
+    /// the broker has not told of the newest epoch. Reads up to a block of the ring, 64 KiB: not for every message.
+    pub fn lag(&self, topic: TopicIndex) -> Option<Lag> {
+        let cursor = &self.topics[topic.0].cursor;
+        let next = cursor.next_sequence()?;
+        let (newest, held) = cursor.source().newest()?;
+        let (sequence, newest_ns) = match &held {
+            Held::Ring(ring) => newest_of(ring, newest)?,
+            Held::Closed { sequence, .. } => (*sequence, 0),
+            Held::Unknown => return None,
+        };
+        Some(Lag { messages: sequence.0.saturating_sub(next.0), newest_ns })
+    }
+
+    /// What the catalog said of a topic when the subscriber was opened.
+    ///
+    /// # Panics
+    /// Where there is no such topic.
     pub fn topic(&self, topic: TopicIndex) -> &TopicInfo {
         &self.topics[topic.0].info
     }
@@ -149,21 +187,23 @@ impl Reading {
         if durability > info.durability {
             return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
         }
-        let timeout = bus.timeout();
-        let deadline = Instant::now() + timeout;
         let mut reading = Reading { info, partition, cursor: Cursor::new(attached, durability) };
+        reading.seek(start, bus.timeout())?;
+        Ok(reading)
+    }
+
+    fn seek(&mut self, start: Start, timeout: Duration) -> Result<(), SubscribeError> {
+        let deadline = Instant::now() + timeout;
         loop {
-            if reading.cursor.source().is_complete() {
-                let located = reading.cursor.seek(start);
-                if located.map_err(|source| SubscribeError::Cursor { topic: topic.clone(), partition, source })? {
-                    return Ok(reading);
-                }
+            if self.cursor.source().is_complete() && self.cursor.seek(start).map_err(|source| self.stuck(source))? {
+                return Ok(());
             }
-            reading.failure()?;
-            if !reading.cursor.source().wait(deadline) {
+            self.failure()?;
+            if !self.cursor.source().wait(deadline) {
+                let topic = self.info.name.clone();
                 return Err(SubscribeError::Timeout { topic, timeout_ms: timeout.as_millis() });
             }
-            reading.cursor.learn();
+            self.cursor.learn();
         }
     }
 
@@ -179,8 +219,12 @@ impl Reading {
         match given {
             Ok(0) => self.failure().map(|()| 0),
             Ok(given) => Ok(given),
-            Err(source) => Err(SubscribeError::Cursor { topic: self.info.name.clone(), partition, source }),
+            Err(source) => Err(self.stuck(source)),
         }
+    }
+
+    fn stuck(&self, source: CursorError) -> SubscribeError {
+        SubscribeError::Cursor { topic: self.info.name.clone(), partition: self.partition, source }
     }
 
     /// Why the broker no longer serves this partition, if it said so.

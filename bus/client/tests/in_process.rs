@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use oyez::{
-    BLOCK, Binding, Bus, Durability, Event, EventKind, GapCause, Idle, Misfit, Offer, PublishError, Publisher,
-    Sequence, Start, Subscriber, Topic,
+    BLOCK, Binding, Bus, Durability, Epoch, Event, EventKind, GapCause, Idle, Misfit, Offer, PublishError, Publisher,
+    Sequence, Start, Subscriber, Topic, TopicIndex,
 };
 use std::time::Duration;
 
@@ -51,6 +51,55 @@ fn epochs_are_read_one_after_the_other() {
     assert_eq!(drain(&mut late), ["caught up at 3", "3", "epoch 3 at 4", "4", "5"]);
     let mut live = bus.subscriber().topic("md", Start::Live).open().expect("a start");
     assert_eq!(drain(&mut live), ["caught up at 6"]);
+}
+
+#[test]
+fn a_subscriber_goes_elsewhere_as_if_it_were_opened_there() {
+    let bus = bus();
+    let starts = [
+        Start::Earliest,
+        Start::Live,
+        Start::Sequence(Sequence(2)),
+        Start::Resume { epoch: Epoch(1), sequence: Sequence(1) },
+        Start::Time(0),
+        Start::Time(u64::MAX),
+    ];
+    let open = |start| bus.subscriber().topic("md", start).open().expect("a start");
+    let mut seeker = open(Start::Earliest);
+    for messages in [0, 3, 2] {
+        let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+        publish(&mut publisher, messages, 64);
+        publisher.release().expect("nobody can refuse");
+        // Resume and Sequence ask for what is there from the second turn on.
+        for start in starts.into_iter().filter(|start| messages > 0 || !matches!(start, Start::Sequence(_))) {
+            for read in 0..3 {
+                let _ = seeker.poll(read, |_| ()).expect("nothing is wrong");
+                seeker.seek(TopicIndex(0), start).expect("a start");
+                assert_eq!(drain(&mut seeker), drain(&mut open(start)), "{start:?} after {read} events");
+            }
+        }
+    }
+    let error = seeker.seek(TopicIndex(0), Start::Resume { epoch: Epoch(9), sequence: Sequence(1) }).unwrap_err();
+    assert!(error.to_string().contains("epoch 9 never was"), "{error}");
+    seeker.seek(TopicIndex(0), Start::Earliest).expect("it can be sought again");
+    assert_eq!(drain(&mut seeker).last().map(String::as_str), Some("4"));
+}
+
+#[test]
+fn a_subscriber_knows_how_far_behind_it_is() {
+    let bus = bus();
+    let mut subscriber = bus.subscriber().topic("md", Start::Earliest).open().expect("a start");
+    assert_eq!(subscriber.lag(TopicIndex(0)), None, "there is no epoch yet");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    publish(&mut publisher, 20, 4_000);
+    let newest = publisher.offer(&[7; 64]).expect("an owner").published().expect("there is room");
+    let _ = subscriber.poll(2 + 18, |_| ()).expect("nothing is wrong");
+    let lag = subscriber.lag(TopicIndex(0)).expect("it is known");
+    assert_eq!((lag.messages, lag.newest_ns), (3, newest.time_ns), "beyond the first block");
+    publisher.release().expect("nobody can refuse");
+    assert_eq!(subscriber.lag(TopicIndex(0)).map(|lag| lag.messages), Some(3));
+    drain(&mut subscriber);
+    assert_eq!(subscriber.lag(TopicIndex(0)).map(|lag| lag.messages), Some(0));
 }
 
 #[test]

@@ -23,6 +23,10 @@ const PACKAGES: &[Package] = &[
     CPP_COMPILER,
     Package { name: "systemd", program: "systemd-analyze", why: "checks the services' units, and runs them" },
     Package { name: "e2fsprogs", program: "mkfs.ext4", why: "small file systems to fill up" },
+    Package { name: "pkg-config", program: "pkg-config", why: "finds the C library as its users do" },
+    Package { name: "cmake", program: "cmake", why: "finds the C library as its users do" },
+    Package { name: "valgrind", program: "valgrind", why: "runs programs against the C library" },
+    Package { name: "abigail-tools", program: "abidiff", why: "compares the C ABI with the one before" },
 ];
 
 const CPP_COMPILER: Package =

@@ -1,21 +1,22 @@
 //! Finding the start: epoch, position and the message wanted first.
 
-use super::want::Asked;
+use super::want::{Asked, Want};
 use super::{Answer, Cursor, CursorError, Held, Journal, Place, Ring, Seek, Source, margin_bytes};
 use crate::{GapCause, Start};
-use oyez_ring::{BLOCK, Epoch, EpochStart, Poll, Position, Reader, Sequence};
+use oyez_ring::{BLOCK, Epoch, EpochStart, Frame, Poll, Position, Reader, Sequence};
 
 /// How often a search of a ring is begun anew after the writer has lapped it.
 const ATTEMPTS: usize = 8;
 
 impl<S: Source> Cursor<S> {
-    /// Goes to where `start` says; `false` where that has to be asked for first: call again.
+    /// Goes to where `start` says, from wherever it was; `false` where that has to be asked for first: call again.
     ///
     /// # Errors
     /// [`CursorError`]: the journal cannot be read, or `start` names what never was.
     pub fn seek(&mut self, start: Start) -> Result<bool, CursorError> {
         self.source.refresh();
         self.attend();
+        (self.want, self.place, self.spoilt) = (Want::default(), Place::Undecided, false);
         let Some(newest) = self.source.epochs().last().copied() else { return self.seek_nothing(start) };
         match start {
             Start::Live => Ok(self.seek_live(newest)),
@@ -135,7 +136,7 @@ impl<S: Source> Cursor<S> {
                 true
             }
             Held::Ring(ring) => {
-                let reader = tail_of(&ring, newest);
+                let (reader, _) = tail_of(&ring, newest);
                 self.position = reader.position();
                 self.want.next = reader.sequence();
                 self.place = Place::Ring(reader);
@@ -145,17 +146,30 @@ impl<S: Source> Cursor<S> {
     }
 }
 
-/// A reader that has passed all that was published before the call.
-fn tail_of(ring: &Ring, start: EpochStart) -> Reader {
+/// The number that comes after all that was published in a ring before the call, and the publish time of the last of it,
+/// ns since 1970 UTC. Reads one block at most.
+pub(crate) fn newest_of(ring: &Ring, start: EpochStart) -> Option<(Sequence, u64)> {
+    let (reader, time_ns) = tail_of(ring, start);
+    Some((reader.sequence()?, time_ns))
+}
+
+/// A reader that has passed all that was published before the call, and the publish time of the last of it.
+fn tail_of(ring: &Ring, start: EpochStart) -> (Reader, u64) {
     loop {
         let (_, mark) = ring.memory.window(start.position);
         let block = Reader::newest_block(&ring.memory, start.epoch, start.position);
         let mut reader = Reader::at(ring.memory.clone(), start.epoch, block);
+        let mut newest_ns = opening(ring, start.epoch, block).map_or(0, |(_, time_ns)| time_ns);
         loop {
             match reader.poll() {
-                Ok(Poll::Frame(frame)) if frame.position < mark => {}
+                Ok(Poll::Frame(Frame { position, time_ns, .. })) => {
+                    newest_ns = time_ns;
+                    if position >= mark {
+                        return (reader, newest_ns);
+                    }
+                }
                 Ok(Poll::Lapped) => break,
-                Ok(Poll::Frame(_) | Poll::Empty) | Err(_) => return reader,
+                Ok(Poll::Empty) | Err(_) => return (reader, newest_ns),
             }
         }
     }

@@ -69,6 +69,11 @@ enum Step {
         reader: usize,
         start: Begin,
     },
+    /// The same reader goes elsewhere.
+    Seek {
+        reader: usize,
+        start: Begin,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +118,7 @@ fn steps() -> impl Strategy<Value = Step> {
         10 => (reader(), 1..80_usize).prop_map(|(reader, limit)| Step::Poll { reader, limit }),
         4 => (reader(), 1..3_usize).prop_map(|(reader, limit)| Step::Poll { reader, limit }),
         1 => (reader(), begins()).prop_map(|(reader, start)| Step::Restart { reader, start }),
+        1 => (reader(), begins()).prop_map(|(reader, start)| Step::Seek { reader, start }),
     ]
 }
 
@@ -125,23 +131,14 @@ struct Reader {
 
 impl Reader {
     fn start(world: &World, durability: Durability, begin: Begin, before: Option<&Oracle>) -> Reader {
-        let start = match (begin, before.and_then(Oracle::resume)) {
-            (Begin::Live, _) => Start::Live,
-            (Begin::Earliest, _) => Start::Earliest,
-            (Begin::Sequence(part), _) => Start::Sequence(world.sequence_at(part)),
-            (Begin::Time(part), _) => Start::Time(world.time_at(part)),
-            (Begin::Resume, Some((epoch, sequence))) => Start::Resume { epoch, sequence },
-            (Begin::Resume, None) => Start::Earliest,
-        };
         let view = View::new(world);
-        view.tell();
         let mut cursor = Cursor::new(view.clone(), durability);
-        while !cursor.seek(start).expect("what was published can be sought") {
-            view.tell();
-        }
-        let mut oracle = Oracle::new(world, durability, start, before);
-        oracle.begins_with(cursor.epoch(), cursor.next_sequence());
+        let oracle = seek(&mut cursor, &view, world, durability, begin, before);
         Reader { cursor, view, oracle }
+    }
+
+    fn seek(&mut self, world: &World, durability: Durability, begin: Begin) {
+        self.oracle = seek(&mut self.cursor, &self.view, world, durability, begin, Some(&self.oracle));
     }
 
     fn poll(&mut self, limit: usize) -> usize {
@@ -181,6 +178,32 @@ impl Reader {
     }
 }
 
+/// What judges a cursor from there on.
+fn seek(
+    cursor: &mut Cursor<View>,
+    view: &View,
+    world: &World,
+    durability: Durability,
+    begin: Begin,
+    before: Option<&Oracle>,
+) -> Oracle {
+    let start = match (begin, before.and_then(Oracle::resume)) {
+        (Begin::Live, _) => Start::Live,
+        (Begin::Earliest, _) => Start::Earliest,
+        (Begin::Sequence(part), _) => Start::Sequence(world.sequence_at(part)),
+        (Begin::Time(part), _) => Start::Time(world.time_at(part)),
+        (Begin::Resume, Some((epoch, sequence))) => Start::Resume { epoch, sequence },
+        (Begin::Resume, None) => Start::Earliest,
+    };
+    view.tell();
+    while !cursor.seek(start).expect("what was published can be sought") {
+        view.tell();
+    }
+    let mut oracle = Oracle::new(world, durability, start, before);
+    oracle.begins_with(cursor.epoch(), cursor.next_sequence());
+    oracle
+}
+
 fn run(recorded: bool, durability: Durability, steps: &[Step]) {
     let world = World::new(recorded);
     let mut readers: Vec<Reader> =
@@ -211,6 +234,7 @@ fn run(recorded: bool, durability: Durability, steps: &[Step]) {
                 let old = &readers[reader].oracle;
                 readers[reader] = Reader::start(&world, durability, start, Some(old));
             }
+            Step::Seek { reader, start } => readers[reader].seek(&world, durability, start),
         }
     }
     world.settle();

@@ -1,0 +1,294 @@
+/// Oyez for C++17: `oyez.h` with owners, views and exceptions, and nothing beyond it. Header only; link with liboyez.
+///
+/// What the C functions say of threads, times and lifetimes holds here too. Owners move and do not copy; a moved-from one
+/// may only be destroyed or assigned to. Errors are thrown as `oyez::error`, but back-pressure, which is an outcome of
+/// publishing.
+
+#ifndef OYEZ_HPP
+#define OYEZ_HPP
+
+#include "oyez.h"
+
+#include <chrono>
+#include <exception>
+#include <initializer_list>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace oyez {
+
+/// What a call was answered: one of OYEZ_ERR_… or OYEZ_REFUSED_…, with the last error's text.
+class error : public std::runtime_error {
+public:
+    error(int32_t code, const std::string &text) : std::runtime_error(text), code_(code) {}
+    int32_t code() const noexcept { return code_; }
+    bool is_retriable() const noexcept { return oyez_is_retriable(code_) != 0; }
+    bool is_fatal() const noexcept { return oyez_is_fatal(code_) != 0; }
+
+private:
+    int32_t code_;
+};
+
+/// The text of the calling thread's last error.
+inline std::string last_error() {
+    std::string text(static_cast<size_t>(oyez_last_error(nullptr, nullptr, 0)) + 1, '\0');
+    text.resize(static_cast<size_t>(oyez_last_error(nullptr, &text[0], text.size())));
+    return text;
+}
+
+/// The answer of a C function, or an exception.
+inline int32_t check(int32_t answer) {
+    if (answer < 0)
+        throw error(answer, last_error());
+    return answer;
+}
+
+/// A part of a message.
+inline oyez_part part(const void *bytes, size_t len_bytes) {
+    return {static_cast<const uint8_t *>(bytes), len_bytes};
+}
+
+/// The bytes of an event's message, valid as long as the event is.
+inline std::string_view bytes(const oyez_event &event) {
+    return {reinterpret_cast<const char *>(event.bytes), event.len_bytes};
+}
+
+/// A struct of the C header with its size set, and all else 0.
+template <typename Struct> Struct sized() {
+    Struct value{};
+    value.struct_size = sizeof(Struct);
+    return value;
+}
+
+/// A handle, closed at its end; what closing answers then is lost, so call `close` where it matters.
+template <typename Handle, int32_t (*Close)(Handle **)> class owner {
+public:
+    owner() = default;
+    owner(owner &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    owner &operator=(owner &&other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~owner() { Close(&handle_); }
+    void close() { check(Close(&handle_)); }
+    Handle *handle() const { return handle_; }
+
+protected:
+    Handle *handle_ = nullptr;
+};
+
+/// The keys and values to open a client with.
+class config : public owner<oyez_config, oyez_config_free> {
+public:
+    config(std::initializer_list<std::pair<const char *, std::string>> values = {}) {
+        check(oyez_config_new(OYEZ_ABI_VERSION, &handle_));
+        for (const auto &[key, value] : values)
+            set(key, value);
+    }
+    void set(const char *key, const std::string &value) { check(oyez_config_set(handle_, key, value.c_str())); }
+    void load_file(const std::string &path) { check(oyez_config_load_file(handle_, path.c_str())); }
+    std::string get(const char *key) const {
+        return text([&](char *out, size_t capacity) { return oyez_config_get(handle_, key, out, capacity); });
+    }
+    std::string dump() const {
+        return text([&](char *out, size_t capacity) { return oyez_config_dump(handle_, out, capacity); });
+    }
+
+private:
+    template <typename Call> static std::string text(Call call) {
+        std::string out(static_cast<size_t>(check(call(nullptr, 0))) + 1, '\0');
+        out.resize(static_cast<size_t>(check(call(&out[0], out.size()))));
+        return out;
+    }
+};
+
+/// Which topic to read, and from where.
+struct subscription {
+    std::string topic;
+    int32_t start = OYEZ_START_LIVE;
+    uint64_t start_at = 0;
+    uint32_t start_epoch = 0;
+    uint16_t partition = 0;
+};
+
+/// Nanoseconds for the C functions.
+inline uint64_t nanoseconds(std::chrono::nanoseconds duration) {
+    return duration.count() < 0 ? 0 : static_cast<uint64_t>(duration.count());
+}
+
+/// The owner of a partition.
+class publisher : public owner<oyez_publisher, oyez_publisher_close> {
+public:
+    publisher(const oyez_client *client, const std::string &topic, uint16_t partition, std::chrono::nanoseconds wait) {
+        auto options = sized<oyez_publisher_options>();
+        options.wait_ns = nanoseconds(wait);
+        check(oyez_publisher_open(client, topic.c_str(), partition, &options, &handle_));
+    }
+
+    /// Memory for a message, to be filled and then committed.
+    uint8_t *claim(size_t len_bytes) {
+        uint8_t *bytes = nullptr;
+        check(oyez_publisher_claim(handle_, len_bytes, &bytes));
+        return bytes;
+    }
+    /// The message that is out; nothing where it was back-pressured: try again.
+    std::optional<oyez_published> commit() {
+        auto published = sized<oyez_published>();
+        return outcome(oyez_publisher_commit(handle_, &published), published);
+    }
+    void abort() { check(oyez_publisher_abort(handle_)); }
+
+    /// As `commit`, of a copy.
+    std::optional<oyez_published> offer(const void *message, size_t len_bytes) {
+        auto published = sized<oyez_published>();
+        const auto *bytes = static_cast<const uint8_t *>(message);
+        return outcome(oyez_publisher_offer(handle_, bytes, len_bytes, &published), published);
+    }
+    std::optional<oyez_published> offer(std::string_view message) { return offer(message.data(), message.size()); }
+    /// As `offer`, of parts one behind the other.
+    std::optional<oyez_published> offer(std::initializer_list<oyez_part> parts) {
+        auto published = sized<oyez_published>();
+        return outcome(oyez_publisher_offerv(handle_, parts.begin(), parts.size(), &published), published);
+    }
+
+    uint64_t position(int32_t durability) {
+        uint64_t position = 0;
+        check(oyez_publisher_position(handle_, durability, &position));
+        return position;
+    }
+    void wait(uint64_t position, int32_t durability, std::chrono::nanoseconds timeout) {
+        check(oyez_publisher_wait(handle_, position, durability, nanoseconds(timeout)));
+    }
+    uint64_t next_sequence() {
+        uint64_t sequence = 0;
+        check(oyez_publisher_next_sequence(handle_, &sequence));
+        return sequence;
+    }
+    oyez_publisher_counts stats() const {
+        auto counts = sized<oyez_publisher_counts>();
+        check(oyez_publisher_stats(handle_, &counts));
+        return counts;
+    }
+
+private:
+    static std::optional<oyez_published> outcome(int32_t answer, const oyez_published &published) {
+        if (answer == OYEZ_ERR_BACK_PRESSURED)
+            return std::nullopt;
+        check(answer);
+        return published;
+    }
+};
+
+/// Reads topics.
+class subscriber : public owner<oyez_subscriber, oyez_subscriber_close> {
+public:
+    subscriber(const oyez_client *client, const std::vector<subscription> &topics, int32_t durability) {
+        std::vector<oyez_subscription> given(topics.size(), sized<oyez_subscription>());
+        for (size_t index = 0; index < topics.size(); ++index) {
+            const auto &topic = topics[index];
+            given[index].topic = topic.topic.c_str();
+            given[index].start = topic.start;
+            given[index].start_at = topic.start_at;
+            given[index].start_epoch = topic.start_epoch;
+            given[index].partition = topic.partition;
+        }
+        auto options = sized<oyez_subscriber_options>();
+        options.durability = durability;
+        check(oyez_subscriber_open(client, given.data(), given.size(), &options, &handle_));
+    }
+
+    /// Gives up to `limit` events to `handler`; how many. A handler that is not noexcept costs one more copy, so that the
+    /// event at which it throws, and those behind it, come again.
+    template <typename Handler> int32_t poll(size_t limit, Handler &&handler) {
+        if constexpr (std::is_nothrow_invocable_v<Handler, const oyez_event &>) {
+            auto call = [](void *context, const oyez_event *event) {
+                (*static_cast<std::remove_reference_t<Handler> *>(context))(*event);
+            };
+            auto *context = const_cast<void *>(static_cast<const void *>(&handler));
+            return check(oyez_subscriber_poll(handle_, call, context, limit));
+        } else {
+            return poll_controlled(limit, [&](const oyez_event &event) {
+                handler(event);
+                return OYEZ_CONTINUE;
+            });
+        }
+    }
+
+    /// As `poll`, and the handler returns one of OYEZ_CONTINUE, OYEZ_BREAK, OYEZ_ABORT. Throwing aborts, and comes out of
+    /// here: no exception passes through C.
+    template <typename Handler> int32_t poll_controlled(size_t limit, Handler &&handler) {
+        struct work {
+            std::remove_reference_t<Handler> &handler;
+            std::exception_ptr thrown;
+        } context{handler, nullptr};
+        auto call = [](void *pointer, const oyez_event *event) -> int32_t {
+            auto &now = *static_cast<work *>(pointer);
+            try {
+                return now.handler(*event);
+            } catch (...) {
+                now.thrown = std::current_exception();
+                return OYEZ_ABORT;
+            }
+        };
+        int32_t given = oyez_subscriber_poll_controlled(handle_, call, &context, limit);
+        if (context.thrown)
+            std::rethrow_exception(context.thrown);
+        return check(given);
+    }
+
+    /// Up to `limit` events, valid until the next call.
+    const std::vector<oyez_event> &next_batch(size_t limit) {
+        batch_.resize(limit, sized<oyez_event>());
+        batch_.resize(static_cast<size_t>(check(oyez_subscriber_next_batch(handle_, batch_.data(), limit))));
+        return batch_;
+    }
+
+    void seek(uint32_t topic, int32_t start, uint64_t at = 0, uint32_t epoch = 0) {
+        check(oyez_subscriber_seek(handle_, topic, start, epoch, at));
+    }
+    oyez_progress progress(uint32_t topic) const {
+        auto progress = sized<oyez_progress>();
+        check(oyez_subscriber_progress(handle_, topic, &progress));
+        return progress;
+    }
+    oyez_lag lag(uint32_t topic) const {
+        auto lag = sized<oyez_lag>();
+        check(oyez_subscriber_lag(handle_, topic, &lag));
+        return lag;
+    }
+    oyez_subscriber_counts stats() const {
+        auto counts = sized<oyez_subscriber_counts>();
+        check(oyez_subscriber_stats(handle_, &counts));
+        return counts;
+    }
+
+private:
+    std::vector<oyez_event> batch_;
+};
+
+/// A connection to a broker.
+class client : public owner<oyez_client, oyez_client_close> {
+public:
+    explicit client(const config &values) { check(oyez_client_open(values.handle(), &handle_)); }
+
+    oyez_topic_info describe(const std::string &topic) const {
+        auto info = sized<oyez_topic_info>();
+        check(oyez_client_describe(handle_, topic.c_str(), &info));
+        return info;
+    }
+    oyez::publisher publisher(const std::string &topic, uint16_t partition = 0, std::chrono::nanoseconds wait = {}) const {
+        return {handle_, topic, partition, wait};
+    }
+    oyez::subscriber subscriber(const std::vector<subscription> &topics, int32_t durability = OYEZ_PUBLISHED) const {
+        return {handle_, topics, durability};
+    }
+};
+
+} // namespace oyez
+
+#endif // OYEZ_HPP

@@ -1,0 +1,480 @@
+"""Oyez, the market-data and event bus, from Python.
+
+    import oyez
+    with oyez.Client("/run/oyez/bus.sock") as client:
+        subscriber = client.subscriber("md.equities")
+        publisher = client.publisher("md.equities")
+        publisher.offer(message)
+        for event in subscriber:
+            if event.kind is oyez.Kind.MESSAGE:
+                print(event.sequence, bytes(event.data))
+
+Over the batch call of liboyez: one call into C brings up to 1,024 events, and their bytes are copied into Python once, as
+a whole; each message is a read-only memoryview of that copy, which stays valid for as long as it is kept. Threads as in
+oyez.h: a client any number at a time, a publisher or a subscriber one at a time. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from enum import IntEnum
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, TypeVar, Union
+
+from . import _library as c
+from ._library import library as _c
+
+__all__ = [
+    "Batch",
+    "Client",
+    "Durability",
+    "Event",
+    "GapCause",
+    "Kind",
+    "Lag",
+    "OyezError",
+    "Progress",
+    "Published",
+    "Publisher",
+    "PublisherCounts",
+    "Start",
+    "Subscriber",
+    "SubscriberCounts",
+    "Subscription",
+    "TopicInfo",
+    "version",
+]
+
+Buffer = Union[bytes, bytearray, memoryview]
+
+
+class Durability(IntEnum):
+    """How far a position has come. Only DURABLE may be called safe."""
+
+    PUBLISHED = 0
+    WRITTEN = 1
+    DURABLE = 2
+
+
+class Start(IntEnum):
+    """Where a subscription starts: SEQUENCE and TIME at `at`, RESUME at (`epoch`, `at`)."""
+
+    LIVE = 0
+    EARLIEST = 1
+    SEQUENCE = 2
+    RESUME = 3
+    TIME = 4
+
+
+class Kind(IntEnum):
+    """What an event is: see oyez.h, OYEZ_EVENT_…"""
+
+    MESSAGE = 0
+    EPOCH = 1
+    LAPPED = 2
+    CAUGHT_UP = 3
+    GAP = 4
+    REWOUND = 5
+
+
+class GapCause(IntEnum):
+    """Why messages are not to be had."""
+
+    LAPPED = 1
+    RETENTION = 2
+    CORRUPT = 3
+    LOST = 4
+
+
+class OyezError(Exception):
+    """What a call was answered. `code` is one of oyez.h, `name` what it is called there, the text says what to do."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.name: str = _c.oyez_strerror(code).decode().split(":")[0]
+
+    @property
+    def is_retriable(self) -> bool:
+        """Whether the same call may succeed later, with nothing changed here."""
+        return bool(_c.oyez_is_retriable(self.code))
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the publisher or subscriber is of no more use: close it and open another."""
+        return bool(_c.oyez_is_fatal(self.code))
+
+
+class Subscription(NamedTuple):
+    """One topic to be read, and from where."""
+
+    topic: str
+    start: Start = Start.LIVE
+    at: int = 0
+    epoch: int = 0
+    partition: int = 0
+
+
+class Published(NamedTuple):
+    """A message that is out. (epoch, sequence) names it for ever; `position` is the end of its frame."""
+
+    epoch: int
+    sequence: int
+    position: int
+    time_ns: int
+
+
+class Event(NamedTuple):
+    """Something that happened in a topic; `kind` is a plain number where this package does not know it."""
+
+    kind: int
+    topic: int
+    partition: int
+    epoch: int
+    sequence: int
+    to_sequence: int
+    position: int
+    time_ns: int
+    schema_id: int
+    template_id: int
+    schema_version: int
+    cause: int
+    data: memoryview
+
+
+class Progress(NamedTuple):
+    """How far a topic was read: go on with Start.RESUME at (epoch, next_sequence), where that is known."""
+
+    epoch: int
+    next_sequence: Optional[int]
+    reads_ring: bool
+
+
+class Lag(NamedTuple):
+    """How far behind the newest message: messages not handed out yet, and the newest one's publish time."""
+
+    messages: int
+    newest_ns: int
+
+
+class TopicInfo(NamedTuple):
+    """A topic as it is declared and as it stands."""
+
+    partitions: int
+    durability: Durability
+    ring_bytes: int
+    message_bytes_max: int
+    retention_h: int
+    schema: str
+    schema_id: int
+    schema_version_min: int
+    schema_version_max: int
+    may_publish: bool
+    may_subscribe: bool
+    state: str
+    owner: str
+    owner_pid: int
+    owner_uid: int
+    earliest: int
+    written: int
+    durable: int
+
+
+class PublisherCounts(NamedTuple):
+    """What a publisher did since it was opened."""
+
+    messages: int
+    message_bytes: int
+    back_pressured: int
+    refused: int
+
+
+class SubscriberCounts(NamedTuple):
+    """What a subscriber took since it was opened."""
+
+    messages: int
+    message_bytes: int
+    gaps: int
+    missing: int
+    lapped: int
+    rewound: int
+
+
+def version() -> str:
+    """Version and commit of the library."""
+    text: bytes = _c.oyez_version_string()
+    return text.decode()
+
+
+def _check(answer: int) -> int:
+    if answer >= 0:
+        return answer
+    text = ctypes.create_string_buffer(_c.oyez_last_error(None, None, 0) + 1)
+    _c.oyez_last_error(None, text, len(text))
+    raise OyezError(answer, text.value.decode())
+
+
+def _nanoseconds(seconds: float) -> int:
+    return max(0, min(int(seconds * 1e9), 2**63))
+
+
+_Self = TypeVar("_Self", bound="_Handle")
+
+
+class _Handle:
+    """A handle of the library; closed with its `with`, or by `close`, or when it is forgotten."""
+
+    _close: Callable[..., int]
+
+    def __init__(self) -> None:
+        self._handle = ctypes.c_void_p()
+
+    def close(self) -> None:
+        """Closes it; nothing where it is closed."""
+        _check(self._close(ctypes.byref(self._handle)))
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._close(ctypes.byref(self._handle))
+
+
+class _Config(_Handle):
+    _close = _c.oyez_config_free
+
+
+class Client(_Handle):
+    """A connection to a broker, or with `in_process` a bus of these topics within this process, for unit tests."""
+
+    _close = _c.oyez_client_close
+
+    def __init__(
+        self,
+        socket: Optional[str] = None,
+        *,
+        in_process: Sequence[str] = (),
+        name: Optional[str] = None,
+        timeout: Optional[float] = None,
+        config_file: Optional[str] = None,
+    ) -> None:
+        super().__init__()
+        with _Config() as config:
+            _check(_c.oyez_config_new(c.ABI_VERSION, ctypes.byref(config._handle)))
+            if config_file is not None:
+                _check(_c.oyez_config_load_file(config._handle, config_file.encode()))
+            for key, value in (
+                ("socket", socket),
+                ("name", name),
+                ("in_process", ",".join(in_process) or None),
+                ("timeout_ms", None if timeout is None else str(round(timeout * 1000))),
+            ):
+                if value is not None:
+                    _check(_c.oyez_config_set(config._handle, key.encode(), value.encode()))
+            _check(_c.oyez_client_open(config._handle, ctypes.byref(self._handle)))
+
+    def describe(self, topic: str) -> TopicInfo:
+        """A topic as it is declared and as it stands."""
+        info = c.TopicInfo(struct_size=ctypes.sizeof(c.TopicInfo))
+        _check(_c.oyez_client_describe(self._handle, topic.encode(), info))
+        return TopicInfo(
+            partitions=info.partitions,
+            durability=Durability(info.durability),
+            ring_bytes=info.ring_bytes,
+            message_bytes_max=info.message_bytes_max,
+            retention_h=info.retention_h,
+            schema=info.schema.decode(),
+            schema_id=info.schema_id,
+            schema_version_min=info.schema_version_min,
+            schema_version_max=info.schema_version_max,
+            may_publish=bool(info.may_publish),
+            may_subscribe=bool(info.may_subscribe),
+            state=info.state.decode(),
+            owner=info.owner.decode(),
+            owner_pid=info.owner_pid,
+            owner_uid=info.owner_uid,
+            earliest=info.earliest,
+            written=info.written,
+            durable=info.durable,
+        )
+
+    def publisher(self, topic: str, partition: int = 0, *, wait: float = 0.0) -> Publisher:
+        """Becomes the owner of a partition; asks again for `wait` where it has another."""
+        return Publisher(self, topic, partition, wait)
+
+    def subscriber(
+        self,
+        *topics: Union[str, Subscription],
+        durability: Durability = Durability.PUBLISHED,
+        batch_bytes: int = 0,
+    ) -> Subscriber:
+        """Reads these topics: by name, live, or as a Subscription says."""
+        return Subscriber(self, topics, durability, batch_bytes)
+
+
+class Publisher(_Handle):
+    """The owner of one partition."""
+
+    _close = _c.oyez_publisher_close
+
+    def __init__(self, client: Client, topic: str, partition: int, wait: float) -> None:
+        super().__init__()
+        options = c.PublisherOptions(struct_size=ctypes.sizeof(c.PublisherOptions), wait_ns=_nanoseconds(wait))
+        handle = ctypes.byref(self._handle)
+        _check(_c.oyez_publisher_open(client._handle, topic.encode(), partition, options, handle))
+        self._published = c.Published(struct_size=ctypes.sizeof(c.Published))
+
+    def offer(self, message: Buffer) -> Optional[Published]:
+        """Publishes a copy: SBE message header and body. None: back-pressured, nothing was published, try again."""
+        whole = bytes(message)
+        return self._outcome(_c.oyez_publisher_offer(self._handle, whole, len(whole), self._published))
+
+    def offer_parts(self, *parts: Buffer) -> Optional[Published]:
+        """As `offer`, of parts one behind the other."""
+        kept = [ctypes.create_string_buffer(bytes(part), len(part)) for part in parts]
+        given = (c.Part * len(kept))(*[c.Part(ctypes.addressof(part), len(part)) for part in kept])
+        return self._outcome(_c.oyez_publisher_offerv(self._handle, given, len(given), self._published))
+
+    def claim(self, len_bytes: int) -> memoryview:
+        """Memory for a message, to be filled and then committed. It must not be touched after that."""
+        place = ctypes.c_void_p()
+        _check(_c.oyez_publisher_claim(self._handle, len_bytes, ctypes.byref(place)))
+        return memoryview((ctypes.c_uint8 * len_bytes).from_address(place.value or 0)).cast("B")
+
+    def commit(self) -> Optional[Published]:
+        """Publishes what was claimed. None: back-pressured, commit again."""
+        return self._outcome(_c.oyez_publisher_commit(self._handle, self._published))
+
+    def abort(self) -> None:
+        """Gives a claim up."""
+        _check(_c.oyez_publisher_abort(self._handle))
+
+    def position(self, durability: Durability = Durability.PUBLISHED) -> int:
+        """Up to where the partition has come so far."""
+        position = ctypes.c_uint64()
+        _check(_c.oyez_publisher_position(self._handle, durability, position))
+        return position.value
+
+    def wait(self, position: int, durability: Durability, timeout: float) -> None:
+        """Waits until everything below `position` has come so far."""
+        _check(_c.oyez_publisher_wait(self._handle, position, durability, _nanoseconds(timeout)))
+
+    @property
+    def next_sequence(self) -> int:
+        """The number that the next message gets."""
+        sequence = ctypes.c_uint64()
+        _check(_c.oyez_publisher_next_sequence(self._handle, sequence))
+        return sequence.value
+
+    def stats(self) -> PublisherCounts:
+        """What it did since it was opened."""
+        counts = c.PublisherCounts(struct_size=ctypes.sizeof(c.PublisherCounts))
+        _check(_c.oyez_publisher_stats(self._handle, counts))
+        return PublisherCounts(*(getattr(counts, field) for field in PublisherCounts._fields))
+
+    def _outcome(self, answer: int) -> Optional[Published]:
+        if answer == c.BACK_PRESSURED:
+            return None
+        _check(answer)
+        out = self._published
+        return Published(out.epoch, out.sequence, out.position, out.time_ns)
+
+
+class Batch:
+    """Events, and the bytes of their messages, one behind the other in `data`.
+
+    `table` has them as oyez_event, 80 bytes each, for numpy.frombuffer(batch.table, dtype=Batch.DTYPE); there `bytes`
+    less `base` is where a message begins in `data`.
+    """
+
+    DTYPE = [
+        ("struct_size", "<u4"), ("kind", "<i4"), ("topic", "<u4"), ("epoch", "<u4"), ("sequence", "<u8"),
+        ("to_sequence", "<u8"), ("position", "<u8"), ("time_ns", "<u8"), ("bytes", "<u8"), ("len_bytes", "<u8"),
+        ("partition", "<u2"), ("schema_id", "<u2"), ("template_id", "<u2"), ("schema_version", "<u2"),
+        ("cause", "<i4"), ("reserved", "<u4"),
+    ]  # fmt: skip
+    _EVENT = struct.Struct("<IiIIQQQQQQHHHHiI")
+
+    def __init__(self, table: bytes, base: int, data: bytes) -> None:
+        self.table = table
+        self.base = base
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.table) // self._EVENT.size
+
+    def __iter__(self) -> Iterator[Event]:
+        data, base = memoryview(self.data), self.base
+        for (
+            _, kind, topic, epoch, sequence, to_sequence, position, time_ns, address, len_bytes,
+            partition, schema_id, template_id, schema_version, cause, _,
+        ) in self._EVENT.iter_unpack(self.table):  # fmt: skip
+            start = address - base if len_bytes else 0
+            yield Event(
+                _KINDS.get(kind, kind), topic, partition, epoch, sequence, to_sequence, position, time_ns,
+                schema_id, template_id, schema_version, cause, data[start : start + len_bytes],
+            )  # fmt: skip
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class Subscriber(_Handle):
+    """Reads topics. Iterating gives what is there now, batch by batch, and ends when nothing more is."""
+
+    _close = _c.oyez_subscriber_close
+    _BATCH = 1024
+
+    def __init__(
+        self, client: Client, topics: Sequence[Union[str, Subscription]], durability: Durability, batch_bytes: int
+    ) -> None:
+        super().__init__()
+        wanted = [Subscription(topic) if isinstance(topic, str) else topic for topic in topics]
+        size = ctypes.sizeof(c.Subscription)
+        given = (c.Subscription * len(wanted))(
+            *[c.Subscription(size, one.start, one.topic.encode(), one.at, one.epoch, one.partition, 0) for one in wanted]
+        )
+        options = c.SubscriberOptions(ctypes.sizeof(c.SubscriberOptions), durability, batch_bytes)
+        handle = ctypes.byref(self._handle)
+        _check(_c.oyez_subscriber_open(client._handle, given, len(given), options, handle))
+        self._events = (c.Event * self._BATCH)()
+
+    def next_batch(self, limit: int = _BATCH) -> Batch:
+        """Up to `limit` events, at most 1,024; none when nothing is there now."""
+        self._events[0].struct_size = ctypes.sizeof(c.Event)
+        count = _check(_c.oyez_subscriber_next_batch(self._handle, self._events, min(limit, self._BATCH)))
+        table = bytes(memoryview(self._events).cast("B")[: count * ctypes.sizeof(c.Event)])
+        first = next((event for event in map(self._events.__getitem__, range(count)) if event.len_bytes), None)
+        if first is None:
+            return Batch(table, 0, b"")
+        last = next(event for event in map(self._events.__getitem__, range(count - 1, -1, -1)) if event.len_bytes)
+        return Batch(table, first.bytes, ctypes.string_at(first.bytes, last.bytes + last.len_bytes - first.bytes))
+
+    def __iter__(self) -> Iterator[Event]:
+        while batch := self.next_batch():
+            yield from batch
+
+    def seek(self, topic: int, start: Start, at: int = 0, epoch: int = 0) -> None:
+        """Goes elsewhere in one topic."""
+        _check(_c.oyez_subscriber_seek(self._handle, topic, start, epoch, at))
+
+    def progress(self, topic: int = 0) -> Progress:
+        """How far one topic was read."""
+        told = c.Progress(struct_size=ctypes.sizeof(c.Progress))
+        _check(_c.oyez_subscriber_progress(self._handle, topic, told))
+        return Progress(told.epoch, told.next_sequence if told.is_known else None, bool(told.reads_ring))
+
+    def lag(self, topic: int = 0) -> Optional[Lag]:
+        """How far behind the newest message of one topic it is; None where that is not known."""
+        told = c.Lag(struct_size=ctypes.sizeof(c.Lag))
+        _check(_c.oyez_subscriber_lag(self._handle, topic, told))
+        return Lag(told.messages, told.newest_ns) if told.is_known else None
+
+    def stats(self) -> SubscriberCounts:
+        """What it took since it was opened."""
+        counts = c.SubscriberCounts(struct_size=ctypes.sizeof(c.SubscriberCounts))
+        _check(_c.oyez_subscriber_stats(self._handle, counts))
+        return SubscriberCounts(*(getattr(counts, field) for field in SubscriberCounts._fields))

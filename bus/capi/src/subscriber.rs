@@ -1,0 +1,454 @@
+//! Readers of topics.
+
+use crate::argument::{SizedStruct, give, hand_out, shared, struct_size, take, take_back, text};
+use crate::batch::Batch;
+use crate::client::{Client, oyez_client};
+use crate::counts::{SubscriberCounts, add, oyez_subscriber_counts};
+use crate::error::{Failure, OYEZ_ERR_IN_HANDLER, OYEZ_OK, call};
+use crate::event::{OYEZ_EVENT_EPOCH, OYEZ_EVENT_MESSAGE, durability_of, oyez_event, start_of};
+use crate::process::Process;
+use oyez::{EventKind, TopicIndex};
+use std::cell::{RefCell, RefMut};
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+/// Reads one topic or many, each in order. One thread's at a time. No publisher and no other subscriber notices it, and
+/// none waits for it: one that falls behind reads on from the journal, where the topic is recorded, and loses nothing.
+/// One that is stopped, for as long as may be, goes on where it was: no heartbeat keeps it alive.
+pub struct oyez_subscriber {
+    _opaque: (),
+}
+
+struct Subscriber {
+    /// Borrowed during a call, and so while a handler runs.
+    inside: RefCell<Inside>,
+    process: Arc<Process>,
+    counts: SubscriberCounts,
+}
+
+struct Inside {
+    subscriber: oyez::Subscriber,
+    batch: Batch,
+    /// Of each topic, the epoch as far as it was handed out.
+    epochs: Vec<u32>,
+}
+
+/// Bytes of a batch where the options say 0.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// One topic to be read. Set `struct_size`, the same in all of an array, and whatever shall not be 0: partition 0, live.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct oyez_subscription {
+    /// sizeof(oyez_subscription).
+    pub struct_size: u32,
+    /// One of OYEZ_START_….
+    pub start: i32,
+    /// The topic's name; it is copied.
+    pub topic: *const c_char,
+    /// The sequence or time to start at, where the kind of start asks for one.
+    pub start_at: u64,
+    /// The epoch, for OYEZ_START_RESUME.
+    pub start_epoch: u32,
+    /// The partition.
+    pub partition: u16,
+    /// 0.
+    pub reserved: u16,
+}
+
+/// How to open a subscriber. Set `struct_size` and whatever shall not be 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct oyez_subscriber_options {
+    /// sizeof(oyez_subscriber_options).
+    pub struct_size: u32,
+    /// Nothing is given that has not come so far: one of OYEZ_PUBLISHED, which gives everything at once, OYEZ_WRITTEN,
+    /// OYEZ_DURABLE.
+    pub durability: i32,
+    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message
+    /// that reaches it.
+    pub batch_bytes: u64,
+}
+
+/// How far one topic was read. Set `struct_size` before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct oyez_progress {
+    /// sizeof(oyez_progress).
+    pub struct_size: u32,
+    /// The epoch that is being read; 0 before the first.
+    pub epoch: u32,
+    /// The message that is wanted next. Open with OYEZ_START_RESUME at (epoch, next_sequence) to go on there.
+    pub next_sequence: u64,
+    /// 1 where `next_sequence` is known; 0 where a start was not reached yet.
+    pub is_known: i32,
+    /// 1 while the topic is read from a ring; 0 while it is read from the journal, and between two places.
+    pub reads_ring: i32,
+}
+
+/// How far behind the newest message of a topic a subscriber is. Set `struct_size` before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct oyez_lag {
+    /// sizeof(oyez_lag).
+    pub struct_size: u32,
+    /// 1 where it is known; 0 where a start was not reached yet, or the broker has not told of the newest epoch.
+    pub is_known: i32,
+    /// Messages published and not handed out yet; those that are not to be had any more are among them.
+    pub messages: u64,
+    /// Publish time of the newest message, ns since 1970 UTC; 0 where its ring is gone. Less the `time_ns` of the message
+    /// taken last it is how late that one is.
+    pub newest_ns: u64,
+}
+
+// SAFETY: as the trait asks: numbers, and a pointer that is checked where it is followed, behind a size.
+unsafe impl SizedStruct for oyez_subscription {
+    const NAME: &'static str = "oyez_subscription";
+}
+// SAFETY: as the trait asks: numbers behind a size.
+unsafe impl SizedStruct for oyez_subscriber_options {
+    const NAME: &'static str = "oyez_subscriber_options";
+}
+// SAFETY: as above.
+unsafe impl SizedStruct for oyez_progress {
+    const NAME: &'static str = "oyez_progress";
+}
+// SAFETY: as above.
+unsafe impl SizedStruct for oyez_lag {
+    const NAME: &'static str = "oyez_lag";
+}
+/// Called for an event. `context` is what was passed to the poll; `event` and what it points to are valid until the handler
+/// returns. It must not throw, nor jump out, nor call for the same subscriber.
+pub type oyez_handler = Option<unsafe extern "C" fn(context: *mut c_void, event: *const oyez_event)>;
+
+/// As `oyez_handler`, and returns what to do next: one of OYEZ_CONTINUE, OYEZ_BREAK, OYEZ_ABORT.
+pub type oyez_controlled_handler = Option<unsafe extern "C" fn(context: *mut c_void, event: *const oyez_event) -> i32>;
+
+/// The event is taken: on with the next.
+pub const OYEZ_CONTINUE: i32 = 0;
+/// The event is taken, and enough for this poll.
+pub const OYEZ_BREAK: i32 = 1;
+/// The event is not taken: the next call begins with it.
+pub const OYEZ_ABORT: i32 = 2;
+
+impl Subscriber {
+    /// # Safety
+    /// NULL, or a subscriber that stays open for `'a`.
+    #[inline]
+    unsafe fn of<'a>(subscriber: *const oyez_subscriber) -> Result<&'a Subscriber, Failure> {
+        // SAFETY: the contract; what one thread alone may use is in a cell.
+        let subscriber = unsafe { shared(subscriber.cast::<Subscriber>(), "subscriber") }?;
+        subscriber.process.check()?;
+        Ok(subscriber)
+    }
+
+    /// # Safety
+    /// NULL, or a subscriber that only this thread uses during `'a`, but for its counts.
+    #[inline]
+    unsafe fn own<'a>(subscriber: *mut oyez_subscriber) -> Result<(RefMut<'a, Inside>, &'a SubscriberCounts), Failure> {
+        // SAFETY: the contract.
+        let subscriber = unsafe { Subscriber::of(subscriber) }?;
+        Ok((subscriber.inside.try_borrow_mut().map_err(|_| in_handler())?, &subscriber.counts))
+    }
+}
+
+impl Inside {
+    /// The topic of that index, where there is one.
+    fn topic(&self, topic: u32) -> Result<TopicIndex, Failure> {
+        let topics = self.subscriber.topics();
+        match (topic as usize) < topics {
+            true => Ok(TopicIndex(topic as usize)),
+            false => Err(Failure::argument(format!("no topic {topic}: the subscriber has {topics}, counted from 0"))),
+        }
+    }
+}
+
+/// Finds the starts; what is published after it returns is delivered. `options` may be NULL. Asks the broker, for at most
+/// `timeout_ms` a topic. Close it with `oyez_subscriber_close`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_open(
+    client: *const oyez_client,
+    subscriptions: *const oyez_subscription,
+    count: usize,
+    options: *const oyez_subscriber_options,
+    subscriber: *mut *mut oyez_subscriber,
+) -> i32 {
+    call(|| {
+        let open = || {
+            // SAFETY: the caller promises NULL or a client that stays open meanwhile.
+            let client = unsafe { Client::of(client) }?;
+            let (mut durability, mut batch_bytes) = (0, 0);
+            if !options.is_null() {
+                // SAFETY: the caller promises a struct of the size that it begins with.
+                oyez_subscriber_options { durability, batch_bytes, .. } = unsafe { take(options) }?;
+            }
+            let mut builder = client.bus.subscriber().until(durability_of(durability)?);
+            let mut next = subscriptions.cast::<u8>();
+            for _ in 0..count {
+                // SAFETY: the caller promises an array of `count` structs of one size, or NULL.
+                let subscription = unsafe { take(next.cast::<oyez_subscription>()) }?;
+                // SAFETY: the caller promises NULL or a text.
+                let topic = unsafe { text(subscription.topic, "topic") }?;
+                let start = start_of(subscription.start, subscription.start_epoch, subscription.start_at)?;
+                builder = builder.partition(topic, subscription.partition, start);
+                next = next.wrapping_add(subscription.struct_size as usize);
+            }
+            let batch_bytes = if batch_bytes == 0 { BATCH_BYTES } else { batch_bytes };
+            let batch = Batch::new(usize::try_from(batch_bytes).unwrap_or(usize::MAX))?;
+            let subscriber = builder.open()?;
+            let epochs = (0..subscriber.topics()).map(|topic| subscriber.epoch(TopicIndex(topic)).0).collect();
+            let inside = RefCell::new(Inside { subscriber, batch, epochs });
+            Ok(Subscriber { inside, process: Arc::clone(&client.process), counts: SubscriberCounts::default() })
+        };
+        // SAFETY: the caller promises NULL or a place for a handle.
+        unsafe { hand_out(subscriber, "subscriber", open) }
+    })
+}
+
+/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits only where it is the last of its connection, as
+/// closing a client does.
+/// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_close(subscriber: *mut *mut oyez_subscriber) -> i32 {
+    call(|| {
+        let may = |subscriber: &Subscriber| {
+            subscriber.process.check()?;
+            subscriber.inside.try_borrow_mut().map(|_| ()).map_err(|_| in_handler())
+        };
+        // SAFETY: the caller promises NULL, or a place that holds NULL or a subscriber that nobody uses any more.
+        drop(unsafe { take_back(subscriber, may) }?);
+        Ok(OYEZ_OK)
+    })
+}
+
+/// Gives up to `limit` events to the handler, of the topics in turn, and returns how many; 0 when nothing is there now.
+/// Waits for nobody. Allocates nothing and makes no system call while it reads from rings, but for blocks that it enters
+/// anew after an event; reading from the journal reads its files. An error is of one topic, which cannot be read on; the
+/// next call begins with the topic after it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_poll(
+    subscriber: *mut oyez_subscriber,
+    handler: oyez_handler,
+    context: *mut c_void,
+    limit: usize,
+) -> i32 {
+    call(|| {
+        // SAFETY: the caller promises NULL or a subscriber of this thread, as in the functions below.
+        let (mut inside, counts) = unsafe { Subscriber::own(subscriber) }?;
+        let Inside { subscriber, batch, epochs } = &mut *inside;
+        let handler = handler.ok_or_else(no_handler)?;
+        // SAFETY: the caller promises a handler that may be called with its context; the event is this call's own.
+        let hand = |event: &oyez_event| unsafe { handler(context, event) };
+        let limit = bounded(limit);
+        let left = batch.left().len().min(limit);
+        if left > 0 {
+            for event in &batch.left()[..left] {
+                handed_out(epochs, event);
+                hand(event);
+            }
+            batch.hand_out(left);
+            return Ok(left as i32);
+        }
+        let (mut out, mut messages, mut message_bytes) = (oyez_event::EMPTY, 0, 0);
+        let polled = subscriber.poll(limit, |event| {
+            if let EventKind::Message(message) = &event.kind {
+                messages += 1;
+                message_bytes += message.bytes.len() as u64;
+                out.set(event.topic, event.partition, message);
+                return hand(&out);
+            }
+            let other = oyez_event::other(&event);
+            counts.take(&other);
+            handed_out(epochs, &other);
+            hand(&other);
+        });
+        if messages > 0 {
+            add(&counts.messages, messages);
+            add(&counts.message_bytes, message_bytes);
+        }
+        Ok(polled? as i32)
+    })
+}
+
+/// As `oyez_subscriber_poll`, but the handler says after each event whether to go on. Messages are copied once more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_poll_controlled(
+    subscriber: *mut oyez_subscriber,
+    handler: oyez_controlled_handler,
+    context: *mut c_void,
+    limit: usize,
+) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (mut inside, counts) = unsafe { Subscriber::own(subscriber) }?;
+        let Inside { subscriber, batch, epochs } = &mut *inside;
+        let handler = handler.ok_or_else(no_handler)?;
+        let limit = bounded(limit);
+        let mut taken = 0;
+        while taken < limit {
+            match batch.fill(subscriber, limit - taken, counts) {
+                Err(error) if taken == 0 => return Err(error.into()),
+                Err(_) => break,
+                Ok(()) => {}
+            }
+            let Some(event) = batch.left().first() else { break };
+            // SAFETY: as in `oyez_subscriber_poll`.
+            let verdict = unsafe { handler(context, event) };
+            if !(OYEZ_CONTINUE..=OYEZ_ABORT).contains(&verdict) {
+                return Err(Failure::argument(format!("a handler returned {verdict}; return one of OYEZ_CONTINUE …")));
+            }
+            if verdict == OYEZ_ABORT {
+                break;
+            }
+            handed_out(epochs, event);
+            batch.hand_out(1);
+            taken += 1;
+            if verdict == OYEZ_BREAK {
+                break;
+            }
+        }
+        Ok(taken as i32)
+    })
+}
+
+/// Writes up to `capacity` events, at most 1,024, to `events` and returns how many; 0 when nothing is there now. Set
+/// `struct_size` of the first event: the array has steps of it. The bytes of all messages stand one behind the other, in
+/// order, in memory of the subscriber's own, and are valid until the next call for this subscriber. Waits, allocates and
+/// fails as `oyez_subscriber_poll` does; a message longer than `batch_bytes` allocates once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_next_batch(
+    subscriber: *mut oyez_subscriber,
+    events: *mut oyez_event,
+    capacity: usize,
+) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (mut inside, counts) = unsafe { Subscriber::own(subscriber) }?;
+        let Inside { subscriber, batch, epochs } = &mut *inside;
+        if capacity == 0 {
+            return Ok(0);
+        }
+        // SAFETY: the caller promises NULL or an array whose first struct begins with the size of each.
+        let step = unsafe { struct_size(events) }?;
+        batch.fill(subscriber, capacity, counts)?;
+        let given = batch.left().len().min(capacity);
+        let mut place = events.cast::<u8>();
+        for event in &batch.left()[..given] {
+            handed_out(epochs, event);
+            // SAFETY: within the array, as the caller promises `capacity` structs of that size.
+            unsafe { place.cast::<oyez_event>().write(*event) };
+            // SAFETY: it begins with its size.
+            unsafe { place.cast::<u32>().write(step as u32) };
+            place = place.wrapping_add(step);
+        }
+        batch.hand_out(given);
+        Ok(given as i32)
+    })
+}
+
+/// Goes elsewhere in one topic, back or ahead; events of it that were not handed out are forgotten. `start`, `epoch` and
+/// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_seek(
+    subscriber: *mut oyez_subscriber,
+    topic: u32,
+    start: i32,
+    epoch: u32,
+    at: u64,
+) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (mut inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let index = inside.topic(topic)?;
+        inside.subscriber.seek(index, start_of(start, epoch, at)?)?;
+        inside.batch.forget(topic);
+        inside.epochs[index.0] = inside.subscriber.epoch(index).0;
+        Ok(OYEZ_OK)
+    })
+}
+
+/// Fills `progress` with how far one topic was read: what is not handed out yet counts as not read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_progress(
+    subscriber: *mut oyez_subscriber,
+    topic: u32,
+    progress: *mut oyez_progress,
+) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let index = inside.topic(topic)?;
+        let waiting = inside.batch.left().iter().find(|event| event.topic == topic);
+        let next = waiting.map(|event| event.sequence);
+        let next = next.or(inside.subscriber.next_sequence(index).map(|sequence| sequence.0));
+        let told = oyez_progress {
+            struct_size: 0,
+            epoch: inside.epochs[index.0],
+            next_sequence: next.unwrap_or(0),
+            is_known: next.is_some().into(),
+            reads_ring: inside.subscriber.reads_ring(index).into(),
+        };
+        // SAFETY: the caller promises NULL or a struct of the size that it begins with.
+        unsafe { give(progress, told) }?;
+        Ok(OYEZ_OK)
+    })
+}
+
+/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring: for every
+/// second, not for every message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_lag(subscriber: *mut oyez_subscriber, topic: u32, lag: *mut oyez_lag) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let known = inside.subscriber.lag(inside.topic(topic)?);
+        let waiting = |event: &&oyez_event| event.topic == topic && event.kind == OYEZ_EVENT_MESSAGE;
+        let waiting = inside.batch.left().iter().filter(waiting).count() as u64;
+        let told = oyez_lag {
+            struct_size: 0,
+            is_known: known.is_some().into(),
+            messages: known.map_or(0, |lag| lag.messages + waiting),
+            newest_ns: known.map_or(0, |lag| lag.newest_ns),
+        };
+        // SAFETY: the caller promises NULL or a struct of the size that it begins with.
+        unsafe { give(lag, told) }?;
+        Ok(OYEZ_OK)
+    })
+}
+
+/// Fills `counts`. Any thread may call it, also while the subscriber's own polls; a handful of loads.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_stats(
+    subscriber: *const oyez_subscriber,
+    counts: *mut oyez_subscriber_counts,
+) -> i32 {
+    call(|| {
+        // SAFETY: the caller promises NULL or a subscriber that stays open meanwhile.
+        let now = &unsafe { Subscriber::of(subscriber) }?.counts;
+        // SAFETY: the caller promises NULL or a struct of the size that it begins with.
+        unsafe { give(counts, now.told()) }?;
+        Ok(OYEZ_OK)
+    })
+}
+
+#[inline]
+fn handed_out(epochs: &mut [u32], event: &oyez_event) {
+    if event.kind == OYEZ_EVENT_EPOCH {
+        epochs[event.topic as usize] = event.epoch;
+    }
+}
+
+/// A count of events is an i32.
+fn bounded(limit: usize) -> usize {
+    limit.min(i32::MAX as usize)
+}
+
+#[cold]
+fn in_handler() -> Failure {
+    Failure::new(OYEZ_ERR_IN_HANDLER, "called for a subscriber from within its own handler; call after the poll")
+}
+
+#[cold]
+fn no_handler() -> Failure {
+    Failure::argument("`handler` is NULL; pass one")
+}

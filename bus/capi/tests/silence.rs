@@ -1,0 +1,145 @@
+//! The C functions on a message's way allocate nothing.
+
+use oyez_capi::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ffi::{CStr, c_void};
+use std::ptr::{null, null_mut};
+
+/// The system's allocator, which counts what this thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: every call is the system allocator's own; counting touches only a plain cell of this thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.with(|asked| asked.set(asked.get() + 1));
+        // SAFETY: the caller's promise about `layout` is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: `memory` came from `alloc` above, with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ASKED.with(Cell::get);
+    work();
+    ASKED.with(Cell::get) - before
+}
+
+/// An in-process bus, its publisher and its subscriber.
+struct Handles {
+    client: *mut oyez_client,
+    publisher: *mut oyez_publisher,
+    subscriber: *mut oyez_subscriber,
+}
+
+fn set(config: *mut oyez_config, key: &CStr, value: &CStr) {
+    // SAFETY: a configuration, and two texts.
+    assert_eq!(unsafe { oyez_config_set(config, key.as_ptr(), value.as_ptr()) }, OYEZ_OK);
+}
+
+impl Handles {
+    fn open() -> Handles {
+        let mut config = null_mut();
+        // SAFETY: a place for a handle, as in the calls below.
+        assert_eq!(unsafe { oyez_config_new(OYEZ_ABI_VERSION, &raw mut config) }, OYEZ_OK);
+        set(config, c"in_process", c"md");
+        let mut handles = Handles { client: null_mut(), publisher: null_mut(), subscriber: null_mut() };
+        // SAFETY: a configuration.
+        assert_eq!(unsafe { oyez_client_open(config, &raw mut handles.client) }, OYEZ_OK);
+        let topic = oyez_subscription {
+            struct_size: size_of::<oyez_subscription>() as u32,
+            start: OYEZ_START_EARLIEST,
+            topic: c"md".as_ptr(),
+            start_at: 0,
+            start_epoch: 0,
+            partition: 0,
+            reserved: 0,
+        };
+        let Handles { client, publisher, subscriber } = &mut handles;
+        // SAFETY: a client, one subscription of that size, no options.
+        assert_eq!(unsafe { oyez_subscriber_open(*client, &raw const topic, 1, null(), subscriber) }, OYEZ_OK);
+        // SAFETY: a client, a text, no options.
+        assert_eq!(unsafe { oyez_publisher_open(*client, topic.topic, 0, null(), publisher) }, OYEZ_OK);
+        // SAFETY: a place that holds a configuration.
+        assert_eq!(unsafe { oyez_config_free(&raw mut config) }, OYEZ_OK);
+        handles
+    }
+
+    /// Two messages out, by copy and in place.
+    fn publish(&self) {
+        let message = [7_u8; 64];
+        let mut published = oyez_published { struct_size: 32, epoch: 0, sequence: 0, position: 0, time_ns: 0 };
+        let offered = (message.as_ptr(), message.len(), &raw mut published);
+        // SAFETY: a publisher of this thread, as many bytes, a struct of that size; as in the calls below.
+        assert_eq!(unsafe { oyez_publisher_offer(self.publisher, offered.0, offered.1, offered.2) }, OYEZ_OK);
+        let mut place = null_mut();
+        // SAFETY: as above, and a place for a pointer.
+        assert_eq!(unsafe { oyez_publisher_claim(self.publisher, message.len(), &raw mut place) }, OYEZ_OK);
+        // SAFETY: the claim has as many bytes.
+        unsafe { place.copy_from_nonoverlapping(message.as_ptr(), message.len()) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { oyez_publisher_commit(self.publisher, &raw mut published) }, OYEZ_OK);
+    }
+}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        // SAFETY: each a place that holds a handle, as in the calls below.
+        assert_eq!(unsafe { oyez_subscriber_close(&raw mut self.subscriber) }, OYEZ_OK);
+        // SAFETY: as above.
+        assert_eq!(unsafe { oyez_publisher_close(&raw mut self.publisher) }, OYEZ_OK);
+        // SAFETY: as above.
+        assert_eq!(unsafe { oyez_client_close(&raw mut self.client) }, OYEZ_OK);
+    }
+}
+
+unsafe extern "C" fn count(messages: *mut c_void, event: *const oyez_event) {
+    // SAFETY: the poll passes the counter on, as in the call below.
+    let messages = unsafe { &mut *messages.cast::<u64>() };
+    // SAFETY: an event of the poll's.
+    *messages += u64::from(unsafe { &*event }.kind == OYEZ_EVENT_MESSAGE);
+}
+
+unsafe extern "C" fn count_on(messages: *mut c_void, event: *const oyez_event) -> i32 {
+    // SAFETY: as for `count`.
+    unsafe { count(messages, event) };
+    OYEZ_CONTINUE
+}
+
+#[test]
+fn publishing_and_polling_by_the_c_functions_allocate_nothing() {
+    let handles = Handles::open();
+    let mut messages = 0_u64;
+    let context = (&raw mut messages).cast::<c_void>();
+    // SAFETY: an event is numbers, and a pointer that may be NULL.
+    let mut events: [oyez_event; 16] = unsafe { std::mem::zeroed() };
+    events[0].struct_size = size_of::<oyez_event>() as u32;
+    let mut turn = || {
+        handles.publish();
+        // SAFETY: a subscriber of this thread, a handler and its context, as in the calls below.
+        assert!(unsafe { oyez_subscriber_poll(handles.subscriber, Some(count), context, 1) } >= 0);
+        // SAFETY: as above.
+        assert!(unsafe { oyez_subscriber_poll_controlled(handles.subscriber, Some(count_on), context, 1) } >= 0);
+        // SAFETY: an array of structs of that size.
+        unsafe { oyez_subscriber_next_batch(handles.subscriber, events.as_mut_ptr(), events.len()) }
+    };
+    // The first polls enter the ring, which takes a buffer.
+    for _ in 0..10 {
+        turn();
+    }
+    let asked = allocations(|| (0..100_000).for_each(|_| assert!(turn() >= 0)));
+    assert_eq!(asked, 0, "allocations in 200,000 messages");
+    assert!(messages > 190_000, "{messages}");
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1, "the counter counts");
+}

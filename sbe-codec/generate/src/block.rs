@@ -26,7 +26,7 @@ pub(crate) fn document(out: &mut Source, schema: &Schema, field: &Field) {
             format!("{}[{}]", encoding.primitive.name(), encoding.length)
         }
         Type::Encoding(encoding) => encoding.primitive.name().to_owned(),
-        other => other.meta().name.clone(),
+        other => other.meta().name.to_string(),
     };
     let unit = match field.time_unit {
         None => "",

@@ -40,8 +40,13 @@ pub trait Visitor {
     fn composite_end(&mut self) {}
     /// A group begins. There are bytes for `count` entries, or they are empty and few.
     fn group(&mut self, _group: &Group, _count: Option<u32>) {}
-    /// An entry begins.
-    fn entry(&mut self) {}
+    /// An entry begins. An error ends the walk, which gives it: as long as a message is, so many entries may it bring.
+    ///
+    /// # Errors
+    /// The visitor's own.
+    fn entry(&mut self) -> Result<(), DecodeError> {
+        Ok(())
+    }
     /// It ends.
     fn entry_end(&mut self) {}
     /// A group ends; not called for one that the writer did not have.
@@ -62,7 +67,7 @@ pub trait Visitor {
 /// Allocates nothing. On an error the visitor has seen what came before it.
 ///
 /// # Errors
-/// If the bytes are no whole message of this schema.
+/// If the bytes are no whole message of this schema, or the visitor ends the walk.
 pub fn decode<V: Visitor>(schema: &Schema, bytes: &[u8], visitor: &mut V) -> Result<usize, DecodeError> {
     let header = schema.header().read(bytes)?;
     if let Some(found) = header.schema_id.filter(|found| *found != schema.id) {
@@ -155,72 +160,116 @@ impl<'m, V: Visitor> Walk<'m, V> {
     }
 
     /// A field in the bytes of its block, or a member in those of its composite; gives whether it is there.
-    #[inline]
+    ///
+    /// Here and below, the visitor is called with values whose kind the compiler knows, so that it need not ask again.
+    #[inline(always)]
     fn field(&mut self, field: &'m Field, container: &'m [u8]) -> bool {
-        let found = self.bytes_of(field, container);
-        let value = match found {
-            None => Value::Null,
-            Some(_) if field.presence == Presence::Constant => constant_of(self.schema, field),
-            Some(bytes) => match self.schema.type_of(field.type_id) {
-                Type::Encoding(encoding) => self.encoded(field, encoding, bytes),
-                Type::Enum(symbols) => match symbols.primitive.read(self.order, bytes) {
-                    Some(number) => match symbols.value_of(number) {
-                        None if field.presence == Presence::Optional && number == symbols.null => Value::Null,
-                        known => Value::Enum(symbols, number, known),
-                    },
-                    None => Value::Null,
-                },
-                Type::Set(set) => match set.primitive.read(self.order, bytes) {
-                    Some(Number::UInt(bits)) => Value::Set(set, bits),
-                    _ => Value::Null,
-                },
-                Type::Composite(composite) => match self.single(composite, bytes) {
-                    Some(value) => value,
-                    None => {
-                        self.members(field, composite, bytes);
-                        return true;
-                    }
-                },
-            },
+        let Some(bytes) = self.bytes_of(field, container) else {
+            self.null(field);
+            return false;
         };
-        self.visitor.value(field, value);
-        if V::EXACT
-            && let Some(bytes) = found
-        {
-            self.unsaid_by(field, bytes);
+        if field.presence == Presence::Constant {
+            self.visitor.value(field, constant_of(self.schema, field));
+            return true;
         }
-        found.is_some()
+        match self.schema.type_of(field.type_id) {
+            Type::Encoding(encoding) => self.encoded(field, encoding, bytes),
+            Type::Enum(symbols) => match symbols.primitive.read(self.order, bytes) {
+                Some(number) => match symbols.value_of(number) {
+                    None if field.presence == Presence::Optional && number == symbols.null => self.null(field),
+                    known => self.visitor.value(field, Value::Enum(symbols, number, known)),
+                },
+                None => self.null(field),
+            },
+            Type::Set(set) => match set.primitive.read(self.order, bytes) {
+                Some(Number::UInt(bits)) => self.visitor.value(field, Value::Set(set, bits)),
+                _ => self.null(field),
+            },
+            Type::Composite(composite) => self.composite(field, composite, bytes),
+        }
+        true
     }
 
-    /// The bytes of a field that its value does not say: which NaN or zero it is, and gaps in a single-valued composite.
-    #[inline]
-    fn unsaid_by(&mut self, field: &'m Field, bytes: &'m [u8]) {
-        match self.schema.type_of(field.type_id) {
-            Type::Encoding(encoding) if encoding.primitive.is_float() && field.presence != Presence::Constant => {
-                let null = (field.presence == Presence::Optional).then_some(encoding.null);
-                self.floats(encoding.primitive, null, field.offset, bytes);
-            }
-            // Where the first member is all of it, as in decimals and times with a constant, there is no gap.
-            Type::Composite(Composite { members, size_bytes, .. })
-                if members.first().is_some_and(|first| {
-                    first.size_bytes == *size_bytes && first.meta.since_version <= self.version
-                }) => {}
-            Type::Composite(composite) => {
-                let mut end = 0;
-                for member in &composite.members {
-                    if member.size_bytes > 0 && self.bytes_of(member, bytes).is_some() {
-                        self.gap(bytes, end, member.offset, field.offset);
-                        end = member.end();
-                    }
-                }
-                self.gap(bytes, end, composite.size_bytes, field.offset);
-            }
-            _ => {}
+    fn null(&mut self, field: &Field) {
+        self.visitor.value(field, Value::Null);
+    }
+
+    #[inline(always)]
+    fn encoded(&mut self, field: &'m Field, encoding: &'m Encoding, bytes: &'m [u8]) {
+        let primitive = encoding.primitive;
+        if encoding.content != Content::Number || field.time_unit.is_some() || primitive.is_float() {
+            return self.other(field, encoding, bytes);
         }
+        match primitive.read(self.order, bytes) {
+            Some(number) if field.presence != Presence::Optional || number != encoding.null => {
+                self.visitor.value(field, Value::number(primitive, number));
+            }
+            _ => self.null(field),
+        }
+    }
+
+    #[inline(never)]
+    fn other(&mut self, field: &'m Field, encoding: &'m Encoding, bytes: &'m [u8]) {
+        let Encoding { primitive, null, .. } = *encoding;
+        let optional = field.presence == Presence::Optional;
+        match &encoding.content {
+            Content::Number => {
+                let Some(number) = primitive.read(self.order, bytes) else { return self.null(field) };
+                match (field.time_unit, number.integer()) {
+                    _ if optional && number == null => self.null(field),
+                    (Some(unit), Some(count)) => self.visitor.value(field, Value::Timestamp(Timestamp { count, unit })),
+                    _ => self.visitor.value(field, Value::number(primitive, number)),
+                }
+                if V::EXACT && (number == null || number == primitive.null()) {
+                    self.floats(primitive, optional.then_some(null), field.offset, bytes);
+                }
+            }
+            Content::Text(_) if optional && bytes.iter().all(|byte| *byte == null.low_byte()) => self.null(field),
+            Content::Text(charset) => self.visitor.value(field, Value::Text(Text { bytes, charset, padded: true })),
+            Content::Bytes => self.visitor.value(field, Value::Bytes(bytes)),
+            Content::Array => {
+                let null = optional.then_some(null);
+                self.visitor.value(field, Value::Array(Array { bytes, primitive, order: self.order, null }));
+                if V::EXACT {
+                    self.floats(primitive, null, field.offset, bytes);
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn composite(&mut self, field: &'m Field, composite: &'m Composite, bytes: &'m [u8]) {
+        let Some(value) = self.single(composite, bytes) else {
+            self.visitor.composite(field, composite);
+            self.fields(&composite.members, bytes);
+            return self.visitor.composite_end();
+        };
+        self.visitor.value(field, value);
+        // Where the first member is all of it, as in decimals and times with a constant, there is no gap.
+        let whole =
+            |first: &Field| first.size_bytes == composite.size_bytes && first.meta.since_version <= self.version;
+        if V::EXACT && !composite.members.first().is_some_and(whole) {
+            self.gaps(&composite.members, bytes, field.offset);
+        }
+    }
+
+    /// What a single-valued composite, which lies at `shift`, has between its members.
+    fn gaps(&mut self, members: &'m [Field], bytes: &'m [u8], shift: u32) {
+        let mut end = 0;
+        for member in members {
+            if member.size_bytes > 0 && self.bytes_of(member, bytes).is_some() {
+                self.gap(bytes, end, member.offset, shift);
+                end = member.end();
+            }
+        }
+        self.gap(bytes, end, bytes.len() as u32, shift);
     }
 
     /// There are many NaN, and two zeros that may be the null: any that is not the one that its word is written as.
     fn floats(&mut self, primitive: Primitive, null: Option<Number>, offset: u32, bytes: &[u8]) {
+        if !primitive.is_float() {
+            return;
+        }
         let size = primitive.size_bytes() as usize;
         for (element, offset) in bytes.chunks_exact(size).zip((offset..).step_by(size)) {
             let Some(number) = primitive.read(self.order, element) else { continue };
@@ -248,8 +297,8 @@ impl<'m, V: Visitor> Walk<'m, V> {
     }
 
     /// What stands before a message, entries or data, unless its `told` members are the same as the schema's and there
-    /// is nothing beyond them and the `implied` ones. All of it is there, whatever the writer's version.
-    #[inline]
+    /// is nothing beyond them and the `implied` ones.
+    #[inline(always)]
     fn head(
         &mut self,
         name: Option<&str>,
@@ -263,9 +312,14 @@ impl<'m, V: Visitor> Walk<'m, V> {
         let known = |at| implied.iter().chain(told).any(|slot| within(slot, at));
         let known_bytes: u32 = implied.iter().chain(told).map(|slot| slot.primitive.size_bytes()).sum();
         let zeros = || bytes.iter().enumerate().all(|(at, byte)| *byte == 0 || known(at));
-        if same && (known_bytes as usize == bytes.len() || zeros()) {
-            return;
+        if !same || (known_bytes as usize != bytes.len() && !zeros()) {
+            self.tell_head(name, type_id, bytes, implied);
         }
+    }
+
+    /// All of it is there, whatever the writer's version.
+    #[inline(never)]
+    fn tell_head(&mut self, name: Option<&str>, type_id: TypeId, bytes: &'m [u8], implied: &[Slot]) {
         let Type::Composite(composite) = self.schema.type_of(type_id) else { return };
         self.visitor.head(name);
         let version = std::mem::replace(&mut self.version, u16::MAX);
@@ -297,30 +351,8 @@ impl<'m, V: Visitor> Walk<'m, V> {
         }
     }
 
-    #[inline]
-    fn encoded(&self, field: &'m Field, encoding: &'m Encoding, bytes: &'m [u8]) -> Value<'m> {
-        let optional = field.presence == Presence::Optional;
-        match &encoding.content {
-            Content::Number => match encoding.primitive.read(self.order, bytes) {
-                Some(number) if !(optional && number == encoding.null) => timed(field, encoding, number),
-                _ => Value::Null,
-            },
-            Content::Text(charset) => {
-                let null = encoding.null.low_byte();
-                match optional && bytes.iter().all(|byte| *byte == null) {
-                    true => Value::Null,
-                    false => Value::Text(Text { bytes, charset, padded: true }),
-                }
-            }
-            Content::Bytes => Value::Bytes(bytes),
-            Content::Array => {
-                let null = optional.then_some(encoding.null);
-                Value::Array(Array { bytes, primitive: encoding.primitive, order: self.order, null })
-            }
-        }
-    }
-
     /// The single value that a composite is, if it is one.
+    #[inline(always)]
     fn single(&self, composite: &'m Composite, bytes: &'m [u8]) -> Option<Value<'m>> {
         let [first, second] = composite.members.as_slice() else { return None };
         let number = |member| self.number(member, bytes);
@@ -353,12 +385,6 @@ impl<'m, V: Visitor> Walk<'m, V> {
         if null { None } else { number.integer() }
     }
 
-    fn members(&mut self, field: &'m Field, composite: &'m Composite, bytes: &'m [u8]) {
-        self.visitor.composite(field, composite);
-        self.fields(&composite.members, bytes);
-        self.visitor.composite_end();
-    }
-
     fn group(&mut self, group: &'m Group) -> Result<(), DecodeError> {
         if group.meta.since_version > self.version {
             self.visitor.group(group, None);
@@ -377,7 +403,7 @@ impl<'m, V: Visitor> Walk<'m, V> {
         }
         self.visitor.group(group, Some(count));
         for _ in 0..count {
-            self.visitor.entry();
+            self.visitor.entry()?;
             self.block(&group.block, name, length as usize)?;
             self.visitor.entry_end();
         }
@@ -401,7 +427,7 @@ impl<'m, V: Visitor> Walk<'m, V> {
             let sum = count.saturating_add(self.empty_entries.into());
             self.empty_entries = u32::try_from(sum).unwrap_or(u32::MAX);
             if self.empty_entries > EMPTY_ENTRIES_MAX {
-                let (group, limit) = (group.meta.name.clone(), EMPTY_ENTRIES_MAX);
+                let (group, limit) = (group.meta.name.to_string(), EMPTY_ENTRIES_MAX);
                 return Err(DecodeError::EmptyEntries { group, offset, limit });
             }
         }
@@ -438,14 +464,6 @@ impl<'m, V: Visitor> Walk<'m, V> {
                 Err(DecodeError::Truncated { what: what(), offset: self.at, needed: length, left })
             }
         }
-    }
-}
-
-#[inline]
-fn timed<'a>(field: &Field, encoding: &Encoding, number: Number) -> Value<'a> {
-    match (field.time_unit, number.integer()) {
-        (Some(unit), Some(count)) => Value::Timestamp(Timestamp { count, unit }),
-        _ => Value::number(encoding.primitive, number),
     }
 }
 

@@ -122,4 +122,8 @@ pub enum DecodeError {
     HeaderValue { member: &'static str, value: u64 },
     #[error("group {group} at byte {offset} brings the entries without bytes above {limit}; the message is damaged")]
     EmptyEntries { group: String, offset: usize, limit: u32 },
+    #[error(
+        "the message as JSON is longer than {limit} bytes; decode it by a visitor of your own or by generated code"
+    )]
+    JsonLength { limit: usize },
 }

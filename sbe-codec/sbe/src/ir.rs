@@ -16,13 +16,14 @@ use rkyv::validation::ArchiveContext;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::error::DecodeError;
+pub(crate) use crate::name::Name;
 use crate::primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
 
 /// What every element of a schema may say about itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Archive, Serialize, Deserialize)]
 pub struct Meta {
     /// Its name: letters, digits and `_`.
-    pub name: String,
+    pub name: Name,
     /// Its description, empty if there is none.
     pub description: String,
     /// Its FIX semantic type, empty if there is none.
@@ -201,7 +202,7 @@ pub struct Enum {
 
 impl Enum {
     /// The value that has this number on the wire.
-    #[inline]
+    #[inline(always)]
     pub fn value_of(&self, number: Number) -> Option<&ValidValue> {
         self.values.iter().find(|value| value.number == number)
     }
@@ -435,7 +436,7 @@ impl HeaderLayout {
     ///
     /// # Errors
     /// If there are too few bytes, or a member is wider than 16 bits and holds more.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, message: &[u8]) -> Result<Header, DecodeError> {
         let needed = self.size_bytes as usize;
         let Some(bytes) = message.get(..needed) else {

@@ -86,7 +86,9 @@ impl Schema {
         match (field.constant.as_ref()?, self.type_of(field.type_id)) {
             (Constant::Number(number), _) => Some(number_text(*number, primitive)),
             (Constant::Text(text), _) => Some(text.clone()),
-            (Constant::Symbol(index), Type::Enum(symbols)) => Some(symbols.values[*index as usize].meta.name.clone()),
+            (Constant::Symbol(index), Type::Enum(symbols)) => {
+                Some(symbols.values[*index as usize].meta.name.to_string())
+            }
             (Constant::Symbol(_), _) => None,
         }
     }

@@ -26,6 +26,7 @@ mod image;
 mod ir;
 mod json;
 mod layout;
+mod name;
 mod primitive;
 mod schemas;
 mod value;
@@ -39,8 +40,9 @@ pub use ir::{
     Block, Choice, Composite, Constant, Content, Data, Dimension, Encoding, Enum, Field, Form, Group, Header,
     HeaderLayout, Message, Meta, Presence, Schema, Set, Slot, Type, TypeId, ValidValue,
 };
-pub use json::{EncodeError, Unencodable, decode_json, encode_json};
+pub use json::{EncodeError, JSON_BYTES_MAX, Unencodable, decode_json, encode_json};
 pub use layout::{Row, RowKind};
+pub use name::Name;
 pub use primitive::{ByteOrder, Charset, Number, Primitive, TimeUnit};
 pub use schemas::{Schemas, SchemasError};
 pub use value::{Array, Decimal, Text, Timestamp, Value};

@@ -190,7 +190,7 @@ impl Primitive {
 }
 
 impl PartialEq for Number {
-    #[inline]
+    #[inline(always)]
     fn eq(&self, other: &Number) -> bool {
         match (self, other) {
             (Number::Int(a), Number::Int(b)) => a == b,

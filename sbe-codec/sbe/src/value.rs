@@ -50,12 +50,11 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// The bytes before the padding; nothing if anything but NUL follows the first NUL, which is then no padding.
     pub fn unpadded(&self) -> Option<&'a [u8]> {
-        let end = match self.padded {
-            true => self.bytes.iter().position(|byte| *byte == 0).unwrap_or(self.bytes.len()),
-            false => self.bytes.len(),
-        };
-        let (text, padding) = self.bytes.split_at(end);
-        padding.iter().all(|byte| *byte == 0).then_some(text)
+        let end = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        match self.padded {
+            true => Some(&self.bytes[..end]).filter(|text| !text.contains(&0)),
+            false => Some(self.bytes),
+        }
     }
 }
 

@@ -5,7 +5,9 @@ mod shared;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use oyez_sbe::{Block, Composite, Data, Field, Group, Message, Schema, Slot, Value, Visitor, decode, diff};
+use oyez_sbe::{
+    Block, Composite, Data, DecodeError, Field, Group, Message, Schema, Slot, Value, Visitor, decode, diff,
+};
 
 /// Entries of each group, and bytes of each data, in the messages that are made up.
 const ENTRIES: usize = 2;
@@ -125,11 +127,12 @@ impl Visitor for Found {
         }
     }
 
-    fn entry(&mut self) {
+    fn entry(&mut self) -> Result<(), DecodeError> {
         let entry = self.entries.last_mut().expect("a group");
         *entry += 1;
         self.path.push(entry.to_string());
         self.behind.push(0);
+        Ok(())
     }
 
     fn entry_end(&mut self) {

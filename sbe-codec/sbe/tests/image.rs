@@ -106,12 +106,15 @@ fn a_schema_that_no_compiler_makes_is_refused() {
     );
     assert_eq!(broken(|schema| schema.messages[0].block.fields[0].size_bytes += 1), "a field has the size of its type");
     assert_eq!(
-        broken(|schema| schema.messages[0].block.fields[1].meta.name = "i8".to_owned()),
+        broken(|schema| schema.messages[0].block.fields[1].meta.name = "i8".into()),
         "members have different names"
     );
     assert_eq!(broken(|schema| schema.messages[0].template_id += 1_000), "every template is found by its id");
     assert_eq!(broken(|schema| schema.messages[0].block.length_bytes = 0), "a block holds its fields");
-    assert_eq!(broken(|schema| schema.messages[0].meta.name.push('"')), "names are of letters, digits and _");
+    assert_eq!(
+        broken(|schema| schema.messages[0].meta.name = "Scalars\"".into()),
+        "names are of letters, digits and _"
+    );
     assert_eq!(broken(|schema| schema.types.reverse()), "types stand after those that they consist of");
 }
 

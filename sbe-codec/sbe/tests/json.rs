@@ -1,6 +1,6 @@
 //! The canonical JSON form, rule by rule, in both byte orders; and what a message may not do.
 
-use oyez_sbe::{DecodeError, Schema, Value, Visitor, decode, decode_json, encode_json, message_length};
+use oyez_sbe::{DecodeError, JSON_BYTES_MAX, Schema, Value, Visitor, decode, decode_json, encode_json, message_length};
 use proptest::prelude::*;
 
 fn schema(byte_order: &str) -> Schema {
@@ -111,7 +111,7 @@ fn every_kind_of_value_has_its_form_in_both_byte_orders() {
             json(&schema, &message),
             r#"{"_t":"Scalars","i8":-8,"i16":-16,"i32":-32,"i64":"-9223372036854775807","u8":8,"u16":16,"u32":32,"#
                 .to_owned()
-                + r#""u64":"18446744073709551614","float":0.1,"double":-1e300,"char":"c","text":"a\"\\\u0001é","#
+                + r#""u64":"18446744073709551614","float":0.1,"double":-1e+300,"char":"c","text":"a\"\\\u0001é","#
                 + r#""bytes":"AQIDBA==","array":[1,2],"side":"Sell","flags":["first",{"_unknown":2}],"#
                 + r#""price":"-0.0150","time":"2017-07-14T02:40:00.123456789Z","kind":"Market","venue":"OYEZ"}"#
         );
@@ -261,6 +261,42 @@ fn what_is_no_message_is_named() {
     }
 }
 
+/// Every entry brings its constants, which take no bytes of the message.
+#[test]
+fn a_message_whose_json_would_have_no_end_is_refused() {
+    let constant = "a".repeat(65_535);
+    let xml = format!(
+        r#"<messageSchema package="long" id="1" version="0">
+             <types>
+               <composite name="messageHeader">
+                 <type name="blockLength" primitiveType="uint16"/><type name="templateId" primitiveType="uint16"/>
+                 <type name="schemaId" primitiveType="uint16"/><type name="version" primitiveType="uint16"/>
+               </composite>
+               <composite name="groupSizeEncoding">
+                 <type name="blockLength" primitiveType="uint16"/><type name="numInGroup" primitiveType="uint16"/>
+               </composite>
+               <type name="Long" primitiveType="char" length="{}" presence="constant">{constant}</type>
+             </types>
+             <message name="Lines" id="1">
+               <group name="lines" id="1"><field name="line" id="2" type="Long"/></group>
+             </message>
+           </messageSchema>"#,
+        constant.len()
+    );
+    let schema = Schema::parse(&xml, "long.xml").expect("the schema is sound");
+    let lines = |count: u16| [0_u16, 1, 1, 0, 0, count].map(u16::to_le_bytes).concat();
+    let mut out = b"before".to_vec();
+    assert_eq!(decode_json(&schema, &lines(4096), &mut out), Ok(12));
+    assert!(out.len() > JSON_BYTES_MAX);
+    out.truncate(6);
+    let error = decode_json(&schema, &lines(4097), &mut out).expect_err("it is longer");
+    assert_eq!(
+        error.to_string(),
+        "the message as JSON is longer than 268435456 bytes; decode it by a visitor of your own or by generated code"
+    );
+    assert_eq!(out, b"before");
+}
+
 /// Adds up what it sees, and checks that what begins also ends.
 #[derive(Default)]
 struct Depth {
@@ -287,8 +323,9 @@ impl Visitor for Depth {
     fn group_end(&mut self) {
         self.open -= 1;
     }
-    fn entry(&mut self) {
+    fn entry(&mut self) -> Result<(), DecodeError> {
         self.open += 1;
+        Ok(())
     }
     fn entry_end(&mut self) {
         self.open -= 1;

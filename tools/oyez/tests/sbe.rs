@@ -60,7 +60,7 @@ fn a_layout_is_shown_by_name_and_by_template() {
     assert_eq!((&one["message"], &one["block_bytes"]), (&json!("OrderUpdate"), &json!(update.block.length_bytes)));
     let last = update.block.fields.last().expect("a field");
     let lines = one["layout"].as_array().expect("an array");
-    let line = lines.iter().find(|line| line["name"] == json!(last.meta.name)).expect("a line");
+    let line = lines.iter().find(|line| line["name"] == json!(last.meta.name.as_str())).expect("a line");
     assert_eq!((&line["offset"], &line["size_bytes"]), (&json!(last.offset), &json!(last.size_bytes)));
 
     let overview = stdout(&house.run(&["sbe", "describe", "sample.xml"]));

@@ -144,7 +144,7 @@ impl Check<'_> {
             let problem = format!("schema `{}` has no message `{wanted}` in versions {min} to {max}", found.name);
             return self.wrong(place, problem, did_you_mean(wanted, names));
         }
-        let is_wanted = |name: &String| text.templates.is_empty() || text.templates.contains(name);
+        let is_wanted = |name: &str| text.templates.is_empty() || text.templates.iter().any(|wanted| wanted == name);
         let ids = ids(messages(0).filter(|message| is_wanted(&message.meta.name)));
         // Publishers and lanes look at the number alone.
         let other = messages(0).find(|other| !is_wanted(&other.meta.name) && ids.contains(&other.template_id));

@@ -1,6 +1,8 @@
 //! The values of a message in the form of `Reference.java`, as the schema-driven decoder hands them over.
 
-use oyez_sbe::{Composite, Constant, Content, Data, Encoding, Field, Group, Header, Message, Number, Presence, Schema};
+use oyez_sbe::{
+    Composite, Constant, Content, Data, DecodeError, Encoding, Field, Group, Header, Message, Number, Presence, Schema,
+};
 use oyez_sbe::{Type, Value, Visitor, decode};
 
 /// All of them, or why there are none.
@@ -78,8 +80,9 @@ impl Visitor for Values<'_> {
         self.put(&group.meta.name, &count.map_or("absent".to_owned(), |count| format!("[{count}")));
     }
 
-    fn entry(&mut self) {
+    fn entry(&mut self) -> Result<(), DecodeError> {
         self.text += " {";
+        Ok(())
     }
 
     fn entry_end(&mut self) {

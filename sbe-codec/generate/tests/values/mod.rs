@@ -42,7 +42,7 @@ fn text(value: Value<'_>) -> String {
         Value::Timestamp(timestamp) => timestamp.count.to_string(),
         Value::Set(_, bits) => bits.to_string(),
         Value::Enum(_, number, None) => number.integer().expect("enums are of integers").to_string(),
-        Value::Enum(_, _, Some(value)) => value.meta.name.clone(),
+        Value::Enum(_, _, Some(value)) => value.meta.name.to_string(),
         // One character is a number in Rust.
         Value::Text(text) if text.bytes.len() == 1 => text.bytes[0].to_string(),
         Value::Text(text) => text.bytes.show(),

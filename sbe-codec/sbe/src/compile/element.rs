@@ -82,7 +82,7 @@ impl<'a> Element<'a> {
 
     pub(super) fn meta(self) -> Result<Meta, SchemaError> {
         Ok(Meta {
-            name: self.symbol()?.to_owned(),
+            name: self.symbol()?.into(),
             description: self.text_or_empty("description"),
             semantic_type: self.text_or_empty("semanticType"),
             since_version: self.number("sinceVersion")?.unwrap_or(0),

@@ -89,7 +89,7 @@ impl<'a> Lint<'a, '_> {
         let sent = header.members.iter().filter(|member| member.presence != Presence::Constant);
         let first = sent.take(4).map(|member| member.meta.name.as_str());
         if first.ne(["blockLength", "templateId", "schemaId", "version"]) {
-            let at = self.declared.get(&header.meta.name).copied().unwrap_or(compiled.root);
+            let at = self.declared.get(header.meta.name.as_str()).copied().unwrap_or(compiled.root);
             self.warn(at, "", Deviation::HeaderOrder);
         }
     }
@@ -134,7 +134,7 @@ impl<'a> Lint<'a, '_> {
                 self.warn(child, "", Deviation::BlankValue);
             }
             if let Some((first, _)) = seen.iter().find(|(_, other)| *other == value) {
-                let (value, first) = (child.content().to_owned(), first.name.clone());
+                let (value, first) = (child.content().to_owned(), first.name.to_string());
                 self.warn(child, "", Deviation::DuplicateValue { value, first });
             }
             seen.push((meta, value));
@@ -194,7 +194,7 @@ impl<'a> Lint<'a, '_> {
         newest: &mut u16,
     ) {
         self.appended(element, meta, newest);
-        if let Some(first) = in_block.insert(id, meta.name.clone()) {
+        if let Some(first) = in_block.insert(id, meta.name.to_string()) {
             return self.warn(element, "id", Deviation::DuplicateId { id, first });
         }
         let known = self.ids.entry(id).or_insert(Some(element));

@@ -105,7 +105,7 @@ fn data<'a>(types: &mut Types<'a>, element: Element<'a>) -> Result<Data, SchemaE
         _ => None,
     });
     let Some((start, encoding)) = bytes else {
-        let name = composite.meta.name.clone();
+        let name = composite.meta.name.to_string();
         let expected = "a composite with a member varData of char, uint8 or int8 and length 0";
         return Err(element.fault(Fault::WrongType { name, role: ROLE, found: "a composite without it", expected }));
     };

@@ -132,7 +132,7 @@ impl<'a> Types<'a> {
             }
             _ => None,
         });
-        let fault = || Fault::Member { composite: composite.meta.name.clone(), role, member };
+        let fault = || Fault::Member { composite: composite.meta.name.to_string(), role, member };
         slot.ok_or_else(|| user.fault(fault()))
     }
 
@@ -154,7 +154,7 @@ impl<'a> Types<'a> {
             return *id;
         }
         let id = self.add(Type::Encoding(Encoding {
-            meta: Meta { name: primitive.name().to_owned(), ..Meta::default() },
+            meta: Meta { name: primitive.name().into(), ..Meta::default() },
             primitive,
             length: 1,
             presence: Presence::Required,
@@ -252,7 +252,7 @@ impl<'a> Types<'a> {
             let text = child.content();
             let bit = text.parse().map_err(|_| child.fault(value_fault(text, "a bit number")))?;
             if bit >= bits {
-                return Err(child.fault(Fault::Choice { name: meta.name, bit, bits }));
+                return Err(child.fault(Fault::Choice { name: meta.name.to_string(), bit, bits }));
             }
             lines.unique(child, "choice", &meta.name)?;
             choices.push(Choice { meta, bit });
@@ -330,7 +330,7 @@ impl<'a> Types<'a> {
         let offset = match element.number("offset")? {
             // Venues write any offset for what takes no room.
             Some(offset) if offset < *end && size_bytes > 0 => {
-                let name = meta.name;
+                let name = meta.name.to_string();
                 return Err(element.fault_at("offset", Fault::Offset { name, offset, minimum: *end }));
             }
             Some(offset) if size_bytes > 0 => offset,
@@ -468,5 +468,5 @@ fn wrong_type(user: Element<'_>, found: &Type, role: &'static str, expected: &'s
         Type::Set(_) => "a set",
         Type::Composite(_) => "a composite",
     };
-    user.fault(Fault::WrongType { name: found.meta().name.clone(), role, found: kind, expected })
+    user.fault(Fault::WrongType { name: found.meta().name.to_string(), role, found: kind, expected })
 }

@@ -141,7 +141,7 @@ fn distinct<'a>(mut metas: impl Iterator<Item = &'a Meta>) -> Held {
     let mut seen = HashSet::new();
     metas.try_for_each(|meta| {
         named(meta)?;
-        hold(seen.insert(&meta.name), "members have different names")
+        hold(seen.insert(meta.name.as_str()), "members have different names")
     })
 }
 

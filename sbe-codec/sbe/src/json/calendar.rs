@@ -1,14 +1,5 @@
 //! Days of the Gregorian calendar, as RFC 3339 writes them.
 
-/// Writes the number with leading zeros.
-#[inline]
-pub(super) fn digits(out: &mut [u8], mut number: u32) {
-    for place in out.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
 /// Year, month and day of a day since 1970 in the Gregorian calendar; nothing outside the years 0 to 9999.
 ///
 /// Years begin in March here, so that the day that leap years add is the last (Howard Hinnant's `civil_from_days`).

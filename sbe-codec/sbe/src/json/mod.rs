@@ -4,6 +4,7 @@
 mod calendar;
 mod error;
 mod object;
+mod pen;
 mod read;
 mod tape;
 mod value;
@@ -11,4 +12,4 @@ mod write;
 
 pub use error::{EncodeError, Unencodable};
 pub use read::encode_json;
-pub use write::decode_json;
+pub use write::{JSON_BYTES_MAX, decode_json};

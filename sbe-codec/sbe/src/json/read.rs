@@ -4,7 +4,7 @@ use super::error::{EncodeError, Unencodable, shown};
 use super::object::Object;
 use super::tape::{Item, Kind, Tape};
 use super::value::{self, bad, put};
-use super::write::Json;
+use super::write::value_json;
 use crate::decode::{constant_of, message_length};
 use crate::ir::{Block, Composite, Data, Field, Form, Group, Message, Presence, Schema, Slot, Type, TypeId};
 use crate::primitive::{ByteOrder, Number};
@@ -126,7 +126,7 @@ impl Encoder<'_> {
             return item.map_or(Ok(()), |item| self.check_constant(field, item));
         }
         let place = container.start + field.offset as usize..container.start + field.end() as usize;
-        let missing = || parent.fault(Unencodable::Missing { name: field.meta.name.clone() });
+        let missing = || parent.fault(Unencodable::Missing { name: field.meta.name.to_string() });
         let (order, schema) = (self.order, self.schema);
         match schema.type_of(field.type_id) {
             Type::Encoding(encoding) => {
@@ -222,8 +222,7 @@ impl Encoder<'_> {
     }
 
     fn check_constant(&self, field: &Field, item: Item<'_>) -> Written {
-        let mut expected = Vec::new();
-        Json { out: &mut expected }.any(constant_of(self.schema, field));
+        let expected = value_json(constant_of(self.schema, field));
         let constant = String::from_utf8_lossy(&expected);
         match constant.trim_matches('"') == item.text() {
             true => Ok(()),
@@ -345,11 +344,11 @@ fn message_named<'s>(schema: &'s Schema, name: Option<Item<'_>>, root: Item<'_>)
 }
 
 fn names(fields: &[Field]) -> Vec<String> {
-    fields.iter().map(|field| field.meta.name.clone()).collect()
+    fields.iter().map(|field| field.meta.name.to_string()).collect()
 }
 
 fn block_keys(block: &Block) -> Vec<String> {
-    let groups = block.groups.iter().map(|group| group.meta.name.clone());
-    let data = block.data.iter().map(|data| data.meta.name.clone());
+    let groups = block.groups.iter().map(|group| group.meta.name.to_string());
+    let data = block.data.iter().map(|data| data.meta.name.to_string());
     names(&block.fields).into_iter().chain(groups).chain(data).collect()
 }

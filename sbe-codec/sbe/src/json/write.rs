@@ -1,21 +1,27 @@
-//! SBE to JSON: a visitor that writes.
+//! SBE to JSON: a visitor that writes. Behind every value stands a comma, in the place of the last of which the end of what
+//! they stand in comes.
 
 use std::borrow::Cow;
-use std::io::Write;
 
-use super::calendar::{date, digits};
+use super::pen::{Pen, ROOM_BYTES};
 use crate::decode::{Visitor, decode};
 use crate::error::DecodeError;
-use crate::ir::{Composite, Data, Enum, Field, Group, Header, Message, Schema, Set};
-use crate::primitive::{Charset, Number, TimeUnit};
-use crate::value::{Array, Decimal, Text, Timestamp, Value};
+use crate::ir::{Composite, Data, Enum, Field, Group, Header, Message, Name, Schema, Set};
+use crate::primitive::{Charset, Number};
+use crate::value::{Array, Text, Value};
+
+/// No entry begins where a message's JSON is longer than this.
+///
+/// Without it a message could ask for any amount of memory: an entry of few bytes still brings the names of all fields, and
+/// its constants. Four times the longest message that the bus takes.
+pub const JSON_BYTES_MAX: usize = 256 << 20;
 
 /// Appends the message at the start of `bytes` to `out` as JSON, and gives the message's length in bytes.
 ///
 /// Allocates only as `out` grows, and for text in ISO-8859-1. On an error `out` is as it was.
 ///
 /// # Errors
-/// If the bytes are no whole message of this schema.
+/// If the bytes are no whole message of this schema, or its JSON is longer than [`JSON_BYTES_MAX`] with entries to come.
 ///
 /// # Examples
 /// ```
@@ -41,319 +47,341 @@ use crate::value::{Array, Decimal, Text, Timestamp, Value};
 /// ```
 pub fn decode_json(schema: &Schema, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
     let before = out.len();
-    decode(schema, bytes, &mut Json { out }).inspect_err(|_| out.truncate(before))
+    let mut json = Json { at: before, entries_end: before.saturating_add(JSON_BYTES_MAX), text: std::mem::take(out) };
+    let decoded = decode(schema, bytes, &mut json);
+    *out = json.text;
+    out.truncate(if decoded.is_ok() { json.at - 1 } else { before });
+    decoded
 }
 
-pub(super) struct Json<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+/// A single value as JSON.
+pub(super) fn value_json(value: Value<'_>) -> Vec<u8> {
+    let mut json = Json { at: 0, entries_end: JSON_BYTES_MAX, text: Vec::new() };
+    json.value(value);
+    json.text.truncate(json.at - 1);
+    json.text
 }
 
-impl Visitor for Json<'_> {
+struct Json {
+    /// JSON up to `at`, and room.
+    text: Vec<u8>,
+    at: usize,
+    /// No entry begins beyond.
+    entries_end: usize,
+}
+
+/// Room that is made at once, beyond what is asked for.
+const MORE_BYTES: usize = 1024;
+
+impl Visitor for Json {
     const EXACT: bool = true;
 
     fn message(&mut self, message: &Message, _header: &Header) {
-        self.raw("{\"_t\":\"");
-        self.raw(&message.meta.name);
-        self.raw("\"");
+        self.put(b"{\"_t\":");
+        self.name(&message.meta.name, b",");
     }
 
     fn message_end(&mut self) {
-        self.raw("}");
+        self.close(b'}');
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, field: &Field, value: Value<'_>) {
-        self.key(&field.meta.name);
-        self.any(value);
+        match self.key(&field.meta.name).put(b":").value(value) {
+            Ok(pen) => self.at += pen.at,
+            Err(key_bytes) => {
+                self.at += key_bytes;
+                self.long(value);
+            }
+        }
     }
 
     fn composite(&mut self, field: &Field, _composite: &Composite) {
-        self.key(&field.meta.name);
-        self.raw("{");
+        self.name(&field.meta.name, b":{");
     }
 
     fn composite_end(&mut self) {
-        self.raw("}");
+        self.close(b'}');
     }
 
+    #[inline]
     fn group(&mut self, group: &Group, count: Option<u32>) {
-        self.key(&group.meta.name);
-        self.raw(if count.is_some() { "[" } else { "null" });
+        match count {
+            Some(_) => self.name(&group.meta.name, b":["),
+            None => self.name(&group.meta.name, b":null,"),
+        }
     }
 
-    fn entry(&mut self) {
-        self.comma();
-        self.raw("{");
+    #[inline]
+    fn entry(&mut self) -> Result<(), DecodeError> {
+        if self.at > self.entries_end {
+            return Err(DecodeError::JsonLength { limit: JSON_BYTES_MAX });
+        }
+        self.put(b"{");
+        Ok(())
     }
 
+    #[inline]
     fn entry_end(&mut self) {
-        self.raw("}");
+        self.close(b'}');
     }
 
+    #[inline]
     fn group_end(&mut self) {
-        self.raw("]");
+        self.close(b']');
     }
 
     fn head(&mut self, name: Option<&str>) {
-        self.comma();
-        self.raw(if name.is_some() { "\"_header_" } else { "\"_header" });
-        self.raw(name.unwrap_or(""));
-        self.raw("\":{");
+        self.raw(if name.is_some() { b"\"_header_" } else { b"\"_header" });
+        self.raw(name.unwrap_or("").as_bytes());
+        self.put(b"\":{");
     }
 
     fn head_end(&mut self) {
-        self.raw("}");
+        self.close(b'}');
     }
 
     fn unsaid(&mut self, offset: u32, bytes: &[u8]) {
-        self.comma();
-        self.raw("\"_");
-        self.integer(offset);
-        self.raw("\":");
+        self.at += self.pen().put(b"\"_").unsigned(offset.into()).put(b"\":").at;
         self.base64(bytes);
     }
 
+    #[inline]
     fn data(&mut self, data: &Data, bytes: Option<&[u8]>) {
-        self.key(&data.meta.name);
+        self.name(&data.meta.name, b":");
         match (bytes, &data.charset) {
-            (None, _) => self.raw("null"),
+            (None, _) => self.put(b"null,"),
             (Some(bytes), None) => self.base64(bytes),
             (Some(bytes), Some(charset)) => self.text(Text { bytes, charset, padded: false }),
         }
     }
 }
 
-impl Json<'_> {
-    #[inline]
-    fn raw(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+impl Json {
+    #[inline(always)]
+    fn pen(&mut self) -> Pen<'_> {
+        let room = match self.text.len().checked_sub(self.at) {
+            Some(ROOM_BYTES..) => self.text[self.at..].first_chunk_mut().expect("there is room"),
+            _ => self.more_room(),
+        };
+        Pen { room, at: 0 }
     }
 
-    /// A comma, unless the first thing in an object or array follows.
-    #[inline]
-    fn comma(&mut self) {
-        if !matches!(self.out.last(), Some(b'{' | b'[')) {
-            self.out.push(b',');
+    #[cold]
+    #[inline(never)]
+    fn more_room(&mut self) -> &mut [u8; ROOM_BYTES] {
+        self.room(ROOM_BYTES).first_chunk_mut().expect("it was asked for")
+    }
+
+    /// So many bytes behind the text.
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        if self.text.len() - self.at < bytes {
+            self.text.resize(self.at + bytes + MORE_BYTES, 0);
         }
-    }
-
-    /// Names in a schema are letters, digits and `_`, so they stand as they are.
-    #[inline]
-    fn key(&mut self, name: &str) {
-        // Room at once, so that the pieces need not ask for it.
-        self.out.reserve(name.len() + 4);
-        self.raw(if matches!(self.out.last(), Some(b'{' | b'[')) { "\"" } else { ",\"" });
-        self.raw(name);
-        self.raw("\":");
+        &mut self.text[self.at..][..bytes]
     }
 
     #[inline(always)]
-    pub(super) fn any(&mut self, value: Value<'_>) {
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.at += self.pen().put(bytes).at;
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.room(bytes.len()).copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    #[inline(always)]
+    fn close(&mut self, end: u8) {
+        if self.text[self.at - 1] == b',' {
+            self.at -= 1;
+        }
+        self.put(&[end, b',']);
+    }
+
+    /// A name, and a pen behind it.
+    #[inline(always)]
+    fn key(&mut self, name: &Name) -> Pen<'_> {
+        match name.quoted() {
+            Some(name) => self.pen().start_of(name),
+            None => {
+                self.long_name(name);
+                self.pen()
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn name<const N: usize>(&mut self, name: &Name, end: &[u8; N]) {
+        self.at += self.key(name).put(end).at;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn long_name(&mut self, name: &Name) {
+        self.put(b"\"");
+        self.raw(name.as_bytes());
+        self.put(b"\"");
+    }
+
+    fn value(&mut self, value: Value<'_>) {
+        match self.pen().value(value) {
+            Ok(pen) => self.at += pen.at,
+            Err(_) => self.long(value),
+        }
+    }
+
+    /// A value of any length.
+    #[inline(always)]
+    fn long(&mut self, value: Value<'_>) {
         match value {
-            Value::Null => self.raw("null"),
-            Value::Int32(number) => self.integer(number),
-            Value::UInt32(number) => self.integer(number),
-            Value::Int64(number) => self.quoted(number),
-            Value::UInt64(number) => self.quoted(number),
-            Value::Float(number) => self.float(number.into(), |out| write!(out, "{number:?}")),
-            Value::Double(number) => self.float(number, |out| write!(out, "{number:?}")),
             Value::Text(text) => self.text(text),
             Value::Bytes(bytes) => self.base64(bytes),
             Value::Array(array) => self.array(array),
-            Value::Enum(symbols, number, known) => match known {
-                Some(value) => self.name(&value.meta.name),
-                None => self.unknown(symbols, number),
-            },
             Value::Set(set, bits) => self.set(set, bits),
-            Value::Decimal(decimal) => self.decimal(decimal),
-            Value::Timestamp(timestamp) => self.timestamp(timestamp),
+            Value::Enum(_, _, Some(known)) => self.name(&known.meta.name, b","),
+            Value::Enum(symbols, number, None) => self.unknown(symbols, number),
+            _ => unreachable!("a pen has written it"),
         }
     }
 
-    #[inline]
-    fn integer(&mut self, number: impl itoa::Integer) {
-        self.raw(itoa::Buffer::new().format(number));
-    }
-
-    /// What may be above 2^53 is a string, since many readers of JSON would round it.
-    #[inline]
-    fn quoted(&mut self, number: impl itoa::Integer) {
-        self.raw("\"");
-        self.integer(number);
-        self.raw("\"");
-    }
-
-    fn name(&mut self, name: &str) {
-        self.out.reserve(name.len() + 2);
-        self.raw("\"");
-        self.raw(name);
-        self.raw("\"");
-    }
-
-    /// The shortest decimals that read back as the same float.
-    fn float(&mut self, number: f64, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) {
-        if number.is_nan() {
-            self.raw("\"NaN\"");
-        } else if number.is_infinite() {
-            self.raw(if number > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
-        } else {
-            write(self.out).expect("a Vec takes every write");
-        }
-    }
-
+    #[inline(never)]
     fn unknown(&mut self, symbols: &Enum, number: Number) {
-        self.raw("{\"_unknown\":");
-        self.any(Value::number(symbols.primitive, number));
-        self.raw("}");
+        self.put(b"{\"_unknown\":");
+        self.value(Value::number(symbols.primitive, number));
+        self.close(b'}');
     }
 
+    #[inline(never)]
     fn array(&mut self, array: Array<'_>) {
-        self.raw("[");
-        for element in array.iter() {
-            self.comma();
-            self.any(element);
-        }
-        self.raw("]");
+        self.put(b"[");
+        array.iter().for_each(|element| self.value(element));
+        self.close(b']');
     }
 
+    #[inline(never)]
     fn set(&mut self, set: &Set, bits: u64) {
         let mut unknown = bits;
-        self.raw("[");
+        self.put(b"[");
         for choice in set.choices.iter().filter(|choice| bits >> choice.bit & 1 == 1) {
             unknown &= !(1 << choice.bit);
-            self.comma();
-            self.name(&choice.meta.name);
+            self.name(&choice.meta.name, b",");
         }
         while unknown != 0 {
             let bit = unknown.trailing_zeros();
             unknown &= unknown - 1;
-            self.comma();
-            self.raw("{\"_unknown\":");
-            self.integer(bit);
-            self.raw("}");
+            self.at += self.pen().put(b"{\"_unknown\":").unsigned(bit.into()).put(b"},").at;
         }
-        self.raw("]");
+        self.close(b']');
     }
 
-    /// 1234 × 10^-2 is "12.34", 12 × 10^2 is "12e2": the digits are the mantissa's, so that the scale is kept.
-    fn decimal(&mut self, Decimal { mantissa, exponent }: Decimal) {
-        let mut buffer = itoa::Buffer::new();
-        // Both signs of 64 bits fit, and dividing 64 bits costs a tenth of dividing 128.
-        let magnitude = u64::try_from(mantissa.unsigned_abs()).unwrap_or(u64::MAX);
-        let digits = buffer.format(magnitude);
-        let scale = usize::from(exponent.min(0).unsigned_abs());
-        self.raw(if mantissa < 0 { "\"-" } else { "\"" });
-        let whole = digits.len().saturating_sub(scale);
-        self.raw(if whole == 0 { "0" } else { &digits[..whole] });
-        if scale > 0 {
-            self.raw(".");
-            self.out.resize(self.out.len() + scale.saturating_sub(digits.len()), b'0');
-            self.raw(&digits[whole..]);
-        }
-        if exponent > 0 {
-            self.raw("e");
-            self.integer(exponent);
-        }
-        self.raw("\"");
-    }
-
-    /// RFC 3339 with nine digits of the second, or the bare count outside the years 0 to 9999.
-    fn timestamp(&mut self, Timestamp { count, unit }: Timestamp) {
-        // A uint64 above all of int64 is in seconds a time that no calendar has, and so is what stands for it.
-        let (seconds, ns) = match (i64::try_from(count), unit) {
-            (Ok(count), TimeUnit::Nanosecond) => split::<1_000_000_000>(count),
-            (Ok(count), TimeUnit::Microsecond) => split::<1_000_000>(count),
-            (Ok(count), TimeUnit::Millisecond) => split::<1_000>(count),
-            (Ok(count), TimeUnit::Second) => split::<1>(count),
-            (Err(_), unit) => {
-                let (per_second, ns_per_second) = (unit.per_second(), TimeUnit::Nanosecond.per_second());
-                let part = (count % i128::from(per_second)) as i64 * (ns_per_second / per_second);
-                (i64::try_from(count / i128::from(per_second)).unwrap_or(i64::MAX), part)
-            }
-        };
-        let Some((year, month, day)) = date(seconds.div_euclid(86_400)) else { return self.quoted(count) };
-        let of_day = seconds.rem_euclid(86_400) as u32;
-        let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-        let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
-        let parts = [(1, 4, year), (6, 2, month), (9, 2, day), (12, 2, hour), (15, 2, minute), (18, 2, second)];
-        for (start, length, number) in parts {
-            digits(&mut text[start..start + length], number);
-        }
-        digits(&mut text[21..30], ns as u32);
-        self.out.extend_from_slice(&text);
-    }
-
+    #[inline(never)]
     fn text(&mut self, text: Text<'_>) {
-        let bytes = text.unpadded();
-        let valid = match text.charset {
-            Charset::Utf8 => bytes.and_then(|bytes| std::str::from_utf8(bytes).ok().map(Cow::Borrowed)),
-            Charset::Latin1 => bytes.map(|bytes| match std::str::from_utf8(bytes) {
-                Ok(text) if text.is_ascii() => Cow::Borrowed(text),
-                _ => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
-            }),
-            Charset::Other(_) => None,
+        let valid = match (text.unpadded(), text.charset) {
+            (Some(bytes), Charset::Utf8 | Charset::Latin1) if self.plain(bytes) => return,
+            (Some(bytes), Charset::Utf8) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+            (Some(bytes), Charset::Latin1) => Some(bytes.iter().copied().map(char::from).collect()),
+            (_, Charset::Other(_)) | (None, _) => None,
         };
         match valid {
             Some(valid) => self.string(&valid),
             None => {
-                self.raw("{\"_enc\":\"b64\",\"_data\":");
+                self.raw(b"{\"_enc\":\"b64\",\"_data\":");
                 self.base64(text.bytes);
-                self.raw("}");
+                self.close(b'}');
             }
         }
+    }
+
+    /// Text that is ASCII and has nothing to escape; else nothing is written.
+    #[inline(always)]
+    fn plain(&mut self, bytes: &[u8]) -> bool {
+        let length = bytes.len();
+        let room = self.room(length + 11);
+        room[0] = b'"';
+        let plain = match bytes.last_chunk() {
+            None => {
+                let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+                room[1..9].copy_from_slice(&word.to_le_bytes());
+                is_plain(word | SPACES << (8 * length))
+            }
+            Some(last) => {
+                let words = room[1..].chunks_exact_mut(8).zip(bytes.as_chunks().0);
+                let mut plain = is_plain(u64::from_le_bytes(*last));
+                words.for_each(|(to, word)| {
+                    to.copy_from_slice(word);
+                    plain &= is_plain(u64::from_le_bytes(*word));
+                });
+                room[length - 7..length + 1].copy_from_slice(last);
+                plain
+            }
+        };
+        if plain {
+            room[length + 1..length + 3].copy_from_slice(b"\",");
+            self.at += length + 3;
+        }
+        plain
     }
 
     fn string(&mut self, text: &str) {
-        self.raw("\"");
+        self.put(b"\"");
         let mut from = 0;
         let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f);
         while let Some(at) = text.as_bytes()[from..].iter().position(special) {
-            self.raw(&text[from..from + at]);
-            match text.as_bytes()[from + at] {
-                b'"' => self.raw("\\\""),
-                b'\\' => self.raw("\\\\"),
-                byte => write!(self.out, "\\u{byte:04x}").expect("a Vec takes every write"),
+            self.raw(&text.as_bytes()[from..from + at]);
+            let byte = text.as_bytes()[from + at];
+            let hex = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
+            match byte {
+                b'"' | b'\\' => self.put(&[b'\\', byte]),
+                _ => self.put(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]),
             }
             from += at + 1;
         }
-        self.raw(&text[from..]);
-        self.raw("\"");
+        self.raw(&text.as_bytes()[from..]);
+        self.put(b"\",");
     }
 
     /// RFC 4648, section 4, padded.
+    #[inline(never)]
     fn base64(&mut self, bytes: &[u8]) {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        self.raw("\"");
+        self.put(b"\"");
         for chunk in bytes.chunks(3) {
             let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
             let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
             let mut quad = [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 63) as usize]);
             quad[chunk.len() + 1..].fill(b'=');
-            self.out.extend_from_slice(&quad);
+            self.put(&quad);
         }
-        self.raw("\"");
+        self.put(b"\",");
     }
 }
 
-/// Seconds and nanoseconds. The divisor is known to the compiler, since dividing by one that is not costs several times as much.
-fn split<const PER_SECOND: i64>(count: i64) -> (i64, i64) {
-    let part = count.rem_euclid(PER_SECOND);
-    (count.div_euclid(PER_SECOND), part * (TimeUnit::Nanosecond.per_second() / PER_SECOND))
+const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+
+/// Are these eight bytes all ASCII, and none of them a control character, a quote or a backslash? The highest bit of a byte
+/// tells of it, or of one before it.
+fn is_plain(word: u64) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let control = word.wrapping_sub(32 * ONES) | word.wrapping_add(ONES);
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (word | control | quote | backslash) & (128 * ONES) == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::primitive::TimeUnit;
+    use crate::value::{Decimal, Timestamp};
 
-    fn written(write: impl FnOnce(&mut Json<'_>)) -> String {
-        let mut out = Vec::new();
-        write(&mut Json { out: &mut out });
-        String::from_utf8(out).expect("JSON is UTF-8")
+    fn written(value: Value<'_>) -> String {
+        String::from_utf8(value_json(value)).expect("JSON is UTF-8")
     }
 
     #[test]
     fn timestamps_that_no_calendar_has_are_their_count() {
-        let time = |count: i128, unit| written(|json| json.timestamp(Timestamp { count, unit }));
+        let time = |count: i128, unit| written(Value::Timestamp(Timestamp { count, unit }));
         assert_eq!(time(u64::MAX.into(), TimeUnit::Nanosecond), r#""2554-07-21T23:34:33.709551615Z""#);
         assert_eq!(time(i64::MIN.into(), TimeUnit::Nanosecond), r#""1677-09-21T00:12:43.145224192Z""#);
         assert_eq!(time(u64::MAX.into(), TimeUnit::Second), r#""18446744073709551615""#);
@@ -363,7 +391,7 @@ mod tests {
 
     #[test]
     fn decimals_keep_their_scale() {
-        let decimal = |mantissa: i128, exponent| written(|json| json.decimal(Decimal { mantissa, exponent }));
+        let decimal = |mantissa: i128, exponent| written(Value::Decimal(Decimal { mantissa, exponent }));
         assert_eq!(decimal(1_234_500, -4), r#""123.4500""#);
         assert_eq!(decimal(-5, -4), r#""-0.0005""#);
         assert_eq!(decimal(0, -2), r#""0.00""#);

@@ -70,7 +70,7 @@ fn find<'a>(path: &Path, schema: &'a Schema, name: &str) -> Result<&'a Message, 
 impl Described {
     fn of(schema: &Schema, message: &Message) -> Described {
         Described {
-            message: message.meta.name.clone(),
+            message: message.meta.name.to_string(),
             template_id: message.template_id,
             since: message.meta.since_version,
             deprecated: message.meta.deprecated,
@@ -97,7 +97,7 @@ impl Line {
                 Presence::Optional => "optional",
                 Presence::Constant => "constant",
             },
-            name: row.meta.name,
+            name: row.meta.name.to_string(),
             id: row.id,
             offset: row.offset,
             size_bytes: row.size_bytes,

@@ -6,7 +6,8 @@ Exit 0: all is well; 1: something is damaged (told on stderr); 2: no journal the
 """
 import hashlib, os, struct, sys
 
-BLOCK, PLACE, RUN, MESSAGE, PADDING = 65536, 4096, 65536, 1, 3
+BLOCK, PLACE, RUN, MESSAGE, FRAGMENT, PADDING = 65536, 4096, 65536, 1, 2, 3
+FIRST, LAST = 1, 2
 unpack = struct.unpack_from
 
 
@@ -36,6 +37,7 @@ class Journal:
     def __init__(self, folder):
         self.folder, self.damaged, self.epochs, self.next = folder, False, [], None
         self.count, self.first, self.last = 0, None, None
+        self.epoch, self.under_way, self.parts = 0, 0, None  # of a message: bytes so far; parts, if it began here
         self.digest, self.run, self.run_number = bytes(32), hashlib.sha256(), None
         head = self.read("journal")
         if len(head) != 64 or head[:8] != b"OYEZJRNL" or crc32c(head[:60]) != unpack("<I", head, 60)[0]:
@@ -113,7 +115,10 @@ class Journal:
         for end, first, following, _, epoch, crc in slots:
             body = data[: end - block]
             if crc32c(struct.pack("<QQI", self.id, block, epoch) + body) == crc:
-                if self.next not in (None, first) or unpack("<QQI", body, 16) != (block, first, epoch):
+                opening = unpack("<QQII", body, 16)
+                if self.next is None or self.epoch != epoch:  # what was under way has no end, what goes on here no beginning
+                    self.epoch, self.under_way, self.parts = epoch, opening[3], None
+                if self.next not in (None, first) or opening != (block, first, epoch, self.under_way):
                     self.damage("block at %d does not continue" % block)
                 self.next = self.frames(block, body, first)
                 if self.next != following:
@@ -129,9 +134,21 @@ class Journal:
             if length < (8 if kind == PADDING else 16) or at + length > len(body) or word >> 48 != sequence & 0xFFFF:
                 self.damage("frame at %d" % (block + at))
                 break
+            payload, is_first, is_last = body[at + 16 : at + length], word >> 40 & FIRST, word >> 40 & LAST
+            if at and (self.under_way > 0) != (kind == FRAGMENT and not is_first):
+                self.damage("message that is under way at %d" % (block + at))
+                break
             if kind == MESSAGE:
-                self.message(sequence, time, body[at + 16 : at + length])
+                self.message(sequence, time, payload)
                 sequence += 1
+            if kind == FRAGMENT:
+                self.under_way, self.parts = self.under_way + len(payload), [] if is_first else self.parts
+                if self.parts is not None:
+                    self.parts.append(payload)
+                if is_last and self.parts is not None:
+                    self.message(sequence, time, b"".join(self.parts))
+                if is_last:
+                    self.under_way, self.parts, sequence = 0, None, sequence + 1
             at += length + 7 & ~7
         return sequence
 

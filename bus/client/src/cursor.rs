@@ -8,7 +8,9 @@
 //! - the next sequence wanted is the cursor's own; a frame below it is skipped, one above it is preceded by a `Gap`;
 //! - nothing is taken from an epoch at or above its end; the end is the least that the control page, the answer of the
 //!   broker, or any later epoch tells;
-//! - at an epoch's end the next epoch's first sequence is compared: above the one wanted is a `Gap`, below is `Rewound`.
+//! - at an epoch's end the next epoch's first sequence is compared: above the one wanted is a `Gap`, below is `Rewound`;
+//! - a message that is several frames is one here: it is given once it has come whole, and until then the cursor stands
+//!   where it begins. Of one that was entered in its middle nothing is given, and the next one tells so by its number.
 //!
 //! An event is given before the frame that brought it to light is taken: the cursor gives the event, forgets its place,
 //! and comes back to the frame. So `limit` holds strictly, and no state lives between a frame and its event.
@@ -193,33 +195,20 @@ impl<S: Source> Cursor<S> {
 
     fn read_ring(&mut self, limit: usize, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
         self.learn_end();
+        let below = self.end.min(self.bound);
         let mut given = 0;
         while given < limit {
-            let Place::Ring(reader) = &self.place else { return Ok(Turn::Again) };
-            let position = reader.position();
-            if position >= self.end {
-                // Above the end what was counted is worth nothing.
-                self.end_sequence = reader.sequence().filter(|_| position == self.end);
-                return Ok(self.leave(position));
-            }
-            if self.beyond_bound(position) {
-                return Ok(self.ring_is_at_bound(each));
-            }
             let Place::Ring(reader) = &mut self.place else { return Ok(Turn::Again) };
-            match reader.poll() {
-                Ok(Poll::Frame(frame)) => {
-                    let stands = frame.position;
-                    if stands >= self.end || stands >= self.bound {
+            match reader.poll_below(below) {
+                Ok(Poll::Frame(frame)) => match self.want.give(&frame, self.epoch, true, each) {
+                    Verdict::Skipped => {}
+                    Verdict::Given => given += 1,
+                    Verdict::EventFirst => {
+                        let stands = frame.position;
                         return Ok(self.leave(stands));
                     }
-                    match self.want.give(&frame, self.epoch, true, each) {
-                        Verdict::Skipped => {}
-                        Verdict::Given => given += 1,
-                        Verdict::EventFirst => return Ok(self.leave(stands)),
-                        Verdict::Refused => return self.refuse(stands),
-                    }
-                }
-                Ok(Poll::Empty) => return self.ring_is_empty(each),
+                },
+                Ok(Poll::Empty) => return self.ring_is_read(each),
                 Ok(Poll::Lapped) => return Ok(self.lapped(each)),
                 Err(invalid) => return self.ring_is_invalid(invalid),
             }
@@ -227,11 +216,26 @@ impl<S: Source> Cursor<S> {
         Ok(Turn::Again)
     }
 
+    /// Nothing more is there, or it may not be read yet.
+    fn ring_is_read(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
+        let Place::Ring(reader) = &self.place else { return Ok(Turn::Again) };
+        let (read_to, bound) = (reader.read_to(), self.bound);
+        if read_to >= self.end {
+            // Above the end what was counted is worth nothing.
+            self.end_sequence = reader.sequence().filter(|_| read_to == self.end);
+            return Ok(self.leave(read_to));
+        }
+        if self.beyond_bound(read_to) {
+            return Ok(self.ring_is_at_bound(each));
+        }
+        if read_to >= bound { Ok(Turn::Again) } else { self.ring_is_empty(each) }
+    }
+
     /// What more is published has not come as far as is asked.
     #[cold]
     fn ring_is_at_bound(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Turn {
         let Place::Ring(reader) = &self.place else { return Turn::Again };
-        let Some(event) = self.want.at_bound(reader.sequence()) else { return Turn::Rest };
+        let Some(event) = self.want.at_bound(reader.next_sequence()) else { return Turn::Rest };
         each(event);
         Turn::Again
     }
@@ -243,23 +247,16 @@ impl<S: Source> Cursor<S> {
         Turn::Again
     }
 
-    /// A frame that this build cannot give: it is found again with each poll.
-    #[cold]
-    fn refuse(&mut self, position: Position) -> Result<Turn, CursorError> {
-        self.leave(position);
-        Err(CursorError::Fragment { position })
-    }
-
     fn ring_is_empty(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
         let Place::Ring(reader) = &self.place else { return Ok(Turn::Again) };
-        let (position, sequence) = (reader.position(), reader.sequence());
+        let (position, sequence) = (reader.position(), reader.next_sequence());
         if let Some(event) = self.want.at_tail(sequence, false)? {
             each(event);
             return Ok(Turn::Again);
         }
         if self.end != NOWHERE {
             // Known before this poll: all below it was committed, and yet it is not there.
-            self.spoilt = position < self.end;
+            self.spoilt = true;
             return Ok(self.leave(position));
         }
         self.learn_end();
@@ -270,9 +267,12 @@ impl<S: Source> Cursor<S> {
     /// from the future is no fault of the writer's: that is for the user to know.
     #[cold]
     fn ring_is_invalid(&mut self, invalid: Invalid) -> Result<Turn, CursorError> {
-        if self.end != NOWHERE {
+        if let Place::Ring(reader) = &self.place
+            && self.end != NOWHERE
+        {
+            let position = reader.position();
             self.spoilt = true;
-            return Ok(self.leave(invalid.position));
+            return Ok(self.leave(position));
         }
         let judged = self.source.journal().is_some() && invalid.reason != Reason::Kind;
         if judged { Ok(Turn::Rest) } else { Err(invalid.into()) }
@@ -309,12 +309,11 @@ impl<S: Source> Cursor<S> {
                         Verdict::Skipped => {}
                         Verdict::Given => given += 1,
                         Verdict::EventFirst => return Ok(self.leave(stands)),
-                        Verdict::Refused => return self.refuse(stands),
                     }
                 }
                 JournalPoll::Empty => {
                     self.position = position.max(journal.position());
-                    return Ok(self.journal_is_empty());
+                    return Ok(if recorded == self.end { self.leave(recorded) } else { self.journal_is_empty() });
                 }
                 JournalPoll::Pending => return Ok(Turn::Rest),
                 JournalPoll::Missing { resume, cause } => {
@@ -336,12 +335,9 @@ impl<S: Source> Cursor<S> {
         }
     }
 
-    /// All that is recorded was read: the epoch is over, or the ring has the rest, or it has yet to come.
+    /// All that is recorded was read, and that is not all of the epoch: the ring has the rest, or it has yet to come.
     fn journal_is_empty(&mut self) -> Turn {
         let position = self.position;
-        if position >= self.end {
-            return self.leave(position);
-        }
         if !self.ring_serves(|_| 0) {
             return Turn::Rest;
         }
@@ -436,9 +432,14 @@ impl<S: Source> Cursor<S> {
     fn at_rest(&mut self, each: &mut impl FnMut(EventKind<'_>)) -> Result<Turn, CursorError> {
         let sequence = match &self.held {
             Held::Closed { sequence, .. } => Some(*sequence),
-            _ => self.end_sequence.or(self.want.next),
+            _ => self.end_sequence,
         };
-        let Some(event) = self.want.at_tail(sequence, true)? else { return Ok(Turn::Rest) };
+        let event = match sequence {
+            Some(_) => self.want.at_tail(sequence, true)?,
+            // The end was passed over: whether messages are missing before it, the next epoch tells.
+            None => self.want.at_bound(self.want.next),
+        };
+        let Some(event) = event else { return Ok(Turn::Rest) };
         each(event);
         Ok(Turn::Again)
     }

@@ -30,7 +30,7 @@ impl std::fmt::Display for Durability {
 pub enum Start {
     /// With the first message published after `open` returned, or shortly before.
     Live,
-    /// With the oldest message that is still to be had.
+    /// With the oldest message that is still to be had whole: one that retention, or the writer, has cut is left out.
     Earliest,
     /// With this message. Older than retention: a `Gap` comes first. Not published yet, and not the very next: refused.
     Sequence(Sequence),
@@ -67,7 +67,7 @@ pub struct Message<'a> {
     pub epoch: Epoch,
     /// Its number in the partition.
     pub sequence: Sequence,
-    /// The end of its frame, as [`crate::Published::position`] is.
+    /// The end of its last frame, as [`crate::Published::position`] is.
     pub position: Position,
     /// Publish time, ns since 1970 UTC; never less than the message's before it.
     pub time_ns: u64,

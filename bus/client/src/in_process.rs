@@ -7,6 +7,7 @@ use crate::cursor::{Held, Ring};
 use crate::partition::{Attached, Facts, Partition};
 use crate::publisher::{Granted, News, Ownership, now_ns};
 use crate::{Binding, BusError, Durability, HeaderCheck, PublishError, Publisher, TopicInfo};
+use oyez_ring::layout::RING_BYTES_MAX;
 use oyez_ring::{
     BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Position, RegionMut, Sequence, State, Tail, Writer,
     write_head,
@@ -17,7 +18,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Rings of ended epochs that are kept for readers that are not there yet.
 const ENDED_RINGS_MAX: usize = 4;
 const RING_BYTES: u64 = 1 << 20;
-const RING_BYTES_MAX: u64 = 1 << 30;
 
 /// A topic of an in-process bus.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Topic {
         Topic { name: name.to_owned(), ring_bytes: RING_BYTES, binding: None }
     }
 
-    /// Another size of the ring: a power of two, from 128 KiB to 1 GiB.
+    /// Another size of the ring: a power of two, from 128 KiB to 1 GiB. A message may have a quarter of it.
     pub fn ring_bytes(mut self, ring_bytes: u64) -> Topic {
         self.ring_bytes = ring_bytes;
         self

@@ -24,6 +24,9 @@
 //!
 //! **Nobody waits for a reader.** A publisher does the same work with none as with hundreds.
 //!
+//! **Messages of any length up to a quarter of the topic's ring** are published and delivered whole. Up to 4 KiB they cost
+//! what a frame costs, and nothing is allocated for them.
+//!
 //! **The broker may go away.** Publishers and subscribers go on; what needs it (starts, older segments, durability)
 //! goes on when it is back.
 #![forbid(unsafe_code)]
@@ -50,7 +53,7 @@ pub use idle::Idle;
 pub use in_process::Topic;
 pub use oyez_journal::Digest;
 pub use oyez_protocol::{ConnectionError, FailureCode};
-pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Position, Sequence};
+pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Position, Sequence};
 pub use publisher::{Claim, Offer, Published, Publisher};
 pub use subscriber::{Lag, Subscriber, SubscriberBuilder};
 pub use topic::{Owner, TopicInfo};

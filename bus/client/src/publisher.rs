@@ -1,8 +1,9 @@
 //! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at one word
 //! of its own process and one of the control page, both relaxed, and at the clock (which Linux answers without a call).
+//! Only a claim of more than [`ONE_FRAME_BYTES_MAX`] that is longer than all before it takes memory.
 
 use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
-use oyez_ring::{Control, Epoch, MESSAGE_BYTES_MAX, Position, Sequence, State, Tail, Writer};
+use oyez_ring::{BadLength, Control, Epoch, ONE_FRAME_BYTES_MAX, Position, Sequence, State, Tail, Writer};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,7 @@ pub struct Published {
     pub epoch: Epoch,
     /// Its number in the partition.
     pub sequence: Sequence,
-    /// The end of its frame: once `durable` has reached this, the message is safe.
+    /// The end of its last frame: once `durable` has reached this, the message is safe.
     pub position: Position,
     /// Its publish time, ns since 1970 UTC.
     pub time_ns: u64,
@@ -58,7 +59,9 @@ impl Offer {
 /// ```
 pub struct Publisher {
     grant: Grant,
-    scratch: Box<[u8; MESSAGE_BYTES_MAX]>,
+    /// At first as much as one frame takes.
+    scratch: Box<[u8]>,
+    message_bytes_max: usize,
 }
 
 /// What is known at the moment of the grant.
@@ -111,6 +114,7 @@ struct Grant {
 impl Publisher {
     pub(crate) fn new(granted: Granted) -> Publisher {
         let Granted { topic, epoch, durability, check, writer, signal, ownership } = granted;
+        let message_bytes_max = writer.message_bytes_max();
         let grant = Grant {
             topic,
             epoch,
@@ -126,10 +130,11 @@ impl Publisher {
             ownership,
             released: false,
         };
-        Publisher { grant, scratch: Box::new([0; MESSAGE_BYTES_MAX]) }
+        Publisher { grant, scratch: vec![0; ONE_FRAME_BYTES_MAX].into(), message_bytes_max }
     }
 
-    /// Publishes a copy of `message`: SBE message header and body.
+    /// Publishes a copy of `message`: SBE message header and body, 8 to [`Publisher::message_bytes_max`] bytes. All of it
+    /// is out, or nothing: where there is no room for the whole, [`Offer::BackPressured`].
     ///
     /// # Errors
     /// [`PublishError`]: the message is refused for itself, or the epoch is over.
@@ -140,16 +145,32 @@ impl Publisher {
 
     /// The publisher's own memory for a message of `len_bytes`, to be filled and then committed. Dropping it costs
     /// nothing and leaves nothing. Its bytes are those of the last claim: after [`Offer::BackPressured`] claim again as
-    /// many, and commit.
+    /// many, and commit. The first claim above [`ONE_FRAME_BYTES_MAX`], and each that is longer than all before, takes new
+    /// memory, at most [`Publisher::message_bytes_max`], which is kept.
     ///
     /// # Errors
     /// [`PublishError::Length`].
     #[inline]
     pub fn claim(&mut self, len_bytes: usize) -> Result<Claim<'_>, PublishError> {
-        match self.scratch.get_mut(..len_bytes) {
-            Some(bytes) => Ok(Claim { grant: &mut self.grant, bytes }),
-            None => Err(self.grant.bad_length(oyez_ring::BadLength { len_bytes })),
+        if len_bytes > self.scratch.len() {
+            return self.claim_more(len_bytes);
         }
+        Ok(Claim { grant: &mut self.grant, bytes: &mut self.scratch[..len_bytes] })
+    }
+
+    #[cold]
+    fn claim_more(&mut self, len_bytes: usize) -> Result<Claim<'_>, PublishError> {
+        let bytes_max = self.message_bytes_max;
+        if len_bytes > bytes_max {
+            return Err(self.grant.bad_length(BadLength { len_bytes, bytes_max }));
+        }
+        self.scratch = vec![0; len_bytes.next_power_of_two().min(bytes_max)].into();
+        Ok(Claim { grant: &mut self.grant, bytes: &mut self.scratch[..len_bytes] })
+    }
+
+    /// The longest message that can be published here, in bytes: a quarter of the ring.
+    pub fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
     }
 
     /// Waits until everything below `position` has come so far. [`Published::position`] is such a position.
@@ -350,7 +371,7 @@ impl Grant {
     }
 
     #[cold]
-    fn bad_length(&self, source: oyez_ring::BadLength) -> PublishError {
+    fn bad_length(&self, source: BadLength) -> PublishError {
         PublishError::Length { topic: self.topic.to_string(), source }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{Binding, Durability, binding};
 use oyez_protocol::Message as Said;
-use oyez_ring::Position;
+use oyez_ring::{Position, message_bytes_max};
 
 /// A topic as it is declared, and as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,11 @@ pub struct Owner {
 }
 
 impl TopicInfo {
+    /// The longest message that can be published, in bytes: a quarter of a ring.
+    pub fn message_bytes_max(&self) -> usize {
+        message_bytes_max(self.ring_bytes)
+    }
+
     /// A topic of an in-process bus.
     pub(crate) fn in_process(name: &str, ring_bytes: u64, binding: Option<Binding>) -> TopicInfo {
         TopicInfo {

@@ -9,8 +9,7 @@ use std::ops::Range;
 pub(crate) struct Parsed {
     /// `Err` with its number: unknown to this build.
     pub(crate) kind: Result<Kind, u8>,
-    pub(crate) flags: u8,
-    pub(crate) sequence_low: u16,
+    pub(crate) word: CommitWord,
     pub(crate) time_ns: u64,
     pub(crate) payload: Range<usize>,
     pub(crate) end: usize,
@@ -27,8 +26,7 @@ pub(crate) fn parse(recorded: &[u8], at: usize) -> Option<Parsed> {
     }
     if kind == Ok(Kind::Padding) {
         let whole = end as u64 == BLOCK;
-        let padding = Parsed { kind, flags: 0, sequence_low: word.sequence_low, time_ns: 0, payload: at..at, end };
-        return whole.then_some(padding);
+        return whole.then_some(Parsed { kind, word, time_ns: 0, payload: at..at, end });
     }
     let header = FRAME_HEADER as usize;
     if length < header || (kind == Ok(Kind::Block)) != (at == 0) {
@@ -36,7 +34,7 @@ pub(crate) fn parse(recorded: &[u8], at: usize) -> Option<Parsed> {
     }
     let time_ns = u64::from_le_bytes(*recorded[at + 8..].first_chunk()?);
     let payload = at + header..at + length;
-    Some(Parsed { kind, flags: word.flags, sequence_low: word.sequence_low, time_ns, payload, end })
+    Some(Parsed { kind, word, time_ns, payload, end })
 }
 
 #[cfg(test)]
@@ -55,7 +53,8 @@ mod tests {
     fn a_message_is_taken_apart() {
         let parsed = parse(&frame(21, 1, 64), 8).unwrap();
         let (kind, payload) = (Ok(Kind::Message), 24..29);
-        assert_eq!(parsed, Parsed { kind, flags: 3, sequence_low: 7, time_ns: 99, payload, end: 32 });
+        let word = CommitWord { length: 21, kind: 1, flags: 3, sequence_low: 7 };
+        assert_eq!(parsed, Parsed { kind, word, time_ns: 99, payload, end: 32 });
     }
 
     #[test]

@@ -6,13 +6,15 @@ use crate::layout::{Geometry, SLOT_BYTES};
 use crate::recorder::PLACES;
 use crate::slot::{Slot, seed};
 use crate::{Corrupt, Damage, Epochs, JournalId, ReadError, SegmentFile};
-use oyez_ring::layout::{BlockOpening, FLAG_IGNORABLE};
-use oyez_ring::{BLOCK, Epoch, Frame, Kind, Position, Sequence};
+use oyez_ring::layout::{BlockOpening, CommitWord, FLAG_IGNORABLE, RING_BYTES_MAX};
+use oyez_ring::{BLOCK, Epoch, Frame, Join, Kind, Position, Sequence, Walk, message_bytes_max};
 use std::io;
 use std::os::unix::fs::FileExt;
 
 /// How often a block is read before it is called damaged: a slot may be met while it is being written.
 const ATTEMPTS: usize = 3;
+/// The longest message that any ring has taken: how large its own was, a journal does not tell.
+const MESSAGE_BYTES_MAX: usize = message_bytes_max(RING_BYTES_MAX);
 
 /// Where a reader gets segments from: a folder, or a broker that hands out descriptors.
 pub trait Segments {
@@ -36,7 +38,8 @@ pub struct JournalReader<S> {
     segments: S,
     segment: Option<SegmentFile>,
     position: Position,
-    sequence: Option<Sequence>,
+    walk: Walk,
+    join: Join,
     /// The epoch of the position, and where it ends, as far as is known; 0 where both have to be found anew.
     epoch: Epoch,
     end: Position,
@@ -68,14 +71,16 @@ impl<S: Segments> JournalReader<S> {
     pub fn new(id: JournalId, epochs: Epochs, segments: S) -> JournalReader<S> {
         let data = vec![0; BLOCK as usize].into();
         let (position, until) = (Position(0), Until::Here);
-        let (segment, sequence, epoch, end, loaded) = (None, None, Epoch(0), Position(0), None);
-        JournalReader { id, epochs, segments, segment, position, sequence, epoch, end, until, loaded, data }
+        let (walk, join) = (Walk::new(MESSAGE_BYTES_MAX), Join::new(MESSAGE_BYTES_MAX));
+        let (segment, epoch, end, loaded) = (None, Epoch(0), Position(0), None);
+        JournalReader { id, epochs, segments, segment, position, walk, join, epoch, end, until, loaded, data }
     }
 
-    /// Goes to `position`, where a frame begins, or where one ended. No I/O until the next poll.
+    /// Goes to `position`, where a frame begins, or where one ended. No I/O until the next poll. Of a message that begins
+    /// before it nothing is given.
     pub fn seek(&mut self, position: Position) {
         self.position = position.block();
-        self.sequence = None;
+        self.begin_anew();
         self.until = if self.position == position { Until::Here } else { Until::Position(position) };
         (self.end, self.loaded) = (Position(0), None);
     }
@@ -85,7 +90,8 @@ impl<S: Segments> JournalReader<S> {
     /// # Errors
     /// [`ReadError`]; the reader stays where it was.
     pub fn seek_sequence(&mut self, sequence: Sequence, limit: Position) -> Result<(), ReadError> {
-        self.seek_block(limit, Until::Sequence(sequence), |slot| slot.next_sequence > sequence)
+        // Where the message before it ends: it may be several frames, and then the block that it ends in is too late.
+        self.seek_block(limit, Until::Sequence(sequence), |slot| slot.next_sequence >= sequence)
     }
 
     /// Goes to the first frame below `limit` that was published at `time_ns` or later; to `limit` where there is none.
@@ -96,14 +102,15 @@ impl<S: Segments> JournalReader<S> {
         self.seek_block(limit, Until::Time(time_ns), |slot| slot.last_time_ns >= time_ns)
     }
 
-    /// The next frame that ends at or below `limit`, but for block frames and padding; `None`: nothing more below it.
-    /// `limit` is a promise that everything below it is recorded: the control page's `written` or `durable`, or the end
-    /// that [`crate::Folder`] found.
+    /// The next message, or frame but for block frames and padding, that ends at or below `limit`; `None`: nothing more
+    /// below it. A message that is several frames comes as one [`Kind::Message`], or not at all. `limit` is a promise that
+    /// everything below it is recorded: the control page's `written` or `durable`, or the end that [`crate::Folder`]
+    /// found.
     ///
     /// # Errors
     /// [`ReadError`]. After [`ReadError::Corrupt`], seek to the end of its range to go on.
     pub fn poll(&mut self, limit: Position) -> Result<Option<Frame<'_>>, ReadError> {
-        let (position, kind, parsed) = loop {
+        loop {
             if self.position >= self.end {
                 self.enter_epoch()?;
             }
@@ -119,28 +126,36 @@ impl<S: Segments> JournalReader<S> {
                 return Ok(None);
             }
             let (position, passed) = (self.position, self.passes(&parsed)?);
-            self.step(&parsed)?;
-            if let Ok(kind) = parsed.kind
-                && !passed
-                && !matches!(kind, Kind::Block | Kind::Padding)
-            {
-                break (position, kind, parsed);
+            let sequence = self.step(&parsed)?;
+            let Parsed { kind, word: CommitWord { flags, .. }, time_ns, payload, .. } = parsed;
+            match kind {
+                Ok(Kind::Block | Kind::Padding) | Err(_) => {}
+                _ if passed => {}
+                Ok(Kind::Fragment) => {
+                    let start = self.join.add(position, flags, &self.data[payload]);
+                    let Some(position) = start else { continue };
+                    let (end, kind, payload) = (self.position, Kind::Message, self.join.bytes());
+                    return Ok(Some(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }));
+                }
+                Ok(kind) => {
+                    let (end, payload) = (self.position, &self.data[payload]);
+                    return Ok(Some(Frame { position, end, kind, flags, sequence, time_ns, payload }));
+                }
             }
-        };
-        Ok(Some(self.frame(position, kind, parsed)))
+        }
     }
 
-    /// Where the next frame begins.
+    /// Where what comes next begins: of a message of which only a part was read yet, where it began.
     pub fn position(&self) -> Position {
         match self.until {
             Until::Position(position) => position,
-            _ => self.position,
+            _ => self.join.start().unwrap_or(self.position),
         }
     }
 
     /// The sequence of the next message; unknown until the block was entered.
     pub fn sequence(&self) -> Option<Sequence> {
-        self.sequence
+        self.walk.sequence()
     }
 
     /// The epoch of the next frame, as far as it is known.
@@ -163,11 +178,15 @@ impl<S: Segments> JournalReader<S> {
     #[cold]
     fn enter_epoch(&mut self) -> Result<(), ReadError> {
         loop {
-            let Some(start) = self.epochs.of(self.position.block()) else {
+            let Some(start) = self.epochs.of(self.position.block()).copied() else {
                 (self.epoch, self.end) = (Epoch(0), Position(u64::MAX));
                 return Ok(());
             };
-            let (end, next) = (self.epochs.end_of(start.epoch), self.epochs.successor(start.epoch));
+            let (end, next) = (self.epochs.end_of(start.epoch), self.epochs.successor(start.epoch).copied());
+            if self.epoch != start.epoch {
+                // An epoch may end within a message, which then never was.
+                self.begin_anew();
+            }
             (self.epoch, self.end) = (start.epoch, end.unwrap_or(Position(u64::MAX)));
             // Whoever seeks an epoch's end needs nothing of its last block, which may be the one that is damaged.
             let ended = self.until == Until::Position(self.end);
@@ -179,13 +198,17 @@ impl<S: Segments> JournalReader<S> {
                 _ => {}
             }
             self.position = next.position;
-            self.sequence = None;
         }
+    }
+
+    fn begin_anew(&mut self) {
+        self.walk = Walk::new(MESSAGE_BYTES_MAX);
+        self.join.forget();
     }
 
     /// Whether the frame at the cursor lies before what was sought.
     fn passes(&mut self, parsed: &Parsed) -> Result<bool, ReadError> {
-        let sequence = self.sequence.unwrap_or_default();
+        let sequence = self.walk.sequence();
         let passes = match self.until {
             Until::Here => false,
             Until::Position(target) if self.position > target => {
@@ -193,7 +216,7 @@ impl<S: Segments> JournalReader<S> {
                 return Err(ReadError::NotAFrame { position: target });
             }
             Until::Position(target) => self.position < target,
-            Until::Sequence(target) => self.sequence.is_none() || sequence < target,
+            Until::Sequence(target) => sequence < Some(target),
             Until::Time(target) => parsed.time_ns < target,
         };
         if !passes {
@@ -202,32 +225,24 @@ impl<S: Segments> JournalReader<S> {
         Ok(passes)
     }
 
-    /// Past the frame at the cursor, counting.
-    fn step(&mut self, parsed: &Parsed) -> Result<(), ReadError> {
+    /// Past the frame at the cursor, counting; its sequence.
+    fn step(&mut self, parsed: &Parsed) -> Result<Sequence, ReadError> {
         let block = self.position.block();
-        if parsed.kind == Ok(Kind::Block) {
-            let opening = BlockOpening::decode(&self.data[parsed.payload.clone()])
+        let passed = match parsed.kind {
+            Ok(Kind::Block) => BlockOpening::decode(&self.data[parsed.payload.clone()])
                 .filter(|opening| opening.position == block && opening.epoch == self.epoch)
-                .filter(|opening| self.sequence.is_none_or(|sequence| sequence == opening.sequence));
-            self.sequence = Some(opening.ok_or_else(|| self.corrupt(Damage::Frames))?.sequence);
-        }
-        let sequence = self.sequence.ok_or_else(|| self.corrupt(Damage::Frames))?;
-        match parsed.kind {
-            Ok(_) if parsed.sequence_low != sequence.0 as u16 => return Err(self.corrupt(Damage::Frames)),
-            Ok(kind) => self.sequence = Some(Sequence(sequence.0 + u64::from(kind.ends_message(parsed.flags)))),
-            Err(_) if parsed.flags & FLAG_IGNORABLE != 0 => {}
+                .filter(|opening| parsed.word.sequence_low == opening.sequence.0 as u16)
+                .filter(|opening| self.walk.enter(opening).is_ok())
+                .map(|opening| opening.sequence),
+            Ok(kind) => self.walk.pass(kind, parsed.word, parsed.end as u64 == BLOCK).ok(),
+            Err(_) if parsed.word.flags & FLAG_IGNORABLE != 0 => {
+                self.walk.sequence().filter(|_| self.walk.is_between())
+            }
             Err(kind) => return Err(ReadError::UnknownKind { position: self.position, kind }),
-        }
+        };
+        let sequence = passed.ok_or_else(|| self.corrupt(Damage::Frames))?;
         self.position = block.plus(parsed.end as u64);
-        Ok(())
-    }
-
-    /// The frame that was just stepped over.
-    fn frame(&self, position: Position, kind: Kind, parsed: Parsed) -> Frame<'_> {
-        let Parsed { flags, time_ns, payload, .. } = parsed;
-        let after = self.sequence.unwrap_or_default();
-        let sequence = Sequence(after.0 - u64::from(kind.ends_message(flags)));
-        Frame { position, end: self.position, kind, flags, sequence, time_ns, payload: &self.data[payload] }
+        Ok(sequence)
     }
 
     /// The block at the cursor, verified beyond it.

@@ -21,6 +21,8 @@ enum Step {
     Look,
     /// A new owner.
     NewEpoch,
+    /// The owner dies within a message of several frames, and another comes.
+    Die { fragments: usize, opens_block: bool },
     /// The broker dies; the ring lives on.
     KillBroker,
     /// Broker and ring go.
@@ -36,6 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1..60_usize, 0..150_u64).prop_map(|(count, ms)| Step::Turns { count, ms }),
         2 => Just(Step::Look),
         1 => Just(Step::NewEpoch),
+        1 => (1..5_usize, any::<bool>()).prop_map(|(fragments, opens_block)| Step::Die { fragments, opens_block }),
         1 => Just(Step::KillBroker),
         1 => Just(Step::KillBoth),
         2 => Just(Step::CutPower),
@@ -57,6 +60,7 @@ impl Model<'_> {
             Step::Turns { count, ms } => self.turns(count, ms),
             Step::Look => self.look(),
             Step::NewEpoch => self.new_epoch(),
+            Step::Die { fragments, opens_block } => self.die(fragments, opens_block),
             Step::KillBroker => self.lose(|io| io.kill(), true, false),
             Step::KillBoth => self.lose(|io| io.kill(), false, false),
             Step::CutPower => self.lose(|io| io.cut_power(), false, true),
@@ -93,6 +97,14 @@ impl Model<'_> {
 
     fn new_epoch(mut self) -> Self {
         let tail = self.topic.end_epoch(&mut self.io);
+        self.topic.begin_epoch(tail);
+        self
+    }
+
+    fn die(mut self, fragments: usize, opens_block: bool) -> Self {
+        self.topic.all_durable(&mut self.io);
+        let tail = self.topic.die_within(fragments, opens_block);
+        self.topic.end_epoch_at(&mut self.io, tail);
         self.topic.begin_epoch(tail);
         self
     }

@@ -33,7 +33,8 @@ fn reader(file: File) -> JournalReader<Only> {
 
 /// Frames of 32 bytes: number of the kind, flags, low bits of the sequence.
 fn block(frames: &[(u8, u8, u16)]) -> Vec<u8> {
-    let opening = BlockOpening { position: Position(0), sequence: Sequence(0), epoch: Epoch(1) };
+    let (position, sequence, epoch) = (Position(0), Sequence(0), Epoch(1));
+    let opening = BlockOpening { position, sequence, epoch, under_way_bytes: 0 };
     let mut bytes = Vec::new();
     let mut push = |kind, flags, sequence_low, payload: &[u8]| {
         let word = CommitWord { length: 16 + payload.len() as u32, kind, flags, sequence_low };
@@ -74,16 +75,33 @@ fn a_frame_of_an_unknown_kind_is_skipped_if_it_says_so_and_else_an_error() {
     }
 }
 
+/// Of a block: in a journal, as in a ring, only the last fragment may leave its block unfilled.
 #[test]
-fn the_fragments_of_a_message_share_its_sequence() {
+fn a_fragment_that_stands_wrong_is_corrupt() {
     let fragment = Kind::Fragment as u8;
-    let data = block(&[(fragment, FLAG_FIRST, 0), (fragment, 0, 0), (fragment, FLAG_LAST, 0), (1, 0, 1)]);
-    let mut reader = reader(segment(&data));
-    let mut found = Vec::new();
-    while let Some(frame) = reader.poll(Position(data.len() as u64)).unwrap() {
-        found.push((frame.kind, frame.sequence.0));
+    let [none, whole] = [0, FLAG_FIRST | FLAG_LAST];
+    let cases = [
+        (vec![(fragment, whole, 0), (1, 0, 1), (fragment, whole, 2)], 3),
+        (vec![(1, 0, 0), (fragment, FLAG_LAST, 1)], 1),
+        (vec![(1, 0, 0), (fragment, FLAG_FIRST, 1), (fragment, FLAG_LAST, 1)], 1),
+        (vec![(fragment, none, 0)], 0),
+    ];
+    for (frames, good) in cases {
+        let data = block(&frames);
+        let mut reader = reader(segment(&data));
+        let limit = Position(data.len() as u64);
+        for sequence in 0..good as u64 {
+            let frame = reader.poll(limit).unwrap().unwrap();
+            assert_eq!((frame.kind, frame.sequence, frame.payload), (Kind::Message, Sequence(sequence), &[9; 16][..]));
+        }
+        match reader.poll(limit) {
+            Ok(None) => assert_eq!(good, frames.len()),
+            Err(ReadError::Corrupt(corrupt)) => {
+                assert_eq!((corrupt.from, corrupt.cause), (Position(48 + 32 * good as u64), Damage::Frames));
+            }
+            other => panic!("{frames:?}: {other:?}"),
+        }
     }
-    assert_eq!(found, [(Kind::Fragment, 0), (Kind::Fragment, 0), (Kind::Fragment, 0), (Kind::Message, 1)]);
 }
 
 /// A process's own memory, where nothing is mapped, is as unreadable as a bad sector.

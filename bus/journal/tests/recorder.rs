@@ -70,7 +70,8 @@ fn a_reader_finds_sequences_times_and_positions() {
                 None => break None,
             }
         };
-        for (at, message) in topic.published.iter().enumerate().step_by(97) {
+        let is_looked_for = |at: usize, message: &support::Message| at.is_multiple_of(97) || message.bytes.len() > 4096;
+        for (at, message) in topic.published.iter().enumerate().filter(|(at, message)| is_looked_for(*at, message)) {
             reader.seek_sequence(message.sequence, limit).unwrap();
             assert_eq!(next(&mut reader), Some(message.sequence));
             reader.seek_time(message.time_ns, limit).unwrap();
@@ -314,7 +315,10 @@ fn an_epoch_of_a_writer_that_breaks_the_rules_ends_at_its_last_good_frame() {
         topic.ring().memory.store(CAPACITY as usize, value);
     }
     const MESSAGE: CommitWord = CommitWord { length: 24, kind: 1, flags: 0, sequence_low: 0 };
-    let misdeeds: [(Misdeed, &str); 7] = [
+    const FRAGMENT: CommitWord = CommitWord { length: 24, kind: 2, flags: 0, sequence_low: 0 };
+    let misdeeds: [(Misdeed, &str); 9] = [
+        (|topic| frame(topic, FRAGMENT, topic_now(topic)), "invalid frame: Fragment"),
+        (|topic| frame(topic, CommitWord { flags: 1, ..FRAGMENT }, topic_now(topic)), "invalid frame: Fragment"),
         (|topic| frame(topic, CommitWord { length: 3, ..MESSAGE }, topic_now(topic)), "invalid frame: Length"),
         (|topic| frame(topic, CommitWord { kind: 99, ..MESSAGE }, topic_now(topic)), "invalid frame: Kind"),
         (|topic| frame(topic, MESSAGE, topic_now(topic) - 1_000_000), "time went back"),
@@ -357,6 +361,43 @@ fn an_epoch_of_a_writer_that_breaks_the_rules_ends_at_its_last_good_frame() {
 fn end_of(topic: &Topic, from: Tail, now_ns: u64) -> (Tail, Option<BrokenCause>) {
     let ring = topic.ring.as_ref().unwrap();
     find_end(Memory::new(ring.memory.reader(), CAPACITY), ring.start, from, ring.control.gate(), now_ns)
+}
+
+/// Whether the journal has nothing of the message yet, or all that came out of it; whether the ring is still there.
+#[test]
+fn of_a_message_that_its_owner_died_in_nothing_is_left_but_its_number_for_the_next() {
+    on_each(|io| {
+        for (case, (fragments, opens_block)) in [(1, false), (1, true), (2, false), (4, true)].into_iter().enumerate() {
+            let dir = folder();
+            let mut topic = Topic::begin(dir.path(), &options());
+            for loses_ring in [false, true] {
+                topic.publish_many(io, 290 + case);
+                topic.all_durable(io);
+                let from = topic.recorder.tail().unwrap();
+                let tail = topic.die_within(fragments, opens_block);
+                assert_eq!(end_of(&topic, from, topic.now_ns), (tail, None));
+                topic.turn_until(io, "recorded", |topic| topic.recorder.durable() == tail.position);
+                assert_same(&read(dir.path()), &topic.published, "nothing of it is read");
+                if loses_ring {
+                    topic.idle(io);
+                    let (_, published, now_ns) = topic.outlived();
+                    let (next, recovery) = Topic::open(dir.path(), &options());
+                    assert_eq!((recovery.tail, recovery.torn, recovery.corrupt), (tail, None, vec![]));
+                    topic = next;
+                    (topic.published, topic.now_ns) = (published, now_ns);
+                } else {
+                    topic.end_epoch_at(io, tail);
+                }
+                topic.begin_epoch(tail);
+            }
+            topic.publish_many(io, 100);
+            topic.end_epoch(io);
+            topic.idle(io);
+            assert_same(&read(dir.path()), &topic.published, "its number is the next one's");
+            let verified = Folder::open(dir.path()).unwrap().verify(&mut |_, _| ()).unwrap();
+            assert_eq!((verified.corrupt, verified.digest), (vec![], digest(&topic.published)));
+        }
+    });
 }
 
 #[test]

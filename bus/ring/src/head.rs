@@ -33,6 +33,6 @@ pub fn write_head(memory: &RegionMut, capacity_bytes: u64, start: &EpochStart, n
         sequence: start.sequence,
         previous_end: start.previous_end,
     };
-    frames.append(Kind::Epoch, &opening.encode(), frame_bytes(EPOCH_PAYLOAD));
+    frames.append(Kind::Epoch, 0, &opening.encode(), frame_bytes(EPOCH_PAYLOAD));
     frames.tail()
 }

@@ -9,8 +9,8 @@ pub const BLOCK: u64 = if cfg!(loom) { 256 } else { 64 << 10 };
 pub const LEAD: u64 = if cfg!(loom) { 112 } else { 2 << 10 };
 /// Bytes of a frame before its payload: commit word and publish time.
 pub const FRAME_HEADER: u64 = 16;
-/// The longest message that fits one frame, in bytes: SBE message header and body.
-pub const MESSAGE_BYTES_MAX: usize = 4096;
+/// The longest message that is one frame, in bytes: SBE message header and body. A longer one is several.
+pub const ONE_FRAME_BYTES_MAX: usize = if cfg!(loom) { 104 } else { 4096 };
 /// The shortest message, in bytes: an SBE message header without a body.
 pub const MESSAGE_BYTES_MIN: usize = 8;
 /// Payload of a block frame, in bytes.
@@ -19,6 +19,10 @@ pub const BLOCK_PAYLOAD: usize = 32;
 pub const EPOCH_PAYLOAD: usize = 32;
 /// A block frame whole, in bytes.
 pub const BLOCK_FRAME: u64 = FRAME_HEADER + BLOCK_PAYLOAD as u64;
+/// Payload of a fragment that has a block to itself, in bytes.
+pub const FRAGMENT_BYTES_MAX: u64 = BLOCK - BLOCK_FRAME - FRAME_HEADER;
+/// The largest ring, in bytes.
+pub const RING_BYTES_MAX: u64 = 1 << 30;
 
 /// Flag: the first fragment of a message.
 pub const FLAG_FIRST: u8 = 1;
@@ -30,7 +34,7 @@ pub const FLAG_ORIGIN: u8 = 1 << 2;
 pub const FLAG_IGNORABLE: u8 = 1 << 7;
 
 const _: () = assert!(BLOCK.is_power_of_two() && LEAD.is_multiple_of(8));
-const _: () = assert!(cfg!(loom) || BLOCK_FRAME + FRAME_HEADER + MESSAGE_BYTES_MAX as u64 <= BLOCK);
+const _: () = assert!(ONE_FRAME_BYTES_MAX as u64 <= FRAGMENT_BYTES_MAX && FRAGMENT_BYTES_MAX.is_multiple_of(8));
 
 /// What a frame holds. Numbers are for ever; 32–63 are kept for snapshots and last values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ const _: () = assert!(cfg!(loom) || BLOCK_FRAME + FRAME_HEADER + MESSAGE_BYTES_M
 pub enum Kind {
     /// One SBE message.
     Message = 1,
-    /// Part of a message above [`MESSAGE_BYTES_MAX`].
+    /// Part of a message above [`ONE_FRAME_BYTES_MAX`].
     Fragment = 2,
     /// Nothing, to the block's end.
     Padding = 3,
@@ -115,6 +119,11 @@ pub const fn frame_bytes(payload_bytes: usize) -> u64 {
     FRAME_HEADER + (payload_bytes as u64).next_multiple_of(8)
 }
 
+/// The longest message that a ring of `capacity_bytes` takes, in bytes: a quarter of it.
+pub const fn message_bytes_max(capacity_bytes: u64) -> usize {
+    (capacity_bytes / 4) as usize
+}
+
 /// The opening of a block, so that a reader may start at any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockOpening {
@@ -124,15 +133,25 @@ pub struct BlockOpening {
     pub sequence: Sequence,
     /// The epoch that owns the block.
     pub epoch: Epoch,
+    /// How much of a message that goes on in this block stands before it, in bytes; 0 where none does.
+    pub under_way_bytes: u32,
 }
 
 impl BlockOpening {
+    /// The block where the message begins that goes on in this one; this one where none does. Fragments fill their blocks,
+    /// so their number follows from their bytes.
+    pub const fn message_block(&self) -> Position {
+        let blocks = (self.under_way_bytes as u64).div_ceil(FRAGMENT_BYTES_MAX);
+        Position(self.position.0.saturating_sub(blocks * BLOCK))
+    }
+
     /// The payload of a block frame.
     pub fn encode(&self) -> [u8; BLOCK_PAYLOAD] {
         let mut bytes = [0; BLOCK_PAYLOAD];
         bytes[0..8].copy_from_slice(&self.position.0.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.sequence.0.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.epoch.0.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.under_way_bytes.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..24]);
         bytes[24..28].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -148,6 +167,7 @@ impl BlockOpening {
             position: Position(u64_at(bytes, 0)),
             sequence: Sequence(u64_at(bytes, 8)),
             epoch: Epoch(u32_at(bytes, 16)),
+            under_way_bytes: u32_at(bytes, 20),
         })
     }
 }
@@ -209,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_block_opening_that_was_touched_anywhere_is_refused() {
-        let opening = BlockOpening { position: Position(BLOCK * 7), sequence: Sequence(99), epoch: Epoch(3) };
+        let (position, sequence, epoch) = (Position(BLOCK * 7), Sequence(99), Epoch(3));
+        let opening = BlockOpening { position, sequence, epoch, under_way_bytes: 5000 };
         let bytes = opening.encode();
         assert_eq!(BlockOpening::decode(&bytes), Some(opening));
         for bit in 0..28 * 8 {
@@ -217,6 +238,19 @@ mod tests {
             touched[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(BlockOpening::decode(&touched), None, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_message_under_way_began_as_many_blocks_ago_as_its_bytes_fill() {
+        let began = |under_way_bytes: u64| {
+            let (position, sequence, epoch) = (Position(BLOCK * 7), Sequence(99), Epoch(3));
+            BlockOpening { position, sequence, epoch, under_way_bytes: under_way_bytes as u32 }.message_block().0
+                / BLOCK
+        };
+        // Of its first block a message may have as little as one word.
+        let cases = [(0, 7), (8, 6), (FRAGMENT_BYTES_MAX, 6), (FRAGMENT_BYTES_MAX + 8, 5), (3 * FRAGMENT_BYTES_MAX, 4)];
+        assert_eq!(cases.map(|(bytes, _)| began(bytes)), cases.map(|(_, block)| block));
+        assert_eq!(began(u64::from(u32::MAX)), 0, "what no honest writer says");
     }
 
     #[test]

@@ -11,7 +11,9 @@
 //! ```
 //!
 //! Blocks of 64 KiB hold whole frames; a frame is a commit word, a time and a payload, padded to 8 bytes. A commit word
-//! of zero means *not there yet*. Invariant of the writer: from the tail on, [`LEAD`] bytes are zero.
+//! of zero means *not there yet*. Invariant of the writer: from the tail on, [`LEAD`] bytes are zero. A message is one
+//! frame, or, above [`ONE_FRAME_BYTES_MAX`], several that fill their blocks: each a frame like any other, so that nothing
+//! is added to the argument below. The writer cuts, a [`Walk`] follows, a [`Join`] puts together.
 //!
 //! ```text
 //! Writer, frame at [p, p+n):                                Reader, at cursor c:
@@ -50,13 +52,15 @@ mod memory;
 mod pace;
 mod position;
 mod reader;
+mod walk;
 mod writer;
 
 pub use control::{Control, ControlMut, State};
 pub use head::{EpochStart, write_head};
-pub use layout::{BLOCK, FRAME_HEADER, Kind, LEAD, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN};
+pub use layout::{BLOCK, FRAME_HEADER, Kind, LEAD, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, message_bytes_max};
 pub use memory::Memory;
 pub use oyez_mem::{Region, RegionMut};
 pub use position::{Epoch, Position, Sequence};
 pub use reader::{Frame, Invalid, Poll, Reader, Reason};
+pub use walk::{Join, Walk};
 pub use writer::{BadLength, Offer, Published, Tail, Writer};

@@ -1,7 +1,8 @@
 //! Reading: copy out, then judge. A reader writes nothing, so no writer and no other reader notices it.
 
-use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, Kind};
+use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, Kind, message_bytes_max};
 use crate::pace::Pace;
+use crate::walk::{Join, Walk};
 use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
 use oyez_mem::sync;
 
@@ -13,10 +14,11 @@ pub struct Reader {
     memory: Memory,
     epoch: Epoch,
     position: Position,
-    sequence: Option<Sequence>,
+    walk: Walk,
     pace: Pace,
     /// The payload of the frame stepped over last.
     copy: Box<[u8]>,
+    join: Join,
 }
 
 /// What a poll found.
@@ -30,7 +32,7 @@ pub enum Poll<'a> {
     Lapped,
 }
 
-/// A frame, copied out and judged.
+/// A frame, or a message that is several, copied out and judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// Where it begins.
@@ -71,6 +73,9 @@ pub enum Reason {
     Sequence,
     /// A block frame elsewhere than at a block's start.
     Block,
+    /// A fragment that continues nothing, or something else where a message has to go on; or its fragments leave a block
+    /// unfilled, are more than a message may have, or are not what the block between them tells.
+    Fragment,
 }
 
 impl Reader {
@@ -81,8 +86,9 @@ impl Reader {
     /// Where `block` is not a block's start.
     pub fn at(memory: Memory, epoch: Epoch, block: Position) -> Reader {
         assert_eq!(block.in_block(), 0, "a reader starts at a block");
-        let copy = vec![0; BLOCK as usize].into();
-        Reader { memory, epoch, position: block, sequence: None, pace: Pace::default(), copy }
+        let (copy, bytes_max) = (vec![0; BLOCK as usize].into(), message_bytes_max(memory.capacity_bytes()));
+        let (walk, join) = (Walk::new(bytes_max), Join::new(bytes_max));
+        Reader { memory, epoch, position: block, walk, pace: Pace::default(), copy, join }
     }
 
     /// The newest block of an epoch that starts at `start` which the writer has surely opened or soon will: where a
@@ -95,16 +101,29 @@ impl Reader {
         if open { newest } else { Position(newest.0.saturating_sub(BLOCK)).max(start) }
     }
 
-    /// Where the next frame begins.
+    /// Where what comes next begins: of a message of which only a part is there yet, where it began.
     #[inline]
     pub fn position(&self) -> Position {
+        self.join.start().unwrap_or(self.position)
+    }
+
+    /// Everything below was read: [`Reader::position`], or beyond it a part of the message that begins there.
+    #[inline]
+    pub fn read_to(&self) -> Position {
         self.position
     }
 
-    /// The sequence of the next message; unknown until the first block was entered.
+    /// The message that comes next, or of which a part has; unknown until the first block was entered.
     #[inline]
     pub fn sequence(&self) -> Option<Sequence> {
-        self.sequence
+        self.walk.sequence()
+    }
+
+    /// The message that [`Reader::poll`] gives next; unknown also within one that began before the reader did, for that
+    /// may never come to its end, and then its number is the next one's.
+    #[inline]
+    pub fn next_sequence(&self) -> Option<Sequence> {
+        self.walk.sequence().filter(|_| self.walk.is_between() || self.join.start().is_some())
     }
 
     /// The ring.
@@ -117,33 +136,52 @@ impl Reader {
         self.epoch
     }
 
-    /// The next frame that is neither a block's opening, nor padding, nor of an unknown ignorable kind.
+    /// The next message, or frame that is neither a block's opening, nor padding, nor of an unknown ignorable kind. A
+    /// message that is several frames comes as one [`Kind::Message`]; of one that began before the reader did, nothing.
     ///
     /// # Errors
     /// [`Invalid`]; polling again finds it again.
     #[inline(always)]
     pub fn poll(&mut self) -> Result<Poll<'_>, Invalid> {
-        self.next(|kind| !matches!(kind, Kind::Block | Kind::Padding))
+        self.poll_below(Position(u64::MAX))
     }
 
-    /// The next frame of any known kind: for the recorder, which takes every byte.
+    /// The same of what ends at or below `limit`, where a frame ends: what lies above is not looked at.
+    ///
+    /// # Errors
+    /// As [`Reader::poll`].
+    #[inline(always)]
+    pub fn poll_below(&mut self, limit: Position) -> Result<Poll<'_>, Invalid> {
+        while self.position < limit {
+            let mut over = Over::default();
+            match self.advance(&mut over)? {
+                Step::Empty => return Ok(Poll::Empty),
+                Step::Lapped => return Ok(Poll::Lapped),
+                Step::Over(Kind::Block | Kind::Padding) | Step::Skip => {}
+                Step::Over(Kind::Fragment) => {
+                    let payload = &self.copy[..over.payload_bytes];
+                    if let Some(start) = self.join.add(over.position, over.flags, payload) {
+                        return Ok(Poll::Frame(self.joined(start, over)));
+                    }
+                }
+                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
+            }
+        }
+        Ok(Poll::Empty)
+    }
+
+    /// The next frame of any known kind, each fragment by itself: for the recorder, which takes every byte.
     ///
     /// # Errors
     /// [`Invalid`]; polling again finds it again.
     pub fn poll_any(&mut self) -> Result<Poll<'_>, Invalid> {
-        self.next(|_| true)
-    }
-
-    /// The next frame of a kind that is wanted.
-    #[inline(always)]
-    fn next(&mut self, is_wanted: impl Fn(Kind) -> bool) -> Result<Poll<'_>, Invalid> {
         loop {
             let mut over = Over::default();
             match self.advance(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
                 Step::Lapped => return Ok(Poll::Lapped),
-                Step::Over(kind) if is_wanted(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
-                Step::Over(_) | Step::Skip => {}
+                Step::Skip => {}
+                Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
             }
         }
     }
@@ -152,6 +190,13 @@ impl Reader {
     fn frame(&self, kind: Kind, over: Over) -> Frame<'_> {
         let Over { position, flags, sequence, time_ns, payload_bytes } = over;
         Frame { position, end: self.position, kind, flags, sequence, time_ns, payload: &self.copy[..payload_bytes] }
+    }
+
+    #[cold]
+    fn joined(&self, position: Position, over: Over) -> Frame<'_> {
+        let Over { sequence, time_ns, .. } = over;
+        let (end, kind) = (self.position, Kind::Message);
+        Frame { position, end, kind, flags: 0, sequence, time_ns, payload: self.join.bytes() }
     }
 
     #[inline(always)]
@@ -168,7 +213,7 @@ impl Reader {
             // R2: judged with the rest of the frame.
             let time_ns = self.memory.load(position.plus(8));
             let step = self.enter_block(word)?;
-            let (sequence, payload_bytes) = (self.sequence.unwrap_or_default(), BLOCK_PAYLOAD);
+            let (sequence, payload_bytes) = (self.walk.sequence().unwrap_or_default(), BLOCK_PAYLOAD);
             *over = Over { position, flags: word.flags, sequence, time_ns, payload_bytes };
             return Ok(step);
         }
@@ -195,23 +240,39 @@ impl Reader {
     /// From here on the frame is what its writer published.
     #[inline(always)]
     fn accept(&mut self, word: CommitWord, length: usize, in_block: usize, over: &mut Over) -> Result<Step, Invalid> {
+        let is_plain = length == word.length as usize && length >= FRAME_HEADER as usize;
+        if is_plain && let Some(sequence) = self.walk.pass_message(word) {
+            over.sequence = sequence;
+            self.step_over(length);
+            return Ok(Step::Over(Kind::Message));
+        }
+        self.accept_other(word, length, in_block, over)
+    }
+
+    /// Whatever is not a message of one frame.
+    #[cold]
+    fn accept_other(
+        &mut self,
+        word: CommitWord,
+        length: usize,
+        in_block: usize,
+        over: &mut Over,
+    ) -> Result<Step, Invalid> {
         let position = self.position;
         let invalid = |reason| Err(Invalid { position, reason });
         if length != word.length as usize {
             return invalid(Reason::Length);
         }
-        let Some(sequence) = self.sequence else { return invalid(Reason::Block) };
-        let end = Position((position.0 + length as u64).next_multiple_of(8));
         let Some(kind) = Kind::of(word.kind) else {
             if word.flags & FLAG_IGNORABLE == 0 {
                 return invalid(Reason::Kind);
             }
-            self.position = end;
+            if !self.walk.is_between() {
+                return invalid(Reason::Fragment);
+            }
+            self.step_over(length);
             return Ok(Step::Skip);
         };
-        if word.sequence_low != sequence.0 as u16 {
-            return invalid(Reason::Sequence);
-        }
         match kind {
             Kind::Block => return invalid(Reason::Block),
             Kind::Padding if length != in_block => return invalid(Reason::Length),
@@ -219,11 +280,18 @@ impl Reader {
             _ if length < FRAME_HEADER as usize => return invalid(Reason::Length),
             _ => {}
         }
-        self.sequence = Some(Sequence(sequence.0 + u64::from(kind.ends_message(word.flags))));
-        self.position = end;
-        self.pace.frame();
-        over.sequence = sequence;
+        match self.walk.pass(kind, word, length.next_multiple_of(8) == in_block) {
+            Ok(sequence) => over.sequence = sequence,
+            Err(reason) => return invalid(reason),
+        }
+        self.step_over(length);
         Ok(Step::Over(kind))
+    }
+
+    #[inline(always)]
+    fn step_over(&mut self, length: usize) {
+        self.position = Position((self.position.0 + length as u64).next_multiple_of(8));
+        self.pace.frame();
     }
 
     /// The rule for entering a block: only where the judged block frame carries that very position, the epoch and a
@@ -240,10 +308,7 @@ impl Reader {
             .filter(|_| word.kind == Kind::Block as u8 && u64::from(word.length) == BLOCK_FRAME)
             .filter(|opening| opening.position == position && opening.epoch == self.epoch);
         let Some(opening) = opening else { return Ok(Step::Empty) };
-        if self.sequence.is_some_and(|sequence| sequence != opening.sequence) {
-            return Err(Invalid { position, reason: Reason::Sequence });
-        }
-        self.sequence = Some(opening.sequence);
+        self.walk.enter(&opening).map_err(|reason| Invalid { position, reason })?;
         self.position = position.plus(BLOCK_FRAME);
         Ok(Step::Over(Kind::Block))
     }

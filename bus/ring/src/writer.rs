@@ -1,9 +1,12 @@
 //! Writing, by the owner and nobody else. No read-modify-write, no system call, no allocation, no lock; the cost does
 //! not depend on the number of readers.
 
-use crate::layout::{BLOCK_FRAME, BlockOpening, CommitWord, Kind, frame_bytes};
+use crate::layout::{
+    BLOCK_FRAME, BlockOpening, CommitWord, FLAG_FIRST, FLAG_LAST, FRAGMENT_BYTES_MAX, Kind, frame_bytes,
+    message_bytes_max,
+};
 use crate::{
-    BLOCK, Control, Epoch, FRAME_HEADER, LEAD, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, Memory, Position, Sequence,
+    BLOCK, Control, Epoch, FRAME_HEADER, LEAD, MESSAGE_BYTES_MIN, Memory, ONE_FRAME_BYTES_MAX, Position, Sequence,
 };
 use oyez_mem::{RegionMut, sync};
 
@@ -26,7 +29,7 @@ pub struct Tail {
 /// One message, published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The end of its frame: once `durable` has reached this, the message is safe.
+    /// The end of its last frame: once `durable` has reached this, the message is safe.
     pub position: Position,
     /// Its number.
     pub sequence: Sequence,
@@ -44,15 +47,17 @@ pub enum Offer {
     BackPressured,
 }
 
-/// A message that is shorter than its own header, or longer than a frame takes.
+/// A message that is shorter than its own header, or longer than the ring takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a message of {len_bytes} bytes: {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX} bytes fit, SBE message header included; \
-     cut it into smaller messages"
+    "a message of {len_bytes} bytes: {MESSAGE_BYTES_MIN} to {bytes_max} bytes fit, SBE message header included: a quarter \
+     of the ring; declare a larger `ring_mib`, or cut it into smaller messages"
 )]
 pub struct BadLength {
     /// Bytes offered.
     pub len_bytes: usize,
+    /// The most that this ring takes.
+    pub bytes_max: usize,
 }
 
 /// The writer of one epoch's ring.
@@ -70,14 +75,39 @@ impl Writer {
         Writer { frames: Frames::new(memory, capacity_bytes, epoch, tail), control, gate }
     }
 
-    /// Publishes a copy of `message`. `now_ns` is the wall clock; a clock that went back is held at the last time.
+    /// Publishes a copy of `message`, whole or not at all. `now_ns` is the wall clock; a clock that went back is held at
+    /// the last time.
     ///
     /// # Errors
     /// [`BadLength`].
     #[inline]
     pub fn offer(&mut self, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
-        check_length(message.len())?;
+        if !(MESSAGE_BYTES_MIN..=ONE_FRAME_BYTES_MAX).contains(&message.len()) {
+            return self.offer_fragments(message, now_ns);
+        }
         Ok(publish(&mut self.frames, &self.control, &mut self.gate, message, now_ns))
+    }
+
+    /// A message that is more than one frame.
+    #[cold]
+    fn offer_fragments(&mut self, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
+        let (len_bytes, bytes_max) = (message.len(), self.message_bytes_max());
+        if !(MESSAGE_BYTES_MIN..=bytes_max).contains(&len_bytes) {
+            return Err(BadLength { len_bytes, bytes_max });
+        }
+        let Writer { frames, control, gate } = self;
+        if !has_room(frames, control, gate, fragments_bytes(frames.room(), len_bytes as u64)) {
+            return Ok(Offer::BackPressured);
+        }
+        let sequence = frames.tail.sequence;
+        frames.tail.time_ns = frames.tail.time_ns.max(now_ns);
+        frames.append_fragments(message);
+        Ok(Offer::Published(Published { position: frames.tail.position, sequence, time_ns: frames.tail.time_ns }))
+    }
+
+    /// The longest message that this ring takes, in bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        message_bytes_max(self.frames.capacity_bytes)
     }
 
     /// Where the next frame goes.
@@ -96,9 +126,30 @@ impl Writer {
     }
 }
 
+/// W1: one check for all that a message takes.
 #[inline(always)]
-fn check_length(len_bytes: usize) -> Result<(), BadLength> {
-    if (MESSAGE_BYTES_MIN..=MESSAGE_BYTES_MAX).contains(&len_bytes) { Ok(()) } else { Err(BadLength { len_bytes }) }
+fn has_room(frames: &Frames, control: &Control, gate: &mut u64, need: u64) -> bool {
+    let ahead = frames.tail.position.0 + need + LEAD;
+    if ahead > *gate {
+        *gate = control.gate().0;
+        // The recorder's loads of what it took come before our stores over it.
+        sync::fence_acquire();
+        if ahead > *gate {
+            return false;
+        }
+    }
+    true
+}
+
+/// What a message takes that is cut into fragments, from `room` bytes before a block's end on: of each block it enters,
+/// two headers beside its bytes.
+const fn fragments_bytes(room: u64, len_bytes: u64) -> u64 {
+    let here = room.saturating_sub(FRAME_HEADER);
+    if len_bytes <= here {
+        return frame_bytes(len_bytes as usize);
+    }
+    let (rest, blocks) = (len_bytes - here, (len_bytes - here).div_ceil(FRAGMENT_BYTES_MAX));
+    room + rest.next_multiple_of(8) + blocks * (BLOCK_FRAME + FRAME_HEADER)
 }
 
 #[inline(always)]
@@ -107,22 +158,15 @@ fn publish(frames: &mut Frames, control: &Control, gate: &mut u64, message: &[u8
     let room = frames.room();
     let fits = room >= frame;
     let need = if fits { frame } else { room + BLOCK_FRAME + frame };
-    // W1: one check for all that this message takes.
-    let ahead = frames.tail.position.0 + need + LEAD;
-    if ahead > *gate {
-        *gate = control.gate().0;
-        // The recorder's loads of what it took come before our stores over it.
-        sync::fence_acquire();
-        if ahead > *gate {
-            return Offer::BackPressured;
-        }
+    if !has_room(frames, control, gate, need) {
+        return Offer::BackPressured;
     }
     frames.tail.time_ns = frames.tail.time_ns.max(now_ns);
     if !fits {
         frames.cross(room);
     }
     let sequence = frames.tail.sequence;
-    frames.append(Kind::Message, message, frame);
+    frames.append(Kind::Message, 0, message, frame);
     Offer::Published(Published { position: frames.tail.position, sequence, time_ns: frames.tail.time_ns })
 }
 
@@ -136,13 +180,15 @@ pub(crate) struct Frames {
     mark: u64,
     /// Everything in [tail, zeroed) is zero.
     zeroed: u64,
+    /// How much of a message is out that goes on, in bytes; 0 between two messages.
+    under_way_bytes: u32,
 }
 
 impl Frames {
     pub(crate) fn new(memory: RegionMut, capacity_bytes: u64, epoch: Epoch, tail: Tail) -> Frames {
         let mark = Memory::new(memory.reader(), capacity_bytes).mark().0;
         // A new ring is zero all over; claiming no more than the invariant keeps its first lap like every other.
-        Frames { memory, capacity_bytes, epoch, tail, mark, zeroed: tail.position.0 + LEAD }
+        Frames { memory, capacity_bytes, epoch, tail, mark, zeroed: tail.position.0 + LEAD, under_way_bytes: 0 }
     }
 
     pub(crate) fn tail(&self) -> Tail {
@@ -167,14 +213,35 @@ impl Frames {
     }
 
     pub(crate) fn open_block(&mut self) {
-        let Tail { position, sequence, .. } = self.tail;
-        let opening = BlockOpening { position, sequence, epoch: self.epoch };
-        self.append(Kind::Block, &opening.encode(), BLOCK_FRAME);
+        let (Tail { position, sequence, .. }, under_way_bytes) = (self.tail, self.under_way_bytes);
+        let opening = BlockOpening { position, sequence, epoch: self.epoch, under_way_bytes };
+        self.append(Kind::Block, 0, &opening.encode(), BLOCK_FRAME);
+    }
+
+    /// Cuts a message into fragments that fill their blocks: the one place that cuts. All are of the present time.
+    fn append_fragments(&mut self, message: &[u8]) {
+        let (mut rest, mut flags) = (message, FLAG_FIRST);
+        while !rest.is_empty() {
+            let room = self.room();
+            if room <= FRAME_HEADER {
+                self.cross(room);
+                continue;
+            }
+            let part;
+            (part, rest) = rest.split_at(rest.len().min((room - FRAME_HEADER) as usize));
+            if rest.is_empty() {
+                flags |= FLAG_LAST;
+            }
+            self.append(Kind::Fragment, flags, part, frame_bytes(part.len()));
+            self.under_way_bytes += part.len() as u32;
+            flags = 0;
+        }
+        self.under_way_bytes = 0;
     }
 
     /// Writes one frame of `frame` bytes in all, commits it and prepares for the next.
     #[inline(always)]
-    pub(crate) fn append(&mut self, kind: Kind, payload: &[u8], frame: u64) {
+    pub(crate) fn append(&mut self, kind: Kind, flags: u8, payload: &[u8], frame: u64) {
         let start = self.tail.position;
         let end = start.plus(frame);
         self.make_way(end);
@@ -185,8 +252,8 @@ impl Frames {
         // W4: before W5, which releases it.
         self.memory.store(self.offset(start.plus(8)), self.tail.time_ns);
         self.memory.copy_in(self.offset(start.plus(FRAME_HEADER)), payload);
-        let word = CommitWord { length: FRAME_HEADER as u32 + payload.len() as u32, ..self.word(kind) };
-        self.tail.sequence.0 += u64::from(kind == Kind::Message);
+        let word = CommitWord { length: FRAME_HEADER as u32 + payload.len() as u32, flags, ..self.word(kind) };
+        self.tail.sequence.0 += u64::from(kind.ends_message(flags));
         self.commit(word, end);
     }
 

@@ -120,6 +120,23 @@ fn a_block_is_entered_only_when_it_was_opened() {
     });
 }
 
+/// A message of two frames: fragments are frames like others, so each is ordered by its own commit.
+#[test]
+fn a_message_of_several_frames_is_whole_or_not_there() {
+    model(3, || {
+        let ring = ring();
+        let (mut writer, view) = (ring.writer(), ring.view());
+        publish(&mut writer, 0..9, SMALL);
+        let mut reader = Reader::at(view, Epoch(1), Position(BLOCK));
+        assert_eq!(read(&mut reader, 4).0, [5, 6, 7, 8]);
+        let reader = thread::spawn(move || read(&mut reader, 3));
+        publish(&mut writer, 9..10, 120);
+        assert_eq!(writer.tail().position, Position(2 * BLOCK + 48 + 16 + 56));
+        let (got, lapped) = reader.join().unwrap();
+        assert!(!lapped && (got.is_empty() || got == [9]), "{got:?}, lapped: {lapped}");
+    });
+}
+
 /// The gate is the recorder's promise: what it has not taken stands.
 #[test]
 fn a_gated_recorder_is_never_lapped() {

@@ -1,14 +1,20 @@
-//! The ring against a plain list: any run of publishing, reading, lapping and opening the gate.
+//! The ring against a plain list: any run of publishing, reading, lapping and opening the gate, with messages of one
+//! frame and of many.
 #![cfg(not(loom))]
 
 mod support;
 
-use oyez_ring::{BLOCK, Frame, Kind, MESSAGE_BYTES_MAX, Memory, Offer, Poll, Position, Reader, Sequence};
+use oyez_ring::layout::BlockOpening;
+use oyez_ring::{
+    BLOCK, Frame, Kind, Memory, ONE_FRAME_BYTES_MAX, Offer, Poll, Position, Reader, Sequence, message_bytes_max,
+};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use support::Ring;
 
 const CAPACITY: u64 = 2 * BLOCK;
+/// A message may be longer than a block.
+const WIDE: u64 = 16 * BLOCK;
 
 #[derive(Clone, Debug)]
 enum Do {
@@ -20,9 +26,11 @@ enum Do {
     OpenGate,
 }
 
-fn anything() -> impl Strategy<Value = Do> {
+fn anything(capacity: u64) -> impl Strategy<Value = Do> {
+    let large = ONE_FRAME_BYTES_MAX + 1..=message_bytes_max(capacity);
     prop_oneof![
-        4 => (1..400u16, prop_oneof![8..=80usize, 8..=MESSAGE_BYTES_MAX]).prop_map(|(n, len)| Do::Publish(n, len)),
+        4 => (1..400u16, prop_oneof![8..=80usize, 8..=ONE_FRAME_BYTES_MAX]).prop_map(|(n, len)| Do::Publish(n, len)),
+        2 => (1..5u16, large).prop_map(|(n, len)| Do::Publish(n, len)),
         4 => (1..600u16).prop_map(Do::Read),
         1 => Just(Do::OpenGate),
     ]
@@ -30,14 +38,14 @@ fn anything() -> impl Strategy<Value = Do> {
 
 fn message(sequence: u64, len: usize) -> Vec<u8> {
     let mut seed = sequence.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..len)
-        .map(|_| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed as u8
-        })
-        .collect()
+    let mut bytes = vec![0; len];
+    for part in bytes.chunks_mut(8) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        part.copy_from_slice(&seed.to_le_bytes()[..part.len()]);
+    }
+    bytes
 }
 
 /// What was published and may still be read, oldest first.
@@ -64,18 +72,20 @@ impl Model {
 fn begin_again(view: &Memory, ring: &Ring, model: &mut Model) -> Reader {
     let (oldest, _) = view.window(ring.start.position);
     let mut reader = Reader::at(view.clone(), ring.start.epoch, oldest);
-    assert!(matches!(reader.poll_any().unwrap(), Poll::Frame(_)), "the oldest block of the window is whole");
-    let next = reader.sequence().unwrap().0;
+    let Poll::Frame(block) = reader.poll_any().unwrap() else { panic!("the oldest block of the window is not whole") };
+    let opening = BlockOpening::decode(block.payload).unwrap();
+    // Of a message that began before it there is nothing to be had.
+    let next = opening.sequence.0 + u64::from(opening.under_way_bytes > 0);
     while model.published.front().is_some_and(|(sequence, _)| *sequence < next) {
         model.published.pop_front();
     }
     reader
 }
 
-fn run(gated: bool, start: u64, first: u64, steps: Vec<Do>) {
+fn run(capacity: u64, gated: bool, start: u64, first: u64, steps: Vec<Do>) {
     let start = Position(start * BLOCK);
-    let gate = if gated { start.plus(CAPACITY) } else { Position(u64::MAX) };
-    let ring = Ring::new(CAPACITY, start, Sequence(first), gate);
+    let gate = if gated { start.plus(capacity) } else { Position(u64::MAX) };
+    let ring = Ring::new(capacity, start, Sequence(first), gate);
     let (view, mut writer) = (ring.view(), ring.writer());
     let mut reader = Reader::at(view.clone(), ring.start.epoch, start);
     let mut model = Model { published: VecDeque::new(), next: first, time_ns: 0 };
@@ -109,29 +119,37 @@ fn run(gated: bool, start: u64, first: u64, steps: Vec<Do>) {
                     }
                 }
             }
-            Do::OpenGate if gated => ring.control.set_gate(reader.position().block().plus(CAPACITY)),
+            Do::OpenGate if gated => ring.control.set_gate(reader.position().block().plus(capacity)),
             Do::OpenGate => {}
         }
     }
 }
 
+fn runs(capacity: u64) -> impl Strategy<Value = (u64, u64, Vec<Do>)> {
+    let start = prop_oneof![Just(0u64), Just(1), 0..1u64 << 40];
+    let first = prop_oneof![Just(0u64), 0..1u64 << 50, Just(0xFFFF)];
+    (start, first, prop::collection::vec(anything(capacity), 1..60))
+}
+
 proptest! {
     #[test]
-    fn a_gated_reader_gets_everything(
-        start in prop_oneof![Just(0u64), Just(1), 0..1u64 << 40],
-        first in prop_oneof![Just(0u64), 0..1u64 << 50, Just(0xFFFF)],
-        steps in prop::collection::vec(anything(), 1..60),
-    ) {
-        run(true, start, first, steps);
+    fn a_gated_reader_gets_everything((start, first, steps) in runs(CAPACITY)) {
+        run(CAPACITY, true, start, first, steps);
     }
 
     #[test]
-    fn an_ungated_reader_gets_what_stands_and_is_told_of_the_rest(
-        start in prop_oneof![Just(0u64), Just(1), 0..1u64 << 40],
-        first in prop_oneof![Just(0u64), 0..1u64 << 50, Just(0xFFFF)],
-        steps in prop::collection::vec(anything(), 1..60),
-    ) {
-        run(false, start, first, steps);
+    fn an_ungated_reader_gets_what_stands_and_is_told_of_the_rest((start, first, steps) in runs(CAPACITY)) {
+        run(CAPACITY, false, start, first, steps);
+    }
+
+    #[test]
+    fn a_gated_reader_gets_everything_of_a_wide_ring((start, first, steps) in runs(WIDE)) {
+        run(WIDE, true, start, first, steps);
+    }
+
+    #[test]
+    fn an_ungated_reader_gets_what_stands_of_a_wide_ring((start, first, steps) in runs(WIDE)) {
+        run(WIDE, false, start, first, steps);
     }
 }
 
@@ -160,9 +178,37 @@ fn an_abandoned_claim_leaves_nothing_and_a_back_pressured_one_stands() {
 fn lengths_outside_the_bounds_are_refused_by_number() {
     let ring = Ring::new(CAPACITY, Position(0), Sequence(0), Position(u64::MAX));
     let mut writer = ring.writer();
-    for len in [0, 7, MESSAGE_BYTES_MAX + 1] {
+    for len in [0, 7, CAPACITY as usize / 4 + 1] {
         let said = writer.offer(&vec![0; len], 1).unwrap_err().to_string();
-        assert!(said.contains(&format!("a message of {len} bytes: 8 to 4096 bytes fit")), "{said}");
+        assert!(said.contains(&format!("a message of {len} bytes: 8 to 32768 bytes fit")), "{said}");
+    }
+    assert_eq!(writer.tail(), ring.tail, "what is refused leaves nothing");
+    assert!(matches!(writer.offer(&vec![0; CAPACITY as usize / 4], 1), Ok(Offer::Published(_))));
+}
+
+/// Wherever the tail stands in its block, nothing holds back the longest message once all before it is recorded; and what
+/// is held back leaves nothing.
+#[test]
+fn the_longest_message_fits_as_soon_as_all_before_it_is_recorded() {
+    let longest = vec![7; message_bytes_max(CAPACITY)];
+    let ring = Ring::new(CAPACITY, Position(0), Sequence(0), Position(CAPACITY));
+    let mut writer = ring.writer();
+    for filler in 0..2_000 {
+        let tail = writer.tail();
+        let Offer::Published(_) = writer.offer(&vec![1; 8 + filler * 88 % 4_000], 1).unwrap() else {
+            panic!("a small message is held back at {tail:?}")
+        };
+        ring.control.set_gate(writer.tail().position.block().plus(CAPACITY));
+        let Offer::Published(_) = writer.offer(&longest, 2).unwrap() else {
+            panic!("held back at {:?}", writer.tail())
+        };
+        let tail = writer.tail();
+        while let Offer::Published(_) = writer.offer(&longest, 3).unwrap() {}
+        let stands = writer.tail();
+        assert_eq!(writer.offer(&longest, 4), Ok(Offer::BackPressured));
+        assert_eq!(writer.tail(), stands);
+        assert!(stands.position.0 - tail.position.0 < CAPACITY);
+        ring.control.set_gate(writer.tail().position.block().plus(CAPACITY));
     }
 }
 

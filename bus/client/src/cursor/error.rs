@@ -30,14 +30,6 @@ pub enum CursorError {
     /// A frame that no honest writer makes, or of a kind that this build does not know.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// A part of a large message, which this build cannot put together.
-    #[error(
-        "a fragment of a large message at position {position}; this build reads whole messages only: use a newer one"
-    )]
-    Fragment {
-        /// Where it stands.
-        position: Position,
-    },
     /// The journal cannot be read.
     #[error("the journal cannot be read at position {position}: {source}")]
     Journal {

@@ -3,6 +3,7 @@
 use super::want::{Asked, Want};
 use super::{Answer, Cursor, CursorError, Held, Journal, Place, Ring, Seek, Source, margin_bytes};
 use crate::{GapCause, Start};
+use oyez_ring::layout::BlockOpening;
 use oyez_ring::{BLOCK, Epoch, EpochStart, Frame, Poll, Position, Reader, Sequence};
 
 /// How often a search of a ring is begun anew after the writer has lapped it.
@@ -113,7 +114,7 @@ impl<S: Source> Cursor<S> {
                 Held::Unknown => return false,
                 Held::Closed { .. } => self.position = self.end,
                 Held::Ring(ring) => {
-                    let (block, sequence) = block_of(ring, start, &may_hold);
+                    let (block, sequence) = block_of(ring, start, self.want.next, &may_hold);
                     self.position = block;
                     // Known from here on, so that being lapped before the first poll is told as well.
                     self.want.next = self.want.next.or(sequence);
@@ -147,7 +148,7 @@ impl<S: Source> Cursor<S> {
 }
 
 /// The number that comes after all that was published in a ring before the call, and the publish time of the last of it,
-/// ns since 1970 UTC. Reads one block at most.
+/// ns since 1970 UTC. Reads one block, and before it what there is of a message that goes on there.
 pub(crate) fn newest_of(ring: &Ring, start: EpochStart) -> Option<(Sequence, u64)> {
     let (reader, time_ns) = tail_of(ring, start);
     Some((reader.sequence()?, time_ns))
@@ -156,8 +157,11 @@ pub(crate) fn newest_of(ring: &Ring, start: EpochStart) -> Option<(Sequence, u64
 /// A reader that has passed all that was published before the call, and the publish time of the last of it.
 fn tail_of(ring: &Ring, start: EpochStart) -> (Reader, u64) {
     loop {
-        let (_, mark) = ring.memory.window(start.position);
-        let block = Reader::newest_block(&ring.memory, start.epoch, start.position);
+        let (oldest, mark) = ring.memory.window(start.position);
+        let newest = Reader::newest_block(&ring.memory, start.epoch, start.position);
+        // A message that is under way is published only with its last fragment, and is wanted whole.
+        let block =
+            opening(ring, start.epoch, newest).map_or(newest, |(opening, _)| opening.message_block()).max(oldest);
         let mut reader = Reader::at(ring.memory.clone(), start.epoch, block);
         let mut newest_ns = opening(ring, start.epoch, block).map_or(0, |(_, time_ns)| time_ns);
         loop {
@@ -175,9 +179,15 @@ fn tail_of(ring: &Ring, start: EpochStart) -> (Reader, u64) {
     }
 }
 
-/// The last block of a ring that `may_hold` what is sought, or the oldest but for a margin; and the sequence it begins
-/// with, unless the writer laps the search again and again.
-fn block_of(ring: &Ring, start: EpochStart, may_hold: impl Fn(Sequence, u64) -> bool) -> (Position, Option<Sequence>) {
+/// The last block of a ring that `may_hold` what is sought, or the oldest but for a margin; or where the message begins
+/// that goes on there, unless `wanted` comes after it. With the sequence of the first message to be had whole from there
+/// on; without, where that is not known, since it is cut, or since the writer laps the search again and again.
+fn block_of(
+    ring: &Ring,
+    start: EpochStart,
+    wanted: Option<Sequence>,
+    may_hold: impl Fn(Sequence, u64) -> bool,
+) -> (Position, Option<Sequence>) {
     let mut least = start.position;
     for _ in 0..ATTEMPTS {
         let (oldest, mark) = ring.memory.window(start.position);
@@ -187,22 +197,23 @@ fn block_of(ring: &Ring, start: EpochStart, may_hold: impl Fn(Sequence, u64) -> 
         while low + 1 < high {
             let middle = low + (high - low) / 2;
             match opening(ring, start.epoch, Position(middle * BLOCK)) {
-                Some((sequence, time_ns)) if may_hold(sequence, time_ns) => low = middle,
+                Some((opening, time_ns)) if may_hold(opening.sequence, time_ns) => low = middle,
                 _ => high = middle,
             }
         }
-        let block = Position(low * BLOCK);
-        if let Some((sequence, _)) = opening(ring, start.epoch, block) {
-            return (block, Some(sequence));
+        if let Some((opening, _)) = opening(ring, start.epoch, Position(low * BLOCK)) {
+            let is_past = wanted > Some(opening.sequence);
+            let block = if is_past { opening.position } else { opening.message_block() };
+            return (block.max(least), (block >= least).then_some(opening.sequence));
         }
     }
     (least, None)
 }
 
-/// The sequence that a block begins with, and the last publish time before it.
-fn opening(ring: &Ring, epoch: Epoch, block: Position) -> Option<(Sequence, u64)> {
+/// How a block begins, and the last publish time before what it brings anew.
+fn opening(ring: &Ring, epoch: Epoch, block: Position) -> Option<(BlockOpening, u64)> {
     match Reader::at(ring.memory.clone(), epoch, block).poll_any() {
-        Ok(Poll::Frame(frame)) => Some((frame.sequence, frame.time_ns)),
+        Ok(Poll::Frame(frame)) => Some((BlockOpening::decode(frame.payload)?, frame.time_ns)),
         _ => None,
     }
 }

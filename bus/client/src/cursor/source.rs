@@ -82,14 +82,15 @@ pub trait Journal {
     /// Reads on from the start of this block of this epoch.
     fn enter(&mut self, epoch: Epoch, block: Position);
 
-    /// The next frame that is neither a block's opening nor padding and ends at or below `limit`, up to which the
-    /// journal is known to go.
+    /// The next message, or frame that is neither a block's opening nor padding, that ends at or below `limit`, up to which
+    /// the journal is known to go. A message that is several frames comes as one, or not at all.
     ///
     /// # Errors
     /// The journal cannot be read.
     fn poll(&mut self, limit: Position) -> Result<JournalPoll<'_>, JournalFailure>;
 
-    /// Up to where it has read: past padding and the openings of blocks, too.
+    /// Up to where it has read, past padding and the openings of blocks, too; of a message of which only a part was there,
+    /// where it begins.
     fn position(&self) -> Position;
 }
 

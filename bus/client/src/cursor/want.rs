@@ -30,8 +30,6 @@ pub(super) enum Verdict {
     Given,
     /// An event was given in the frame's stead: come back to the frame.
     EventFirst,
-    /// This build cannot read it.
-    Refused,
 }
 
 impl Default for Want {
@@ -50,11 +48,9 @@ impl Want {
         live: bool,
         each: &mut impl FnMut(EventKind<'_>),
     ) -> Verdict {
-        match frame.kind {
-            Kind::Message => {}
-            Kind::Fragment => return Verdict::Refused,
-            // Control frames stand at the head of an epoch; what they say of it, its start has told already.
-            _ => return Verdict::Skipped,
+        // Control frames stand at the head of an epoch; what they say of it, its start has told already.
+        if frame.kind != Kind::Message {
+            return Verdict::Skipped;
         }
         let sequence = frame.sequence;
         if (self.next != Some(sequence) || self.behind || frame.time_ns < self.not_before_ns)

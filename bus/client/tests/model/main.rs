@@ -26,6 +26,11 @@ enum Step {
         frames: usize,
     },
     Flush,
+    /// The owner dies within a message, of which so many fragments came out, and perhaps the opening of a block.
+    DieWithin {
+        fragments: usize,
+        opens_block: bool,
+    },
     /// The owner goes, and another comes.
     ChangeOwner,
     /// The owner goes, and nobody comes yet.
@@ -103,6 +108,10 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1..80_usize, prop_oneof![3 => 3000..4096_usize, 1 => 8..200_usize])
             .prop_map(|(messages, len_bytes)| Step::Publish { messages, len_bytes }),
+        3 => (1..4_usize, 4097..=world::MESSAGE_BYTES_MAX)
+            .prop_map(|(messages, len_bytes)| Step::Publish { messages, len_bytes }),
+        1 => (1..4_usize, any::<bool>())
+            .prop_map(|(fragments, opens_block)| Step::DieWithin { fragments, opens_block }),
         6 => (1..100_usize).prop_map(|frames| Step::Record { frames }),
         3 => Just(Step::Flush),
         2 => Just(Step::ChangeOwner),
@@ -213,6 +222,7 @@ fn run(recorded: bool, durability: Durability, steps: &[Step]) {
             Step::Publish { messages, len_bytes } => world.publish(messages, len_bytes),
             Step::Record { frames } => world.record(frames),
             Step::Flush => world.flush(),
+            Step::DieWithin { fragments, opens_block } => world.die_within(fragments, opens_block),
             Step::ChangeOwner => world.change_owner(),
             Step::EndEpoch => world.end_epoch(),
             Step::CloseRings => world.close_rings(),

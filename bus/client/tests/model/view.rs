@@ -1,10 +1,10 @@
 //! What one reader's connection knows of the world, and the journal as it reads it.
 
-use crate::world::{Kept, World};
+use crate::world::{Kept, MESSAGE_BYTES_MAX, World};
 use oyez::cursor::{Answer, Held, Journal, JournalFailure, JournalPoll, Seek, Source};
 use oyez::{BLOCK, Epoch, GapCause, Position};
 use oyez_journal::Epochs;
-use oyez_ring::{EpochStart, Frame, Kind};
+use oyez_ring::{EpochStart, Frame, Join, Kind};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -39,8 +39,8 @@ impl View {
             delay_polls: 0,
         };
         let state = Rc::new(RefCell::new(state));
-        let journal =
-            SimulatedJournal { view: Rc::clone(&state), epoch: Epoch(0), position: Position(0), payload: vec![] };
+        let (view, join) = (Rc::clone(&state), Join::new(MESSAGE_BYTES_MAX));
+        let journal = SimulatedJournal { view, epoch: Epoch(0), position: Position(0), payload: vec![], join };
         View { state, journal, seen: 0, epochs: Epochs::default() }
     }
 
@@ -112,6 +112,7 @@ pub(crate) struct SimulatedJournal {
     epoch: Epoch,
     position: Position,
     payload: Vec<u8>,
+    join: Join,
 }
 
 impl SimulatedJournal {
@@ -137,10 +138,8 @@ impl Journal for SimulatedJournal {
         let mut frames = world.disk.range(world.earliest..).filter(|(_, kept)| kept.end <= limit);
         let found = match to {
             Seek::Earliest => return Ok(Answer::Ready(Some(world.earliest))),
-            Seek::Sequence(sequence) => {
-                frames.find(|(_, kept)| kept.kind == Kind::Message && kept.sequence >= sequence)
-            }
-            Seek::Time(time_ns) => frames.find(|(_, kept)| kept.kind == Kind::Message && kept.time_ns >= time_ns),
+            Seek::Sequence(sequence) => frames.find(|(_, kept)| kept.begins_message() && kept.sequence >= sequence),
+            Seek::Time(time_ns) => frames.find(|(_, kept)| kept.begins_message() && kept.time_ns >= time_ns),
         };
         Ok(Answer::Ready(Some(found.map_or(limit.block(), |(position, _)| position.block()))))
     }
@@ -148,6 +147,7 @@ impl Journal for SimulatedJournal {
     fn enter(&mut self, epoch: Epoch, block: Position) {
         assert_eq!(block.in_block(), 0, "a journal is entered at a block");
         (self.epoch, self.position) = (epoch, block);
+        self.join.forget();
     }
 
     fn poll(&mut self, limit: Position) -> Result<JournalPoll<'_>, JournalFailure> {
@@ -177,16 +177,26 @@ impl Journal for SimulatedJournal {
                 return Ok(JournalPoll::Empty);
             }
             self.position = kept.end;
-            if !matches!(kept.kind, Kind::Block | Kind::Padding) {
-                self.payload.clone_from(&kept.payload);
-                let Kept { end, kind, sequence, time_ns, .. } = *kept;
-                let (position, payload) = (*position, &self.payload[..]);
-                return Ok(JournalPoll::Frame(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }));
+            let Kept { end, kind, flags, sequence, time_ns, .. } = *kept;
+            let frame = |position, kind, payload| {
+                Ok(JournalPoll::Frame(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }))
+            };
+            match kind {
+                Kind::Block | Kind::Padding => {}
+                Kind::Fragment => {
+                    if let Some(start) = self.join.add(*position, flags, &kept.payload) {
+                        return frame(start, Kind::Message, self.join.bytes());
+                    }
+                }
+                kind => {
+                    self.payload.clone_from(&kept.payload);
+                    return frame(*position, kind, &self.payload);
+                }
             }
         }
     }
 
     fn position(&self) -> Position {
-        self.position
+        self.join.start().unwrap_or(self.position)
     }
 }

@@ -2,8 +2,9 @@
 
 use oyez::cursor::{Held, Ring};
 use oyez::{BLOCK, Epoch, GapCause, Position, Sequence};
+use oyez_ring::layout::FLAG_FIRST;
 use oyez_ring::{
-    Control, ControlMut, EpochStart, Frame, Kind, Memory, Offer, Poll, Reader, RegionMut, State, Tail, Writer,
+    Control, ControlMut, EpochStart, Frame, Kind, LEAD, Memory, Offer, Poll, Reader, RegionMut, State, Tail, Writer,
     write_head,
 };
 use std::cell::{RefCell, RefMut};
@@ -12,6 +13,7 @@ use std::rc::Rc;
 
 /// Eight blocks: some 150 long messages go round once, and one block is the margin of those who come back to the ring.
 const CAPACITY: u64 = 8 * BLOCK;
+pub(crate) const MESSAGE_BYTES_MAX: usize = CAPACITY as usize / 4;
 
 /// A message that was published: what every reader's judge compares with.
 #[derive(Clone, Debug)]
@@ -27,14 +29,22 @@ pub(crate) struct Told {
 pub(crate) struct Kept {
     pub(crate) end: Position,
     pub(crate) kind: Kind,
+    pub(crate) flags: u8,
     pub(crate) sequence: Sequence,
     pub(crate) time_ns: u64,
     pub(crate) payload: Vec<u8>,
 }
 
+impl Kept {
+    pub(crate) fn begins_message(&self) -> bool {
+        self.kind == Kind::Message || self.kind == Kind::Fragment && self.flags & FLAG_FIRST != 0
+    }
+}
+
 /// An epoch's ring, and the recorder's place in it.
 struct Living {
     start: EpochStart,
+    data: RegionMut,
     memory: Memory,
     control: ControlMut,
     /// None once the owner is gone.
@@ -120,6 +130,10 @@ impl World {
         self.state().end();
     }
 
+    pub(crate) fn die_within(&self, fragments: usize, opens_block: bool) {
+        self.state().die_within(fragments, opens_block);
+    }
+
     pub(crate) fn close_rings(&self) {
         self.state().close_rings();
     }
@@ -199,16 +213,28 @@ impl World {
     }
 }
 
+impl Living {
+    fn end_at(&mut self, position: Position, sequence: Sequence) {
+        self.end = Some((position, sequence));
+        self.control.set_end(position);
+        self.control.set_state(State::Ended);
+    }
+}
+
 impl Partition {
     pub(crate) fn is_recorded(&self) -> bool {
         self.recorded
     }
 
-    /// Whether the writer has gone over the message, or soon will: within the eighth of the ring that is given up.
+    /// Whether the writer has gone over the message, or over the block where who wants it next stands, or soon will: within
+    /// the eighth of the ring that is given up.
     pub(crate) fn is_overwritten(&self, epoch: Epoch, sequence: Sequence) -> bool {
         self.living.get(&epoch).is_none_or(|living| {
             let (oldest, _) = living.memory.window(living.start.position);
-            oldest > living.start.position && self.ever[&(epoch, sequence)].position < oldest.plus(CAPACITY / 8)
+            let before = self.ever.get(&(epoch, Sequence(sequence.0.wrapping_sub(1))));
+            let stands =
+                before.map_or(self.ever[&(epoch, sequence)].position, |before| Position(before.end.0 - 8).block());
+            oldest > living.start.position && stands < oldest.plus(CAPACITY / 8)
         })
     }
 
@@ -247,9 +273,9 @@ impl Partition {
         control.set_earliest(self.earliest);
         let memory = Memory::new(data.reader(), CAPACITY);
         let recorder = Reader::at(memory.clone(), epoch, position);
-        let writer = Some(Writer::new(data, CAPACITY, control.reader(), epoch, tail));
+        let writer = Some(Writer::new(data.clone(), CAPACITY, control.reader(), epoch, tail));
         self.epochs.push(start);
-        self.living.insert(epoch, Living { start, memory, control, writer, recorder, end: None });
+        self.living.insert(epoch, Living { start, data, memory, control, writer, recorder, end: None });
     }
 
     fn publish(&mut self, messages: usize, len_bytes: usize) {
@@ -267,14 +293,20 @@ impl Partition {
     fn publish_one(&mut self, living: &mut Living, len_bytes: usize) -> bool {
         let writer = living.writer.as_mut().expect("an owner publishes");
         self.now_ns += 1;
-        let (epoch, sequence) = (living.start.epoch, writer.tail().sequence);
+        let Tail { position: tail, sequence, .. } = writer.tail();
+        let epoch = living.start.epoch;
         let mut bytes = vec![(sequence.0 * 7 + u64::from(epoch.0)) as u8; len_bytes];
         bytes[..8].copy_from_slice(&(sequence.0 << 16 | u64::from(epoch.0)).to_le_bytes());
         match writer.offer(&bytes, self.now_ns).expect("its length is right") {
             Offer::BackPressured => false,
             Offer::Published(published) => {
                 let end = published.position;
-                let position = Position(end.0 - 16 - (bytes.len() as u64).next_multiple_of(8));
+                let room = tail.next_block().0 - tail.0;
+                let position = match len_bytes {
+                    ..=4096 => Position(end.0 - 16 - (len_bytes as u64).next_multiple_of(8)),
+                    _ if room > 16 => tail,
+                    _ => tail.next_block().plus(48),
+                };
                 self.ever.insert((epoch, sequence), Told { bytes, time_ns: published.time_ns, position, end });
                 true
             }
@@ -295,10 +327,37 @@ impl Partition {
         let Some(living) = self.living.get_mut(&epoch) else { return };
         if let Some(writer) = living.writer.take() {
             let Tail { position, sequence, .. } = writer.tail();
-            living.end = Some((position, sequence));
-            living.control.set_end(position);
-            living.control.set_state(State::Ended);
+            living.end_at(position, sequence);
         }
+    }
+
+    /// The memory is what it was before, but for what came out, and the zeros behind it.
+    fn die_within(&mut self, fragments: usize, opens_block: bool) {
+        let now_ns = self.now_ns;
+        let Some(mut newest) = self.living.last_entry() else { return };
+        let living = newest.get_mut();
+        let Some(mut writer) = living.writer.take() else { return };
+        let (before, mark, mut old) = (writer.tail(), living.memory.mark(), vec![0; CAPACITY as usize]);
+        living.data.copy_out(0, &mut old);
+        let Offer::Published(_) = writer.offer(&[7; MESSAGE_BYTES_MAX], now_ns).expect("a length") else {
+            living.writer = Some(writer);
+            return;
+        };
+        let mut reader = Reader::at(living.memory.clone(), living.start.epoch, before.position.block());
+        let mut frames = Vec::new();
+        while let Poll::Frame(frame) = reader.poll_any().expect("an honest writer") {
+            frames.extend((frame.position >= before.position).then_some((frame.kind, frame.end)));
+        }
+        let parts: Vec<usize> = (0..frames.len()).filter(|at| frames[*at].0 == Kind::Fragment).collect();
+        // A message that is out whole is another step's.
+        let (_, end) = frames[parts[fragments.min(parts.len() - 1) - 1] + usize::from(opens_block)];
+        for at in (end.0..before.position.0 + CAPACITY).step_by(8) {
+            let offset = (at % CAPACITY) as usize;
+            let was = u64::from_le_bytes(*old[offset..].first_chunk().expect("whole words"));
+            living.data.store(offset, if at < end.0 + LEAD { 0 } else { was });
+        }
+        living.data.store(CAPACITY as usize, mark.max(end.plus(LEAD).next_block()).0);
+        living.end_at(end, before.sequence);
     }
 
     fn record(&mut self, frames: usize) {
@@ -324,8 +383,9 @@ impl Partition {
                     Poll::Empty => break,
                     Poll::Lapped => panic!("the gate let the writer lap the recorder"),
                     Poll::Frame(frame) => {
-                        let Frame { position, end, kind, sequence, time_ns, payload, .. } = frame;
-                        self.disk.insert(position, Kept { end, kind, sequence, time_ns, payload: payload.to_vec() });
+                        let Frame { position, end, kind, flags, sequence, time_ns, payload } = frame;
+                        let payload = payload.to_vec();
+                        self.disk.insert(position, Kept { end, kind, flags, sequence, time_ns, payload });
                         self.written = end;
                         left -= 1;
                     }
@@ -386,7 +446,8 @@ impl Partition {
         let Some(block) = blocks.get(nth * blocks.len() / 16).copied() else { return };
         self.damaged.insert(block);
         for (sequence, epoch) in &self.standing {
-            if self.ever[&(*epoch, *sequence)].position.block() == block {
+            let told = &self.ever[&(*epoch, *sequence)];
+            if told.position < block.plus(BLOCK) && block < told.end {
                 self.lost.entry((*epoch, *sequence)).or_insert(GapCause::Corrupt);
             }
         }
@@ -401,7 +462,7 @@ impl Partition {
         self.closed.extend(newest.and_then(|living| Some((living.start.epoch, living.end?))));
         let tail = match self.disk.last_key_value() {
             None => (Position(0), Sequence(0)),
-            Some((_, last)) => (last.end, Sequence(last.sequence.0 + u64::from(last.kind == Kind::Message))),
+            Some((_, last)) => (last.end, Sequence(last.sequence.0 + u64::from(last.kind.ends_message(last.flags)))),
         };
         for start in self.epochs.iter().rev() {
             let is_closed_before = self.closed.get(&start.epoch).is_some_and(|(end, _)| *end <= tail.0);

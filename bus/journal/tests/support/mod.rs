@@ -6,7 +6,9 @@ pub(crate) mod faulty;
 use oyez_io::{Io, Kind};
 use oyez_journal::{Folder, Options, Partition, Recorder, RecorderState, Recovery};
 use oyez_mem::memory;
-use oyez_ring::{ControlMut, EpochStart, Memory, Offer, Position, RegionMut, Sequence, Tail, Writer, write_head};
+use oyez_ring::{
+    ControlMut, EpochStart, Memory, Offer, Poll, Position, Reader, RegionMut, Sequence, Tail, Writer, write_head,
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ pub(crate) const SEGMENT: u64 = 4 << 20;
 pub(crate) struct Message {
     pub(crate) sequence: Sequence,
     pub(crate) time_ns: u64,
+    pub(crate) start: Position,
     pub(crate) end: Position,
     pub(crate) bytes: Vec<u8>,
 }
@@ -66,10 +69,11 @@ pub(crate) fn on_each(test: impl Fn(&mut dyn Io)) {
     }
 }
 
-/// The bytes of message `sequence`: length and content follow from it.
+/// The bytes of message `sequence`: length and content follow from it. One in five hundred is several frames.
 pub(crate) fn bytes_of(sequence: u64) -> Vec<u8> {
     let mix = (sequence + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let len_bytes = match mix >> 60 {
+        0 if mix >> 55 == 0 => 4_097 + (mix >> 8) % 160_000,
         0 => 8 + (mix >> 8) % 4089,
         _ => 8 + (mix >> 8) % 120,
     };
@@ -139,15 +143,36 @@ impl Topic {
         self.now_ns += 50;
         let now_ns = self.now_ns;
         let writer = &mut self.ring.as_mut().expect("an epoch was begun").writer;
-        let bytes = bytes_of(writer.tail().sequence.0);
+        let (before, bytes) = (writer.tail(), bytes_of(writer.tail().sequence.0));
         match writer.offer(&bytes, now_ns).unwrap() {
             Offer::BackPressured => false,
             Offer::Published(published) => {
                 let (sequence, time_ns, end) = (published.sequence, published.time_ns, published.position);
-                self.published.push(Message { sequence, time_ns, end, bytes });
+                let start = start_of(before.position, bytes.len() as u64);
+                self.published.push(Message { sequence, time_ns, start, end, bytes });
                 true
             }
         }
+    }
+
+    /// The owner dies within a message, of which `fragments` came out, and perhaps the opening of the block behind them;
+    /// where they end. There must be room for all of it.
+    pub(crate) fn die_within(&mut self, fragments: usize, opens_block: bool) -> Tail {
+        let now_ns = self.now_ns;
+        let Ring { memory, writer, start, .. } = self.ring();
+        let (before, message) = (writer.tail(), vec![7; CAPACITY as usize / 4]);
+        let Offer::Published(published) = writer.offer(&message, now_ns).unwrap() else { panic!("no room to die in") };
+        let block = before.position.block();
+        let mut reader = Reader::at(Memory::new(memory.reader(), CAPACITY), start.epoch, block);
+        let mut ends = Vec::new();
+        while let Poll::Frame(frame) = reader.poll_any().unwrap() {
+            ends.extend((frame.position >= before.position).then_some((frame.kind, frame.end)));
+        }
+        let nth =
+            ends.iter().enumerate().filter(|(_, (kind, _))| *kind == oyez_ring::Kind::Fragment).nth(fragments - 1);
+        let (_, end) = ends[nth.expect("so many fragments").0 + usize::from(opens_block)];
+        (end.0..published.position.0).step_by(8).for_each(|at| memory.store((at % CAPACITY) as usize, 0));
+        Tail { position: end, sequence: before.sequence, time_ns: published.time_ns }
     }
 
     /// Publishes `count` messages, recording as it goes.
@@ -191,6 +216,10 @@ impl Topic {
     /// Ends the epoch at the owner's tail, waits until it is done, and says where the next goes on.
     pub(crate) fn end_epoch(&mut self, io: &mut dyn Io) -> Tail {
         let tail = self.ring().writer.tail();
+        self.end_epoch_at(io, tail)
+    }
+
+    pub(crate) fn end_epoch_at(&mut self, io: &mut dyn Io, tail: Tail) -> Tail {
         self.recorder.end_epoch(tail.position);
         self.turn_until(io, "epoch done", |topic| matches!(topic.recorder.state(), RecorderState::EpochDone { .. }));
         tail
@@ -209,6 +238,13 @@ impl Topic {
     }
 }
 
+/// Where the first frame begins of a message that was published behind `tail`: there, or behind the next block's opening.
+fn start_of(tail: Position, len_bytes: u64) -> Position {
+    let room = tail.next_block().0 - tail.0;
+    let fits = if len_bytes > 4096 { room > 16 } else { room >= 16 + len_bytes.next_multiple_of(8) };
+    if fits { tail } else { tail.next_block().plus(48) }
+}
+
 fn control_page(start: &EpochStart) -> ControlMut {
     ControlMut::open(RegionMut::heap(4096), start.position, start.position)
 }
@@ -220,8 +256,8 @@ pub(crate) fn read(dir: &Path) -> Vec<Message> {
     let mut messages = Vec::new();
     while let Some(frame) = reader.poll(folder.end().position).unwrap() {
         if frame.kind == oyez_ring::Kind::Message {
-            let (sequence, time_ns, end) = (frame.sequence, frame.time_ns, frame.end);
-            messages.push(Message { sequence, time_ns, end, bytes: frame.payload.to_vec() });
+            let (sequence, time_ns, start, end) = (frame.sequence, frame.time_ns, frame.position, frame.end);
+            messages.push(Message { sequence, time_ns, start, end, bytes: frame.payload.to_vec() });
         }
     }
     messages

@@ -130,6 +130,42 @@ fn nothing_is_durable_here_and_that_is_said() {
 }
 
 #[test]
+fn a_message_may_have_a_quarter_of_the_ring() {
+    let bus = bus();
+    let mut subscriber = bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    for (sequence, len_bytes) in [4_096, 4_097, RING_BYTES as usize / 4, 8].into_iter().enumerate() {
+        publish(&mut publisher, 1, len_bytes);
+        let mut given = Vec::new();
+        let take = |event: Event<'_>| {
+            if let EventKind::Message(message) = event.kind {
+                assert_eq!(message.sequence, Sequence(sequence as u64));
+                given.push(message.bytes.to_vec());
+            }
+        };
+        subscriber.poll(9, take).expect("nothing is wrong");
+        assert_eq!(given, [vec![7; len_bytes]]);
+    }
+    let refused = publisher.offer(&vec![7; RING_BYTES as usize / 4 + 1]).unwrap_err().to_string();
+    assert!(refused.starts_with("topic md: a message of 32769 bytes: 8 to 32768 bytes fit"), "{refused}");
+}
+
+/// Who is lapped by large messages is told the same.
+#[test]
+fn who_is_lapped_within_a_message_is_given_nothing_of_it() {
+    let bus = bus();
+    let mut subscriber = bus.subscriber().topic("md", Start::Live).open().expect("a start");
+    let mut publisher = bus.publisher("md").open().expect("nobody owns it");
+    publish(&mut publisher, 1, 64);
+    assert_eq!(drain(&mut subscriber), ["epoch 1 at 0", "caught up at 0", "0"]);
+    publish(&mut publisher, 50, 30_000);
+    let told = drain(&mut subscriber);
+    let first = told[2].strip_prefix("caught up at ").expect("after the gap").to_owned();
+    assert_eq!(told[..2], ["lapped at 1".to_owned(), format!("gap 1..{first} {:?}", GapCause::Lapped)]);
+    assert_eq!(told.last().expect("messages"), "50");
+}
+
+#[test]
 fn one_owner_at_a_time() {
     let bus = bus();
     let publisher = bus.publisher("md").open().expect("nobody owns it");

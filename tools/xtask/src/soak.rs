@@ -40,6 +40,11 @@ pub(crate) const SOAKS: &[Soak] = &[
         test: "-p oyez-broker --test kills a_stopped_subscriber",
         env: &[("OYEZ_FROZEN_SECONDS", "30"), ("OYEZ_FROZEN_RATE", "1000000")],
     },
+    Soak {
+        name: "large-kills",
+        test: "-p oyez-broker --test kills a_publisher_killed_within",
+        env: &[("OYEZ_KILLS_LARGE", "100")],
+    },
     Soak { name: "both-kills", test: "-p oyez-broker --test kills both_killed", env: &[("OYEZ_KILLS_BOTH", "50")] },
     Soak {
         name: "gateway-kills",

@@ -1,12 +1,30 @@
 //! Messages whose every byte follows from their sequence, so that whatever was changed shows.
 
-/// The message with that number: an SBE header of a schema that nobody checks here, then 8 to 120 bytes.
-pub(crate) fn message(sequence: u64, into: &mut [u8; 128]) -> &[u8] {
-    let len = 16 + 8 * (mix(sequence) % 15) as usize;
-    for (word, bytes) in into[..len].chunks_exact_mut(8).enumerate() {
-        bytes.copy_from_slice(&mix(sequence ^ (word as u64) << 56).to_le_bytes());
+/// How long messages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// 16 to 128 bytes.
+    Small,
+    /// And one in 64 several frames, 1 to 4 MiB.
+    Large,
+}
+
+impl Mix {
+    fn len_bytes(self, sequence: u64) -> usize {
+        let random = mix(sequence);
+        match (self, random >> 58) {
+            (Mix::Large, 0) => (1 << 20) + 8 * (random % (3 << 17)) as usize,
+            _ => 16 + 8 * (random % 15) as usize,
+        }
     }
-    &into[..len]
+
+    /// The message with that number: an SBE header of a schema that nobody checks here, and what follows.
+    pub(crate) fn message(self, sequence: u64, into: &mut Vec<u8>) -> &[u8] {
+        into.clear();
+        let words = self.len_bytes(sequence) as u64 / 8;
+        into.extend((0..words).flat_map(|word| mix(sequence << 24 ^ word).to_le_bytes()));
+        into
+    }
 }
 
 /// One more (sequence, time) in a chain.

@@ -1,5 +1,6 @@
 //! A subscriber in a process of its own, which is stopped for a while and continued.
 
+use crate::content::Mix;
 use crate::ledger::Ledger;
 use crate::stage::{self, PATIENCE, TOPIC};
 use oyez::{Bus, Connect, EventKind, Idle, Start};
@@ -30,7 +31,7 @@ pub(crate) fn process() {
     let page = RegionMut::map(&file, LEN_BYTES).unwrap();
     let bus = Bus::connect(Connect::new(folder.join("bus.sock")).name("frozen")).unwrap();
     let mut subscriber = bus.subscriber().topic(TOPIC, Start::Earliest).open().unwrap();
-    let (mut ledger, mut idle) = (Ledger::default(), Idle::default());
+    let (mut ledger, mut idle) = (Ledger::new(Mix::Small), Idle::default());
     loop {
         let given = subscriber.poll(1024, |event| match event.kind {
             EventKind::Message(message) => {

@@ -1,6 +1,6 @@
 //! The oracle: a stream of messages held against what their publishers know of themselves.
 
-use crate::content;
+use crate::content::{self, Mix};
 use crate::witness::Testimony;
 use oyez::{Digest, Sequence};
 use std::collections::BTreeMap;
@@ -14,8 +14,9 @@ struct Reign {
 }
 
 /// Messages in the order in which they were given; dense, whole, unchanged, or it panics.
-#[derive(Default)]
 pub(crate) struct Ledger {
+    mix: Mix,
+    expected: Vec<u8>,
     reigns: BTreeMap<u32, Reign>,
     next: u64,
     time_ns: u64,
@@ -23,9 +24,14 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    pub(crate) fn new(mix: Mix) -> Ledger {
+        let (expected, reigns, digest) = (Vec::new(), BTreeMap::new(), Digest::new());
+        Ledger { mix, expected, reigns, next: 0, time_ns: 0, digest }
+    }
+
     pub(crate) fn add(&mut self, epoch: u32, sequence: u64, time_ns: u64, bytes: &[u8]) {
         assert_eq!(sequence, self.next, "a message is missing, doubled or out of order");
-        assert_eq!(bytes, content::message(sequence, &mut [0; 128]), "message {sequence} was changed");
+        assert!(bytes == self.mix.message(sequence, &mut self.expected), "message {sequence} was changed");
         assert!(time_ns >= self.time_ns, "time went back at message {sequence}");
         assert!(self.reigns.last_key_value().is_none_or(|(last, _)| *last <= epoch), "epochs out of order");
         let reign = self.reigns.entry(epoch).or_insert_with(|| Reign { first: sequence, chain: Vec::new() });

@@ -10,6 +10,7 @@ mod publisher;
 mod stage;
 mod witness;
 
+use content::Mix;
 use ledger::Ledger;
 use stage::{Stage, Victim};
 use std::time::{Duration, Instant};
@@ -45,7 +46,7 @@ fn a_killed_publisher_loses_nothing_and_the_next_goes_on() {
     let kills = count("OYEZ_KILLS_PUBLISHER", 20);
     // Longer than it takes to make a spare ring, or not: two different figures.
     let rest_ms = count("OYEZ_KILLS_REST_MS", 5) as u64;
-    let mut stage = Stage::new(64, 100_000, 2);
+    let mut stage = Stage::new(64, 100_000, Mix::Small, 2);
     let mut pauses_ms = Vec::new();
     for kill in 0..kills {
         stage.let_run(rest_ms + content::mix(kill as u64) % 20);
@@ -64,7 +65,7 @@ fn a_killed_broker_loses_nothing_and_publishers_go_on() {
     let kills = count("OYEZ_KILLS_BROKER", 10);
     let rate = count("OYEZ_KILLS_RATE", 100_000) as u64;
     let rest_ms = count("OYEZ_KILLS_REST_MS", 20) as u64;
-    let mut stage = Stage::new(256, rate, 1);
+    let mut stage = Stage::new(256, rate, Mix::Small, 1);
     let mut away_ms = Vec::new();
     for kill in 0..kills {
         stage.let_run(rest_ms + content::mix(kill as u64) % 60);
@@ -86,7 +87,7 @@ fn a_killed_broker_loses_nothing_and_publishers_go_on() {
 #[test]
 fn both_killed_at_once_lose_nothing_while_the_keeper_lives() {
     let kills = count("OYEZ_KILLS_BOTH", 5);
-    let mut stage = Stage::new(64, 100_000, 2);
+    let mut stage = Stage::new(64, 100_000, Mix::Small, 2);
     for kill in 0..kills {
         stage.let_run(20 + content::mix(kill as u64) % 60);
         let owner = stage.owner();
@@ -97,6 +98,30 @@ fn both_killed_at_once_lose_nothing_while_the_keeper_lives() {
     eprintln!("publisher and broker killed {kills} times together, {} messages, nothing lost", verdict.messages);
 }
 
+/// Most die within a message of several frames: the next owner gives its number again.
+#[test]
+fn a_publisher_killed_within_a_large_message_leaves_nothing_of_it() {
+    let kills = count("OYEZ_KILLS_LARGE", 20);
+    let mut stage = Stage::new(64, 1_000, Mix::Large, 2);
+    for kill in 0..kills {
+        stage.let_run(5 + content::mix(kill as u64) % 20);
+        let owner = stage.owner();
+        stage.await_large_message(owner);
+        // A broker that begins anew meets what the recorder had of the message.
+        match kill % 4 {
+            3 => drop(stage.kill(Victim::Both(owner))),
+            _ => stage.kill_publisher(owner),
+        }
+        stage.await_epoch_after(owner.epoch);
+    }
+    let verdict = stage.verdict();
+    eprintln!(
+        "publisher killed {kills} times amid large messages, {} messages, and {} of which only a part came out",
+        verdict.messages, verdict.cut
+    );
+    assert!(verdict.cut > 0 || kills < 10, "nobody died within a message");
+}
+
 /// At full rate, the same run without and with a subscriber that is stopped in it: the publisher does not notice, and the
 /// subscriber loses nothing.
 #[test]
@@ -104,7 +129,7 @@ fn a_stopped_subscriber_costs_nobody_anything_and_loses_nothing() {
     let seconds = count("OYEZ_FROZEN_SECONDS", 3) as u64;
     let rate = count("OYEZ_FROZEN_RATE", 200_000) as u64;
     let [without, with] = [false, true].map(|freezes| {
-        let stage = Stage::new(64, rate, 1);
+        let stage = Stage::new(64, rate, Mix::Small, 1);
         let begun = Instant::now();
         let frozen = frozen::Frozen::new(stage.folder());
         stage.let_run(seconds * 1000 / 6);
@@ -138,6 +163,8 @@ fn spread(mut values: Vec<f64>) -> String {
 /// What is left when everything has stopped.
 struct Verdict {
     messages: u64,
+    /// Messages of which a part came out and no more.
+    cut: usize,
     epochs: usize,
     back_pressured: u64,
     commit_gap_ns: u64,
@@ -146,13 +173,14 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn new(testimonies: &[Testimony], read: &Ledger, journal: &Ledger, delivery_gap: Duration) -> Verdict {
+    fn new(testimonies: &[Testimony], read: &Ledger, journal: &Ledger, cut: usize, delivery_gap: Duration) -> Verdict {
         journal.hold_against(testimonies);
         read.hold_against(testimonies);
         assert_eq!((read.next(), read.digest()), (journal.next(), journal.digest()), "subscriber and journal differ");
         let longest = |of: fn(&Testimony) -> u64| testimonies.iter().map(of).max().unwrap_or(0);
         Verdict {
             messages: journal.next(),
+            cut,
             epochs: testimonies.len(),
             back_pressured: testimonies.iter().map(|testimony| testimony.back_pressured).sum(),
             commit_gap_ns: longest(|testimony| testimony.gap_ns),

@@ -1,6 +1,6 @@
 //! The process that is killed: takes the partition whenever it can be had, and publishes until it dies.
 
-use crate::content;
+use crate::content::Mix;
 use crate::witness::Witness;
 use oyez::{Bus, Connect, Offer, Publisher};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Messages go out in bursts of this many ms, so that two cores hold a publisher, a broker and readers.
 const BURST_MS: u64 = 1;
 
-pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64) -> ! {
+pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64, mix: Mix) -> ! {
     let bus = loop {
         // The broker may be away at this very moment.
         match Bus::connect(Connect::new(socket).name("killed")) {
@@ -19,19 +19,20 @@ pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64
     };
     loop {
         match bus.publisher(topic).wait(Duration::from_secs(60)).open() {
-            Ok(publisher) => publish(publisher, folder, messages_per_s),
+            Ok(publisher) => publish(publisher, folder, messages_per_s, mix),
             Err(error) => eprintln!("publisher: {error}"),
         }
     }
 }
 
-fn publish(mut publisher: Publisher, folder: &Path, messages_per_s: u64) {
+fn publish(mut publisher: Publisher, folder: &Path, messages_per_s: u64, mix: Mix) {
     let mut witness = Witness::new(folder, publisher.epoch().0);
     let burst = messages_per_s * BURST_MS / 1000;
-    let mut due = Instant::now();
+    let (mut due, mut bytes) = (Instant::now(), Vec::new());
     loop {
         for _ in 0..burst {
-            if !publish_one(&mut publisher, &mut witness) {
+            let message = mix.message(publisher.next_sequence().0, &mut bytes);
+            if !publish_one(&mut publisher, &mut witness, message) {
                 return;
             }
         }
@@ -41,11 +42,12 @@ fn publish(mut publisher: Publisher, folder: &Path, messages_per_s: u64) {
 }
 
 /// Whether the epoch is still ours.
-fn publish_one(publisher: &mut Publisher, witness: &mut Witness) -> bool {
-    let mut bytes = [0; 128];
-    let message = content::message(publisher.next_sequence().0, &mut bytes);
+fn publish_one(publisher: &mut Publisher, witness: &mut Witness, message: &[u8]) -> bool {
     loop {
-        match publisher.offer(message) {
+        witness.offering(message.len());
+        let offer = publisher.offer(message);
+        witness.offering(0);
+        match offer {
             Ok(Offer::Published(published)) => {
                 witness.committed(published.sequence.0, published.time_ns);
                 return true;

@@ -1,13 +1,15 @@
 //! A broker with its keeper, publishers and a subscriber, all to be killed.
 
+use crate::content::Mix;
 use crate::ledger::Ledger;
 use crate::witness::Testimony;
 use crate::{Verdict, publisher};
 use oyez::{Bus, Connect, EventKind, Idle, Start};
 use oyez_broker::{Role, ServeOptions, serve};
 use oyez_journal::Folder;
-use oyez_ring::Kind;
 use oyez_ring::layout::EpochOpening;
+use oyez_ring::{Epoch, Kind, Position};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,9 +49,9 @@ pub(crate) fn broker_process() {
 
 pub(crate) fn publisher_process() {
     let Ok(task) = std::env::var(PUBLISHER) else { return };
-    let (folder, rate) = task.split_once(' ').unwrap();
-    let folder = Path::new(folder);
-    publisher::run(&folder.join("bus.sock"), TOPIC, folder, rate.parse().unwrap());
+    let [folder, rate, mix] = task.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{task}: no task") };
+    let (folder, mix) = (Path::new(folder), if mix == "Large" { Mix::Large } else { Mix::Small });
+    publisher::run(&folder.join("bus.sock"), TOPIC, folder, rate.parse().unwrap(), mix);
 }
 
 /// Who dies.
@@ -72,13 +74,14 @@ pub(crate) struct Stage {
     ready: mpsc::Receiver<Instant>,
     publishers: Vec<Child>,
     messages_per_s: u64,
+    mix: Mix,
     reader: Option<JoinHandle<(Ledger, Duration)>>,
     read: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
 
 impl Stage {
-    pub(crate) fn new(ring_mib: u64, messages_per_s: u64, publishers: usize) -> Stage {
+    pub(crate) fn new(ring_mib: u64, messages_per_s: u64, mix: Mix, publishers: usize) -> Stage {
         // On a real disk: tmpfs is refused for what is durable.
         let folder = tempfile::Builder::new().prefix("kills").tempdir_in("/var/tmp").unwrap();
         let catalog = folder.path().join("catalog.toml");
@@ -99,16 +102,17 @@ impl Stage {
         let (read, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let reader = {
             let (socket, read, stop) = (folder.path().join("bus.sock"), read.clone(), stop.clone());
-            Some(std::thread::spawn(move || subscribe(&socket, &read, &stop)))
+            Some(std::thread::spawn(move || subscribe(&socket, mix, &read, &stop)))
         };
-        let mut stage = Stage { folder, keeper, ready, publishers: Vec::new(), messages_per_s, reader, read, stop };
+        let none = Vec::new();
+        let mut stage = Stage { folder, keeper, ready, publishers: none, messages_per_s, mix, reader, read, stop };
         (0..publishers).for_each(|_| stage.start_publisher());
         stage.await_epoch_after(0);
         stage
     }
 
     fn start_publisher(&mut self) {
-        let task = format!("{} {}", self.folder.path().display(), self.messages_per_s);
+        let task = format!("{} {} {:?}", self.folder.path().display(), self.messages_per_s, self.mix);
         let publisher = again("the_publisher_process").env(PUBLISHER, task).stdout(Stdio::null()).spawn().unwrap();
         self.publishers.push(publisher);
     }
@@ -147,6 +151,14 @@ impl Stage {
             }
             assert!(begun.elapsed() < PATIENCE, "no commit in an epoch after {epoch}");
             std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until the owner is at a large message: to kill it there.
+    pub(crate) fn await_large_message(&self, owner: Owner) {
+        let (begun, path) = (Instant::now(), self.folder.path().join(format!("witness-{}", owner.epoch)));
+        while Testimony::read(&path).is_none_or(|testimony| testimony.offering_bytes < 1 << 20) {
+            assert!(begun.elapsed() < PATIENCE, "no large message in epoch {}", owner.epoch);
         }
     }
 
@@ -196,7 +208,8 @@ impl Stage {
         let (read, delivery_gap) = self.reader.take().unwrap().join().expect("the subscriber's own checks");
         signal(self.keeper.id(), rustix::process::Signal::TERM);
         assert_eq!(self.keeper.wait().unwrap().code(), Some(0), "a clean stop");
-        Verdict::new(&testimonies, &read, &journal(&self.folder.path().join("data")), delivery_gap)
+        let (journal, cut) = journal(&self.folder.path().join("data"), self.mix);
+        Verdict::new(&testimonies, &read, &journal, cut, delivery_gap)
     }
 }
 
@@ -219,10 +232,10 @@ pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
 }
 
 /// Reads everything from the beginning until told to stop, the broker's deaths included.
-fn subscribe(socket: &Path, read: &AtomicU64, stop: &AtomicBool) -> (Ledger, Duration) {
+fn subscribe(socket: &Path, mix: Mix, read: &AtomicU64, stop: &AtomicBool) -> (Ledger, Duration) {
     let bus = Bus::connect(Connect::new(socket).name("oracle")).unwrap();
     let mut subscriber = bus.subscriber().topic(TOPIC, Start::Earliest).open().unwrap();
-    let (mut ledger, mut idle) = (Ledger::default(), Idle::default());
+    let (mut ledger, mut idle) = (Ledger::new(mix), Idle::default());
     let (mut last, mut gap) = (None::<Instant>, Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
         let before = ledger.next();
@@ -244,19 +257,23 @@ fn subscribe(socket: &Path, read: &AtomicU64, stop: &AtomicBool) -> (Ledger, Dur
     (ledger, gap)
 }
 
-/// The same account from the segments on disk.
-fn journal(data: &Path) -> Ledger {
+/// The same account from the segments on disk; and how many epochs end behind their last message: their owner died within
+/// the next one.
+fn journal(data: &Path, mix: Mix) -> (Ledger, usize) {
     let folder = Folder::open(&data.join(TOPIC).join("0")).unwrap();
     let end = folder.end().position;
     let mut reader = folder.reader().unwrap();
-    let mut ledger = Ledger::default();
-    let mut epoch = 0;
+    let mut ledger = Ledger::new(mix);
+    let (mut epoch, mut ends) = (0, BTreeMap::new());
     while let Some(frame) = reader.poll(end).unwrap_or_else(|error| panic!("{error}")) {
         match frame.kind {
             Kind::Epoch => epoch = EpochOpening::decode(frame.payload).unwrap().epoch.0,
             Kind::Message => ledger.add(epoch, frame.sequence.0, frame.time_ns, frame.payload),
             _ => {}
         }
+        ends.insert(epoch, frame.end);
     }
-    ledger
+    let is_cut =
+        |(epoch, end): (&u32, &Position)| folder.epochs().end_of(Epoch(*epoch)).is_some_and(|told| told > *end);
+    (ledger, ends.iter().filter(|end| is_cut(*end)).count())
 }

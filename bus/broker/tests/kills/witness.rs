@@ -1,7 +1,8 @@
 //! What a publisher knows of itself, in a mapped file that outlives its killing: one for each epoch it owned.
 //!
-//! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured, p99 of the gaps; then two
-//! slots of (hash over the commits that returned, their count), written in turn, hash first. The higher count counts.
+//! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured, p99 of
+//! the gaps, bytes of the message that is being published (0: none); then two slots of (hash over the commits that
+//! returned, their count), written in turn, hash first. The higher count counts.
 
 use crate::content;
 use hdrhistogram::Histogram;
@@ -17,6 +18,7 @@ const FIRST_TIME: usize = 16;
 const GAP: usize = 24;
 const BACK_PRESSURED: usize = 32;
 const GAP_P99: usize = 48;
+const OFFERING: usize = 56;
 const SLOTS: [usize; 2] = [64, 128];
 
 /// The writing half, in the publisher.
@@ -40,6 +42,7 @@ pub(crate) struct Testimony {
     pub(crate) gap_ns: u64,
     pub(crate) gap_p99_ns: u64,
     pub(crate) back_pressured: u64,
+    pub(crate) offering_bytes: u64,
 }
 
 impl Witness {
@@ -74,6 +77,11 @@ impl Witness {
         self.page.store_release(slot + 8, self.count);
     }
 
+    /// A message of so many bytes is about to go out; 0: it is out, or was held back.
+    pub(crate) fn offering(&self, len_bytes: usize) {
+        self.page.store(OFFERING, len_bytes as u64);
+    }
+
     pub(crate) fn back_pressured(&mut self) {
         self.page.store(BACK_PRESSURED, self.page.load(BACK_PRESSURED) + 1);
     }
@@ -94,6 +102,7 @@ impl Testimony {
             gap_ns: page.load(GAP),
             gap_p99_ns: page.load(GAP_P99),
             back_pressured: page.load(BACK_PRESSURED),
+            offering_bytes: page.load(OFFERING),
         })
     }
 

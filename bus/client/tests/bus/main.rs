@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod house;
+mod large;
 mod losses;
 mod reading;
 #[path = "../support/trace.rs"]

@@ -52,9 +52,12 @@ impl<'e> Inspector<'e> {
         let tail = Tail { position: Position(0), sequence: Sequence(0), time_ns: start.time_ns };
         let durable = Position(0);
         let mut found = Inspection { tail, last: None, durable, torn: None, corrupt: Vec::new() };
-        if let Some((last_block, end, durable)) = self.newest(&mut found.corrupt)? {
+        let bases = segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))?;
+        if let Some((last_block, end, durable)) = self.newest(&bases, &mut found.corrupt)? {
             found.durable = durable;
-            self.walk(&mut found, Position(durable.0.saturating_sub(1)).block()..=last_block, end)?;
+            // What the slots call durable may lie behind what is: so far that its segment has begun another life.
+            let confirmed = Position(durable.0.saturating_sub(1)).block();
+            self.walk(&mut found, confirmed.max(bases[0])..=last_block, end)?;
         }
         found.corrupt.sort_by_key(|corrupt| corrupt.from);
         found.corrupt.dedup_by(|next, last| {
@@ -78,18 +81,21 @@ impl<'e> Inspector<'e> {
     }
 
     /// The last block with a slot, the furthest end, and the highest position called durable.
-    fn newest(&mut self, corrupt: &mut Vec<Corrupt>) -> Result<Option<(Position, Position, Position)>, JournalError> {
-        let bases = segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))?;
-        for base in bases.into_iter().rev() {
+    fn newest(
+        &mut self,
+        bases: &[Position],
+        corrupt: &mut Vec<Corrupt>,
+    ) -> Result<Option<(Position, Position, Position)>, JournalError> {
+        for base in bases.iter().rev() {
             let epochs = self.epochs;
-            let Some(index) = self.index(base)? else { continue };
+            let Some(index) = self.index(*base)? else { continue };
             let known = epochs.last().map(|last| last.epoch);
             if index.all().any(|slot| Some(slot.epoch) > known) {
                 let (path, entry) = (self.dir.join("epochs"), epochs.iter().count() as u64);
                 return Err(JournalError::EpochsDamaged { path, entry });
             }
             let last = index.accepted(epochs).max_by_key(|slot| slot.end);
-            corrupt.extend(index.unknown_beyond(last.map_or(base, |last| last.end)));
+            corrupt.extend(index.unknown_beyond(last.map_or(*base, |last| last.end)));
             let Some(last) = last else { continue };
             let durable = index.accepted(epochs).map(|slot| slot.durable).max();
             return Ok(Some((last.block(), last.end, durable.unwrap_or_default())));

@@ -36,6 +36,8 @@ use std::io;
 const CHUNKS_MAX: usize = 64;
 /// Frames read before anything else is looked at.
 const FRAMES_MAX: usize = 1024;
+/// And chunks: so many frames of large messages would keep the core's other partitions waiting.
+const TURN_CHUNKS_MAX: usize = 8;
 /// How often what need not be durable at once is flushed.
 const FLUSH_EVERY_NS: u64 = 1_000_000_000;
 /// How long a confirmed position may wait to be noted in a slot.
@@ -374,10 +376,11 @@ impl Recorder {
     }
 
     fn read_and_issue(&mut self, io: &mut dyn Io, now_ns: u64) -> usize {
-        let mut count = 0;
+        let (mut count, mut chunks) = (0, 0);
         while let Some(ring) = &mut self.ring
             && matches!(self.state, RecorderState::Recording)
             && count < FRAMES_MAX
+            && chunks < TURN_CHUNKS_MAX
         {
             match ring.scan.read(ring.gate, now_ns, FRAMES_MAX - count) {
                 Ok(frames) => {
@@ -392,6 +395,7 @@ impl Recorder {
             }
             self.submit(io);
             count += 1;
+            chunks += 1;
         }
         count
     }

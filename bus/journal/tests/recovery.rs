@@ -335,6 +335,26 @@ fn stale_bytes_of_a_recycled_segment_never_verify() {
     assert_same(&kept, &published[published.len() - kept.len()..], "what is kept");
 }
 
+/// A disk whose flushes take longer than the retention, and the broker dies.
+#[test]
+fn what_was_confirmed_last_may_lie_in_a_segment_that_was_used_again() {
+    let dir = folder();
+    let mut io = Faulty::new(3);
+    let mut topic = Topic::begin(dir.path(), &Options { retention_ns: 1, ..options() });
+    topic.publish_many(&mut io, 100);
+    topic.all_durable(&mut io);
+    io.holds = |op| matches!(op, Op::Flush { .. });
+    while topic.partition.earliest() == Position(0) {
+        topic.publish_many(&mut io, 1_000);
+    }
+    let end = topic.ring().writer.tail().position;
+    topic.turn_until(&mut io, "written", |topic| topic.recorder.written() == end);
+    io.kill();
+    drop(topic);
+    let (_, recovery) = Topic::open(dir.path(), &options());
+    assert_eq!((recovery.tail.position, recovery.torn, recovery.corrupt), (end, None, vec![]));
+}
+
 #[test]
 fn what_a_rolled_back_epoch_left_is_empty_and_not_corrupt() {
     let case = unconfirmed(2_000);

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use oyez_mem::memory;
 use oyez_protocol::{FailureCode, Message, Packet, Refusal, VERSION};
-use oyez_ring::{Epoch, Memory, Offer, RegionMut, State};
+use oyez_ring::layout::{CommitWord, FLAG_LAST};
+use oyez_ring::{Epoch, Kind, Memory, Offer, RegionMut, State};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::house::House;
@@ -55,6 +56,25 @@ fn a_time_of_the_far_future_does_not_outlive_its_owner() {
         assert_eq!(next.writer.tail().sequence, end.sequence, "{topic}");
         assert!(next.writer.tail().time_ns <= now_ns(), "{topic}: the clock of the partition is poisoned");
     }
+}
+
+#[test]
+fn a_part_of_no_message_ends_its_epoch_before_it() {
+    let house = House::new();
+    for topic in ["scratch", "md"] {
+        let (mut owned, region, capacity) = own(&house, topic);
+        owned.publish_all(3);
+        let end = owned.writer.tail();
+        let (at, sequence_low) = (end.position.0 as usize % capacity, end.sequence.0 as u16);
+        let word = CommitWord { length: 24, kind: Kind::Fragment as u8, flags: FLAG_LAST, sequence_low };
+        region.store(at + 8, end.time_ns);
+        region.store_release(at, word.pack());
+        drop((owned, region));
+        let next = house.peer("next").own(topic);
+        assert_eq!(next.writer.tail().sequence, end.sequence, "{topic}");
+        house.keeper.line(&[topic, "broken", &format!("at {}", end.position)]);
+    }
+    assert_eq!(house.keeper.count("the broker died"), 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Why a lane stops, and what it has to say while it goes on.
 
 use crate::FeedError;
-use crate::sink::SinkError;
+use crate::sink::{Limit, SinkError};
 use oyez::Misfit;
 
 /// Why a lane stopped. Nothing but a new start, after the remedy, makes it go on.
@@ -71,6 +71,19 @@ pub enum LaneError {
         /// What was found, and what is allowed.
         misfit: Misfit,
     },
+    /// A message is longer than the target takes.
+    #[error(
+        "message {sequence} has {len_bytes} bytes, and the target takes {} at most; raise {}, then start the lane again",
+        limit.message_bytes_max, limit.setting
+    )]
+    TooLarge {
+        /// Its sequence.
+        sequence: u64,
+        /// Its length.
+        len_bytes: usize,
+        /// What the target takes.
+        limit: Limit,
+    },
     /// The target is empty and new, though the lane had committed to it.
     #[error(
         "the target was made anew: sequence {committed} was committed to it, and it never held anything; delete the \
@@ -107,6 +120,13 @@ pub enum LaneError {
 pub enum Notice {
     /// The target is allowed, but unwise.
     Unwise(String),
+    /// The topic may bring a message that the target does not take.
+    Narrow {
+        /// The longest message of the topic, in bytes.
+        topic_bytes_max: usize,
+        /// The longest that the target takes.
+        limit: Limit,
+    },
     /// The lane goes on at this sequence.
     Resumed {
         /// The next sequence to be put.
@@ -137,6 +157,11 @@ impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Notice::Unwise(text) => write!(f, "warning: {text}"),
+            Notice::Narrow { topic_bytes_max, limit: Limit { message_bytes_max, setting } } => write!(
+                f,
+                "warning: the topic takes messages of up to {topic_bytes_max} bytes, the target {message_bytes_max}: a \
+                 longer one stops the lane; raise {setting}, unless none will come"
+            ),
             Notice::Resumed { next } => write!(f, "goes on at sequence {next}"),
             Notice::TargetLost { from, to } => {
                 write!(f, "ALARM: the target lost committed messages [{from}, {to}); they are filled in again")
@@ -185,6 +210,15 @@ mod tests {
                 LaneError::OtherStream { sequence: 9, target_epoch: 2, bus_epoch: 1 },
                 "another stream: at sequence 9 the target holds epoch 2, the bus another message of epoch 1; this journal \
                  was made anew or this target belongs to another topic: take a new target",
+            ),
+            (
+                LaneError::TooLarge {
+                    sequence: 9,
+                    len_bytes: 20_000_000,
+                    limit: Limit { message_bytes_max: 1_000_000, setting: "max.message.bytes" },
+                },
+                "message 9 has 20000000 bytes, and the target takes 1000000 at most; raise max.message.bytes, then start \
+                 the lane again",
             ),
             (
                 LaneError::TargetReplaced { committed: 9 },

@@ -20,7 +20,7 @@ pub struct Message<'a> {
 /// What a feed gives, in the order of the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedItem<'a> {
-    /// The next message, and the position where its frame ends: once durable has come there, the message is durable.
+    /// The next message, and the position where its last frame ends: once durable has come there, the message is durable.
     Message(Message<'a>, u64),
     /// The sequences from `from` up to, but without, `to` are not in the journal.
     Gap {
@@ -62,6 +62,12 @@ pub trait Feed {
     /// # Errors
     /// [`FeedError`].
     fn binding(&mut self) -> Result<Option<Binding>, FeedError>;
+
+    /// The longest message that the topic takes, in bytes. Asked after each seek.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    fn message_bytes_max(&mut self) -> Result<usize, FeedError>;
 
     /// Everything below this position is known to be durable. A lane commits nothing above it, so it is asked before
     /// each commit, and the best answer comes from elsewhere than from what bounds `poll`.
@@ -133,6 +139,10 @@ impl Feed for BusFeed {
     fn binding(&mut self) -> Result<Option<Binding>, FeedError> {
         let info = self.bus.describe(&self.topic).map_err(|error| failed(error.into()))?;
         Ok(info.binding.map(|binding| Binding { version_min: 0, ..binding }))
+    }
+
+    fn message_bytes_max(&mut self) -> Result<usize, FeedError> {
+        self.bus.describe(&self.topic).map(|info| info.message_bytes_max()).map_err(|error| failed(error.into()))
     }
 
     /// The broker's own word, which does not come by way of the subscriber's bound. Without the broker it stands still.

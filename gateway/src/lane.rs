@@ -18,7 +18,8 @@ use oyez::HeaderCheck;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Items taken from the feed in one turn; bounds how far a transaction may pass its limits.
+/// Items taken from the feed in one turn; bounds how far a transaction may pass its limits. (Of messages of several
+/// frames a subscriber gives one in a turn.)
 const TURN_ITEMS_MAX: usize = 256;
 /// A bus that does not show the target's last message for this long does not have it.
 const VERIFY_MS_MAX: u64 = 5_000;
@@ -223,6 +224,10 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         let sought = self.feed.seek(plan.verify.map_or(plan.next, |mark| mark.sequence));
         sought.map_err(|error| self.feed_error(error))?;
         self.writer.check = HeaderCheck::new(self.feed.binding()?);
+        let (topic_bytes_max, limit) = (self.feed.message_bytes_max()?, self.writer.sink.limit());
+        if self.fences == 1 && topic_bytes_max > limit.message_bytes_max {
+            self.notices.push(Notice::Narrow { topic_bytes_max, limit });
+        }
         if let Some((from, to)) = plan.lost {
             self.notices.push(Notice::TargetLost { from, to });
         }
@@ -267,7 +272,9 @@ impl<F: Feed, S: Sink> Lane<F, S> {
             }
         });
         match outcome {
-            Err(trouble @ (LaneError::Misfit { .. } | LaneError::Gap { .. })) => Err(self.before(trouble, now_ns)?),
+            Err(trouble @ (LaneError::Misfit { .. } | LaneError::TooLarge { .. } | LaneError::Gap { .. })) => {
+                Err(self.before(trouble, now_ns)?)
+            }
             outcome => outcome,
         }?;
         taken.map_err(|error| self.feed_error(error))

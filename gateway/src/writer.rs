@@ -81,6 +81,10 @@ impl<S: Sink> Writer<S> {
         }
         let sequence = message.sequence;
         self.check.check(message.bytes).map_err(|misfit| LaneError::Misfit { sequence, misfit })?;
+        let (len_bytes, limit) = (message.bytes.len(), self.sink.limit());
+        if len_bytes > limit.message_bytes_max {
+            return Err(LaneError::TooLarge { sequence, len_bytes, limit });
+        }
         if self.open.is_none() {
             self.sink.begin()?;
         }

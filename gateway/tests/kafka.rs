@@ -12,7 +12,7 @@ use oyez_gateway::sink::kafka::{Kafka, Target};
 use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
 use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, Notice, Options};
 use rdkafka::Offset;
-use rdkafka::admin::AdminOptions;
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Driver, Fault, Faulty, Shared, Topic, assert_dense, mark, record, records, small};
@@ -194,9 +194,41 @@ impl Feed for Paced {
         self.topic.binding()
     }
 
+    fn message_bytes_max(&mut self) -> Result<usize, FeedError> {
+        self.topic.message_bytes_max()
+    }
+
     fn durable_position(&mut self) -> u64 {
         self.topic.durable_position()
     }
+}
+
+/// Kafka's own default takes a megabyte; the notice at the start says so.
+#[test]
+fn message_beyond_the_topics_limit_stops_and_goes_through_once_that_is_raised() {
+    let Some(broker) = KafkaTopic::new("large") else { return };
+    let long = |sequence, len_bytes| Record { bytes: vec![sequence as u8; len_bytes], ..record(sequence) };
+    let changed = [(2, long(2, 1_047_000)), (5, long(5, 1_048_000)), (6, long(6, 20_000_000)), (9, long(9, 9_000_000))];
+    let topic = Topic { changed: changed.into(), ..Topic::durable(12) };
+    let mut lane = broker.lane(topic.clone());
+    let stopped = Driver::new().until_stopped(&mut lane);
+    let LaneError::TooLarge { sequence: 5, len_bytes: 1_048_000, limit } = stopped else { panic!("{stopped}") };
+    assert_eq!(limit.message_bytes_max, 1_048_588 - 1024);
+    assert!(stopped.to_string().contains("raise max.message.bytes of the Kafka topic"), "{stopped}");
+    assert!(lane.take_notices().iter().any(|notice| matches!(notice, Notice::Narrow { .. })));
+    assert_eq!(broker.committed().len(), 5);
+
+    let raised = AlterConfig::new(ResourceSpecifier::Topic(&broker.topic)).set("max.message.bytes", "32000000");
+    let raised = raised.set("retention.ms", "-1");
+    block_on(broker.admin().alter_configs([&raised], &AdminOptions::new())).expect("the broker answers");
+    let mut lane = broker.lane(topic.clone());
+    Driver::new().until_committed(&mut lane, 12).expect("goes on");
+    let expected = (0..12).map(|sequence| topic.changed.get(&sequence).cloned().unwrap_or_else(|| record(sequence)));
+    assert!(broker.committed().into_iter().eq(expected), "all of them, whole");
+    // Its tail is found behind large records, too.
+    let mut lane = broker.lane(Topic { end: 13, durable: 13, ..topic });
+    Driver::new().until_committed(&mut lane, 13).expect("resumes");
+    assert!(lane.take_notices().contains(&Notice::Resumed { next: 12 }));
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod support;
 
 use oyez::{Binding, Misfit};
 use oyez_gateway::sink::loopback::Loopback;
-use oyez_gateway::sink::{Record, SinkError};
+use oyez_gateway::sink::{Limit, Record, SinkError};
 use oyez_gateway::{FeedError, FeedItem, Lane, LaneError, LaneState, Notice, Options};
 use std::cell::Cell;
 use std::path::Path;
@@ -151,6 +151,29 @@ fn message_that_does_not_fit_stops_the_lane_and_what_precedes_it_is_committed() 
     Driver::new().until_committed(&mut lane, 100).expect("goes on");
     let all = (0..100).map(|sequence| bound(sequence, 1 + u16::from(sequence >= 60)));
     assert_eq!(committed(&path), all.collect::<Vec<_>>());
+}
+
+#[test]
+fn message_longer_than_the_target_takes_stops_the_lane_and_what_precedes_it_is_committed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("target");
+    let long = Record { bytes: vec![7; 5_000], ..record(60) };
+    let topic = Topic { changed: [(60, long.clone())].into(), ..Topic::durable(100) };
+    let limit = Limit { message_bytes_max: 4_999, setting: "a setting" };
+    let script = Shared::default();
+    script.borrow_mut().limit = Some(limit);
+    let mut stopped = lane(&path, topic.clone(), &script);
+    let error = Driver::new().until_stopped(&mut stopped);
+    assert_eq!(error, LaneError::TooLarge { sequence: 60, len_bytes: 5_000, limit });
+    assert_dense(&committed(&path), 0, 60);
+    let narrow = Notice::Narrow { topic_bytes_max: support::MESSAGE_BYTES_MAX, limit };
+    assert_eq!(stopped.take_notices()[0], narrow);
+    assert!(narrow.to_string().contains("up to 33554432 bytes, the target 4999: a longer one stops the lane; raise a"));
+
+    let mut wide = lane(&path, topic, &Shared::default());
+    Driver::new().until_committed(&mut wide, 100).expect("goes on");
+    assert_eq!((committed(&path).len(), &committed(&path)[60]), (100, &long));
+    assert!(!wide.take_notices().iter().any(|notice| matches!(notice, Notice::Narrow { .. })));
 }
 
 #[test]

@@ -28,7 +28,9 @@ pub use source::{Answer, Held, Journal, JournalPoll, Ring, Seek, Source};
 
 use crate::{Durability, EventKind, GapCause, Message};
 use oyez_mem::sync::fence_acquire;
-use oyez_ring::{BLOCK, Epoch, EpochStart, Frame, Invalid, Kind, Poll, Position, Reader, Reason, Sequence};
+use oyez_ring::{
+    BLOCK, Epoch, EpochStart, Frame, Invalid, Kind, ONE_FRAME_BYTES_MAX, Poll, Position, Reader, Reason, Sequence,
+};
 use want::{Verdict, Want};
 
 /// Where the journal is far enough: a cursor goes back to a ring of `capacity` only so far from being lapped again.
@@ -66,7 +68,7 @@ enum Place {
     },
 }
 
-/// Whether another turn may bring something at once.
+/// Whether this poll goes on: another turn may bring something at once.
 enum Turn {
     Again,
     Rest,
@@ -93,7 +95,8 @@ impl<S: Source> Cursor<S> {
         }
     }
 
-    /// Gives up to `limit` events to `each`; how many it gave. Never blocks but on the journal's disk.
+    /// Gives up to `limit` events to `each`; how many it gave. A message of several frames is the last of its poll, so that
+    /// many of them keep nobody waiting. Never blocks but on the journal's disk.
     ///
     /// # Errors
     /// [`CursorError`]; events given before it was found are lost to no one: the next poll goes on behind them.
@@ -202,6 +205,7 @@ impl<S: Source> Cursor<S> {
             match reader.poll_below(below) {
                 Ok(Poll::Frame(frame)) => match self.want.give(&frame, self.epoch, true, each) {
                     Verdict::Skipped => {}
+                    Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Rest),
                     Verdict::Given => given += 1,
                     Verdict::EventFirst => {
                         let stands = frame.position;
@@ -307,6 +311,7 @@ impl<S: Source> Cursor<S> {
                     self.position = frame.end;
                     match self.want.give(&frame, self.epoch, false, each) {
                         Verdict::Skipped => {}
+                        Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Rest),
                         Verdict::Given => given += 1,
                         Verdict::EventFirst => return Ok(self.leave(stands)),
                     }

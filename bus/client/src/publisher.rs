@@ -61,7 +61,6 @@ pub struct Publisher {
     grant: Grant,
     /// At first as much as one frame takes.
     scratch: Box<[u8]>,
-    message_bytes_max: usize,
 }
 
 /// What is known at the moment of the grant.
@@ -94,6 +93,7 @@ pub(crate) enum News {
 
 /// All of a publisher but its scratch memory, so that a claim can hold the two apart.
 struct Grant {
+    message_bytes_max: usize,
     topic: Arc<str>,
     epoch: Epoch,
     durability: Durability,
@@ -114,8 +114,8 @@ struct Grant {
 impl Publisher {
     pub(crate) fn new(granted: Granted) -> Publisher {
         let Granted { topic, epoch, durability, check, writer, signal, ownership } = granted;
-        let message_bytes_max = writer.message_bytes_max();
         let grant = Grant {
+            message_bytes_max: writer.message_bytes_max(),
             topic,
             epoch,
             durability,
@@ -130,7 +130,7 @@ impl Publisher {
             ownership,
             released: false,
         };
-        Publisher { grant, scratch: vec![0; ONE_FRAME_BYTES_MAX].into(), message_bytes_max }
+        Publisher { grant, scratch: vec![0; ONE_FRAME_BYTES_MAX].into() }
     }
 
     /// Publishes a copy of `message`: SBE message header and body, 8 to [`Publisher::message_bytes_max`] bytes. All of it
@@ -160,9 +160,9 @@ impl Publisher {
 
     #[cold]
     fn claim_more(&mut self, len_bytes: usize) -> Result<Claim<'_>, PublishError> {
-        let bytes_max = self.message_bytes_max;
+        let bytes_max = self.message_bytes_max();
         if len_bytes > bytes_max {
-            return Err(self.grant.bad_length(BadLength { len_bytes, bytes_max }));
+            return Err(self.grant.bad_length(len_bytes));
         }
         self.scratch = vec![0; len_bytes.next_power_of_two().min(bytes_max)].into();
         Ok(Claim { grant: &mut self.grant, bytes: &mut self.scratch[..len_bytes] })
@@ -170,7 +170,7 @@ impl Publisher {
 
     /// The longest message that can be published here, in bytes: a quarter of the ring.
     pub fn message_bytes_max(&self) -> usize {
-        self.message_bytes_max
+        self.grant.message_bytes_max
     }
 
     /// Waits until everything below `position` has come so far. [`Published::position`] is such a position.
@@ -296,7 +296,7 @@ impl Grant {
                 Ok(Offer::Published(Published { epoch: self.epoch, sequence, position, time_ns }))
             }
             Ok(oyez_ring::Offer::BackPressured) => Ok(Offer::BackPressured),
-            Err(length) => Err(self.bad_length(length)),
+            Err(BadLength { len_bytes, .. }) => Err(self.bad_length(len_bytes)),
         }
     }
 
@@ -365,13 +365,14 @@ impl Grant {
     #[cold]
     fn misfit(&self, misfit: Misfit) -> PublishError {
         if let Misfit::Header { len_bytes } = misfit {
-            return self.bad_length(oyez_ring::BadLength { len_bytes });
+            return self.bad_length(len_bytes);
         }
         PublishError::Misfit { topic: self.topic.to_string(), misfit }
     }
 
     #[cold]
-    fn bad_length(&self, source: BadLength) -> PublishError {
+    fn bad_length(&self, len_bytes: usize) -> PublishError {
+        let source = BadLength { len_bytes, bytes_max: self.message_bytes_max };
         PublishError::Length { topic: self.topic.to_string(), source }
     }
 

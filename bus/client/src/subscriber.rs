@@ -99,10 +99,13 @@ struct Reading {
 }
 
 impl Subscriber {
-    /// Gives up to `limit` events to `each`, of the topics in turn; how many it gave, 0 when nothing is there now.
+    /// Gives up to `limit` events to `each`, of the topics in turn; how many it gave, 0 when nothing is there now. Of each
+    /// topic a message above [`crate::ONE_FRAME_BYTES_MAX`] is the last in a poll, so that many of them keep the other
+    /// topics waiting for no longer than one.
     ///
     /// Never waits for the broker. Allocates nothing and makes no system call while it reads from rings, but for blocks
-    /// that it enters anew after an event; reading from the journal reads its files.
+    /// that it enters anew after an event, and for the first message above [`crate::ONE_FRAME_BYTES_MAX`] and each that is
+    /// longer than all before; reading from the journal reads its files.
     ///
     /// # Errors
     /// [`SubscribeError::Cursor`]: one topic cannot be read on. The next poll begins with the topic after it.

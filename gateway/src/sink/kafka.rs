@@ -13,7 +13,7 @@ mod topic;
 
 pub use topic::Target;
 
-use super::{Record, Sink, SinkError, Tail};
+use super::{Limit, Record, Sink, SinkError, Tail};
 use crate::{Mark, Message};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -31,6 +31,8 @@ const FENCE: Duration = Duration::from_secs(30);
 const REQUEST: Duration = Duration::from_secs(10);
 /// First distance from the end at which the tail is searched for; eight times as far each time.
 const TAIL_STEP_OFFSETS: i64 = 64;
+/// What a record, alone in its batch and its request, has beside its message: far less.
+const AROUND_BYTES_MAX: usize = 1 << 10;
 /// The header that holds the epoch, u32 big-endian.
 const EPOCH_HEADER: &str = "e";
 /// The header that holds the publish time in nanoseconds, u64 big-endian.
@@ -39,6 +41,7 @@ const TIME_HEADER: &str = "t";
 /// The sink; see the module.
 pub struct Kafka {
     target: Target,
+    limit: Limit,
     /// Reads tail and progress; never a member of its group.
     reader: BaseConsumer,
     /// The instance since the last fence.
@@ -62,8 +65,10 @@ impl Kafka {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
             .create();
+        // Until the first check.
+        let limit = Limit { message_bytes_max: 0, setting: "" };
         match reader {
-            Ok(reader) => Ok(Kafka { target, reader, producer: None, begun: None, own_progress: [None; 2] }),
+            Ok(reader) => Ok(Kafka { target, limit, reader, producer: None, begun: None, own_progress: [None; 2] }),
             Err(error) => {
                 Err(SinkError::Refused { target: format!("Kafka {}", target.bootstrap), reason: error.to_string() })
             }
@@ -162,11 +167,15 @@ impl Kafka {
     fn last_record(&self, from: i64, end: i64) -> Result<Option<Record>, SinkError> {
         let failed = |error| self.failed("tail", error);
         self.reader.assign(&self.partition(Offset::Offset(from))).map_err(failed)?;
-        let deadline = Instant::now() + FENCE;
+        let mut deadline = Instant::now() + FENCE;
         let mut last = None;
         while Instant::now() < deadline {
             match self.reader.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => last = Some(self.record(&message, last.as_ref())?),
+                Some(Ok(message)) => {
+                    last = Some(self.record(&message, last.as_ref())?);
+                    // Large ones take their time.
+                    deadline = Instant::now() + FENCE;
+                }
                 // The end that a new leader tells may for a moment be too low.
                 Some(Err(KafkaError::PartitionEOF(_))) if self.position()? >= end => {
                     self.reader.unassign().map_err(failed)?;
@@ -176,7 +185,7 @@ impl Kafka {
                 Some(Err(error)) => return Err(failed(error)),
             }
         }
-        Err(self.unknown("tail", format!("offset {end} is not reached after 30 s")))
+        Err(self.unknown("tail", format!("offset {end} is not reached, and nothing came for 30 s")))
     }
 
     /// One above the last offset that the reader has come past, markers included.
@@ -216,7 +225,13 @@ impl Sink for Kafka {
     }
 
     fn check(&mut self) -> Result<Vec<String>, SinkError> {
-        topic::check(self)
+        let (warnings, limit) = topic::check(self)?;
+        self.limit = limit;
+        Ok(warnings)
+    }
+
+    fn limit(&self) -> Limit {
+        self.limit
     }
 
     fn fence(&mut self) -> Result<(), SinkError> {
@@ -226,7 +241,9 @@ impl Sink for Kafka {
             .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "500000")
-            .set("queue.buffering.max.kbytes", "262144")
+            .set("queue.buffering.max.kbytes", "524288")
+            // Of one message, and of a batch, which is no longer than its own default unless it holds one message.
+            .set("message.max.bytes", (self.limit.message_bytes_max + AROUND_BYTES_MAX).to_string())
             // A commit that answers Ok covers each message: reports of success would only cost time.
             .set("delivery.report.only.error", "true")
             .create()
@@ -322,6 +339,8 @@ fn client(target: &Target) -> ClientConfig {
     config.set("bootstrap.servers", &target.bootstrap).set("client.id", "oyez-gateway");
     // Or a producer would make a deleted topic anew, with whatever settings the cluster has for such.
     config.set("allow.auto.create.topics", "false");
+    // As much as a fetch may answer with: one record is never cut.
+    config.set("receive.message.max.bytes", "1100000000");
     config
 }
 

@@ -8,7 +8,7 @@
 //! it. A new instance appends a `Fence`, so the old one finds the file longer than it knows and is out. A process that
 //! dies in an append leaves a cut entry, which the next fence removes; whole entries are never removed.
 
-use super::{Record, Sink, SinkError, Tail};
+use super::{Limit, Record, Sink, SinkError, Tail};
 use crate::{Mark, Message};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -20,8 +20,10 @@ const LABEL: &[u8] = b"Oyez loopback target, version 1: not Kafka\n";
 const HEADER_BYTES: usize = 12;
 /// Payload of a record before its message bytes: epoch u32, sequence u64, publish time u64.
 const RECORD_HEAD_BYTES: usize = 20;
+/// No message is longer: a quarter of the largest ring.
+const MESSAGE_BYTES_MAX: usize = 256 << 20;
 /// No entry is longer; a length above this is damage.
-const ENTRY_BYTES_MAX: usize = 1 << 20;
+const ENTRY_BYTES_MAX: usize = RECORD_HEAD_BYTES + MESSAGE_BYTES_MAX;
 /// Entries wait for this much before they are written.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -133,6 +135,10 @@ impl Sink for Loopback {
 
     fn check(&mut self) -> Result<Vec<String>, SinkError> {
         Ok(Vec::new())
+    }
+
+    fn limit(&self) -> Limit {
+        Limit { message_bytes_max: MESSAGE_BYTES_MAX, setting: "the format of loopback files" }
     }
 
     fn fence(&mut self) -> Result<(), SinkError> {

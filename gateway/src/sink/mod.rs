@@ -20,6 +20,9 @@ pub trait Sink {
     /// [`SinkError::Refused`], with the remedy; [`SinkError::Unknown`] where the target cannot be reached.
     fn check(&mut self) -> Result<Vec<String>, SinkError>;
 
+    /// The longest message that it takes, as the last [`Sink::check`] found.
+    fn limit(&self) -> Limit;
+
     /// Throws any earlier instance of this lane out, this one's own included: transactions it left open are over when
     /// this returns (aborted, or committed if that had been decided), and whatever it still sends is refused.
     ///
@@ -68,6 +71,15 @@ pub trait Sink {
     /// # Errors
     /// See [`SinkError`].
     fn abort(&mut self) -> Result<(), SinkError>;
+}
+
+/// The longest message that a target takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Its length in bytes.
+    pub message_bytes_max: usize,
+    /// What has to be raised where it is to take more.
+    pub setting: &'static str,
 }
 
 /// A message as a target holds it.

@@ -3,7 +3,7 @@
 
 use oyez::Binding;
 use oyez_gateway::sink::loopback::Loopback;
-use oyez_gateway::sink::{Record, Sink, SinkError, Tail};
+use oyez_gateway::sink::{Limit, Record, Sink, SinkError, Tail};
 use oyez_gateway::{Feed, FeedError, FeedItem, Lane, LaneError, LaneState, Mark, Message, Options};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ use std::rc::Rc;
 
 /// Bytes between two positions of the topic in memory.
 pub(crate) const FRAME_BYTES: u64 = 128;
+/// The longest message that it takes.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
 /// The topic's message under `sequence`; an epoch lasts 100 messages.
 pub(crate) fn record(sequence: u64) -> Record {
@@ -102,6 +104,10 @@ impl Feed for Topic {
         Ok(told.flatten())
     }
 
+    fn message_bytes_max(&mut self) -> Result<usize, FeedError> {
+        Ok(MESSAGE_BYTES_MAX)
+    }
+
     fn durable_position(&mut self) -> u64 {
         self.told_durable.as_ref().map_or(self.durable, |told| told.get()) * FRAME_BYTES
     }
@@ -132,6 +138,8 @@ pub(crate) struct Script {
     pub(crate) tail: Option<Tail>,
     pub(crate) progress: Option<Option<Mark>>,
     pub(crate) trace: Vec<&'static str>,
+    /// What the target takes, where that is less than it would.
+    pub(crate) limit: Option<Limit>,
 }
 
 pub(crate) type Shared = Rc<RefCell<Script>>;
@@ -195,6 +203,10 @@ impl<S: Sink> Sink for Faulty<S> {
 
     fn check(&mut self) -> Result<Vec<String>, SinkError> {
         self.inner.check()
+    }
+
+    fn limit(&self) -> Limit {
+        self.script.borrow().limit.unwrap_or(self.inner.limit())
     }
 
     fn fence(&mut self) -> Result<(), SinkError> {

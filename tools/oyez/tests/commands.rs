@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{House, hex_lines, json, sample, stdout};
+use support::{House, hex_lines, json, refused, sample, stdout};
 
 #[test]
 fn what_is_published_is_shown_and_kept() {
@@ -62,6 +62,31 @@ fn what_is_published_is_shown_and_kept() {
     assert_eq!((dumped.len(), &dumped[0]["sequence"], &dumped[0]["kind"]), (1, &json!(999), &json!("Message")));
     let position = format!("position:{}", dumped[0]["position"]);
     assert_eq!(json(&house.run(&["journal", "dump", "data", "bare", "--from", &position, "--format", "json"])), dumped);
+}
+
+#[test]
+fn messages_of_several_frames_go_in_and_come_out_whole() {
+    let house = House::new();
+    let _broker = house.serve();
+    let messages = [64, 512 << 10, 5_000, 8].map(|len: usize| (0..len).map(|at| (at * 7) as u8).collect::<Vec<_>>());
+    let framed = |messages: &[Vec<u8>]| -> Vec<u8> {
+        messages.iter().flat_map(|message| [&(message.len() as u32).to_le_bytes()[..], message].concat()).collect()
+    };
+    let publish = ["publish", "bare", "--encoding", "length-prefixed", "--format", "json"];
+    let published = json(&house.feed(&publish, &framed(&messages))).remove(0);
+    let shown = json(&house.run(&["tail", "bare", "--from", "earliest", "--messages", "4", "--format", "json"]));
+    let told = shown.iter().filter(|line| line["event"].is_null()).map(|line| line["message"]["_hex"].clone());
+    assert!(told.eq(hex_lines(&messages).lines().map(|line| json!(line))));
+    let verified = json(&house.run(&["journal", "verify", "data", "bare", "--format", "json"])).remove(0);
+    assert_eq!((&verified["messages"], &verified["digest"]), (&json!(4), &published["digest"]));
+    let dumped = json(&house.run(&["journal", "dump", "data", "bare", "--from", "sequence:1", "--format", "json"]));
+    assert_eq!((dumped.len(), &dumped[0]["payload_bytes"]), (3, &json!(512 << 10)));
+    refused(
+        &house.feed(&publish, &framed(&[vec![7; (512 << 10) + 1]])),
+        &["stdin, message 1", "length prefix says 524289 bytes, and the topic takes 524288"],
+    );
+    let text = stdout(&house.run(&["topic", "describe", "bare"]));
+    assert!(text.lines().any(|line| line == "ring        2.00 MiB, messages of up to 512.00 KiB"), "{text}");
 }
 
 #[test]

@@ -14,13 +14,11 @@ use crate::failure::{Answer, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
 
-/// No length prefix may claim more: it is damage, or another format.
-const LENGTH_MAX: u32 = 1 << 20;
-
 pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Failure> {
     let bus = connect(&args.broker)?;
-    let check = Check::new(&bus, bus.describe(&args.topic)?, args.headers_only)?;
-    let mut input = Input::open(&args.source)?;
+    let info = bus.describe(&args.topic)?;
+    let mut input = Input::open(&args.source, info.message_bytes_max())?;
+    let check = Check::new(&bus, info, args.headers_only)?;
     let mut publishing = Publishing::open(&bus, &args.topic, args.partition)?;
     let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
     let (pace, limit) = (Pace::new(args.rate_messages_per_s), args.messages.unwrap_or(u64::MAX));
@@ -73,13 +71,26 @@ impl Check {
 
 /// Where messages come from.
 enum Input {
-    Hex { name: String, lines: Box<dyn BufRead>, line: u64 },
-    LengthPrefixed { name: String, bytes: Box<dyn BufRead>, message: u64 },
-    Sample { session: Box<oyez_sample::Session>, message: u64 },
+    Hex {
+        name: String,
+        lines: Box<dyn BufRead>,
+        line: u64,
+    },
+    /// A length prefix that claims more than `bytes_max` is damage, or another format.
+    LengthPrefixed {
+        name: String,
+        bytes: Box<dyn BufRead>,
+        message: u64,
+        bytes_max: usize,
+    },
+    Sample {
+        session: Box<oyez_sample::Session>,
+        message: u64,
+    },
 }
 
 impl Input {
-    fn open(source: &Source) -> Result<Input, Failure> {
+    fn open(source: &Source, bytes_max: usize) -> Result<Input, Failure> {
         if let Some(seed) = source.sample {
             return Ok(Input::Sample { session: Box::new(oyez_sample::Session::new(seed)), message: 0 });
         }
@@ -94,7 +105,7 @@ impl Input {
         };
         Ok(match source.encoding {
             Encoding::Hex => Input::Hex { name, lines: bytes, line: 0 },
-            Encoding::LengthPrefixed => Input::LengthPrefixed { name, bytes, message: 0 },
+            Encoding::LengthPrefixed => Input::LengthPrefixed { name, bytes, message: 0, bytes_max },
         })
     }
 
@@ -110,9 +121,9 @@ impl Input {
     fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match self {
             Input::Hex { lines, line, .. } => next_line(lines, line),
-            Input::LengthPrefixed { bytes, message, .. } => {
+            Input::LengthPrefixed { bytes, message, bytes_max, .. } => {
                 *message += 1;
-                next_framed(bytes)
+                next_framed(bytes, *bytes_max)
             }
             Input::Sample { session, message } => {
                 *message += 1;
@@ -137,7 +148,7 @@ fn next_line(lines: &mut dyn BufRead, line: &mut u64) -> Result<Option<Vec<u8>>,
     }
 }
 
-fn next_framed(bytes: &mut dyn BufRead) -> Result<Option<Vec<u8>>, Failure> {
+fn next_framed(bytes: &mut dyn BufRead, bytes_max: usize) -> Result<Option<Vec<u8>>, Failure> {
     if bytes.fill_buf()?.is_empty() {
         return Ok(None);
     }
@@ -147,13 +158,15 @@ fn next_framed(bytes: &mut dyn BufRead) -> Result<Option<Vec<u8>>, Failure> {
     };
     let mut length = [0; 4];
     bytes.read_exact(&mut length).map_err(cut)?;
-    let length = u32::from_le_bytes(length);
-    if length > LENGTH_MAX {
-        return Err(
-            format!("its length prefix says {length} bytes; is the encoding length-prefixed, little-endian?").into()
-        );
+    let length = u32::from_le_bytes(length) as usize;
+    if length > bytes_max {
+        return Err(format!(
+            "its length prefix says {length} bytes, and the topic takes {bytes_max}; is the encoding length-prefixed, \
+             little-endian?"
+        )
+        .into());
     }
-    let mut message = vec![0; length as usize];
+    let mut message = vec![0; length];
     bytes.read_exact(&mut message).map_err(cut)?;
     Ok(Some(message))
 }
@@ -178,7 +191,7 @@ mod tests {
     }
 
     fn framed(bytes: &'static [u8]) -> Result<Vec<Vec<u8>>, String> {
-        all(Input::LengthPrefixed { name: "in".to_owned(), bytes: Box::new(bytes), message: 0 })
+        all(Input::LengthPrefixed { name: "in".to_owned(), bytes: Box::new(bytes), message: 0, bytes_max: 1 << 20 })
     }
 
     #[test]
@@ -191,6 +204,7 @@ mod tests {
                 name: "in".to_owned(),
                 bytes: Box::new(std::io::Cursor::new(cut)),
                 message: 0,
+                bytes_max: 1 << 20,
             });
             assert!(text.is_err_and(|text| text.starts_with("in, message 1: the input ends inside")), "{cut:?}");
         }

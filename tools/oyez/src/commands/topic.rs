@@ -91,6 +91,7 @@ fn list(topics: Vec<TopicInfo>, output: &mut Output) -> Result<Answer, Failure> 
 
 fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
     let recorded = info.durability > Durability::Published;
+    let longest = BinaryBytes(info.message_bytes_max() as u64);
     let topic = Topic::of(info);
     if output.format == Format::Json {
         output.json(&topic)?;
@@ -117,7 +118,7 @@ fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
     let mut lines = vec![
         ("topic", topic.topic.clone()),
         ("partitions", topic.partitions.to_string()),
-        ("ring", BinaryBytes(topic.ring_bytes).to_string()),
+        ("ring", format!("{}, messages of up to {longest}", BinaryBytes(topic.ring_bytes))),
         ("durability", kept),
         ("schema", format!("{}{binding}", topic.schema())),
         ("you may", rights.to_owned()),

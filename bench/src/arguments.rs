@@ -21,6 +21,8 @@ pub(crate) enum Scenario {
     Stream(Stream),
     /// What publishing costs beside subscribers that sleep.
     Fanout(Fanout),
+    /// One message of many frames end to end, and small ones on another topic meanwhile.
+    Large(Large),
     /// Generated SBE codecs, and JSON by schema.
     Sbe(Sbe),
     /// The second process; started by the others.
@@ -108,6 +110,27 @@ pub(crate) struct Fanout {
 }
 
 #[derive(Args)]
+pub(crate) struct Large {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Bytes of a large message, SBE message header included; where the rings are too small for it, they are made larger.
+    #[arg(long, default_value_t = 20_000_000, value_parser = RangedU64ValueParser::<usize>::new().range(4097..=256 << 20))]
+    pub(crate) size: usize,
+    /// Large messages each round.
+    #[arg(long, default_value_t = 10, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub(crate) messages: u64,
+    /// A large message goes out so often, or as soon as the one before has arrived.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) every_ms: u64,
+    /// Bytes of a small message.
+    #[arg(long, default_value_t = 68, value_parser = RangedU64ValueParser::<usize>::new().range(8..=4096))]
+    pub(crate) small: usize,
+    /// Over a recorded topic, kept at `durable`.
+    #[arg(long)]
+    pub(crate) recorded: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct Sbe {
     /// Whom to measure beside ours.
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -144,7 +167,7 @@ pub(crate) struct Traffic {
     pub(crate) recorded: bool,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct Common {
     /// How often each system takes its turn.
     #[arg(long, default_value_t = 11, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]

@@ -14,6 +14,11 @@ pub(crate) const UNRECORDED: [&str; 2] = ["there", "back"];
 /// The same, recorded and kept at `durable`.
 pub(crate) const RECORDED: [&str; 2] = ["there.recorded", "back.recorded"];
 
+/// For messages of many frames.
+pub(crate) const LARGE: &str = "large";
+/// The same, recorded and kept at `durable`.
+pub(crate) const LARGE_RECORDED: &str = "large.recorded";
+
 /// Each subscriber that sleeps in `fanout` has a connection of its own.
 pub(crate) const CONNECTIONS_MAX: usize = 4096;
 
@@ -85,9 +90,9 @@ fn declare(core: usize, ring_mib: u64, recorded: bool) -> String {
             "\n[[topics]]\nname = \"{name}\"\nring_mib = {ring_mib}\nrecorded = {recorded}\npublish = [\"self\"]\n"
         );
     };
-    UNRECORDED.iter().for_each(|name| topic(name, false));
+    UNRECORDED.iter().chain([&LARGE]).for_each(|name| topic(name, false));
     if recorded {
-        RECORDED.iter().for_each(|name| topic(name, true));
+        RECORDED.iter().chain([&LARGE_RECORDED]).for_each(|name| topic(name, true));
     }
     catalog
 }

@@ -11,6 +11,7 @@ mod durable;
 mod failure;
 mod fanout;
 mod house;
+mod large;
 mod link;
 mod machine;
 mod memcpy;
@@ -49,6 +50,7 @@ fn run(scenario: Scenario) -> Result<ExitCode, Failure> {
         Scenario::Pingpong(options) => pingpong::run(&options)?.print(options.common.format),
         Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
         Scenario::Fanout(options) => fanout::run(&options)?.print(options.common.format),
+        Scenario::Large(options) => large::run(&options)?.print(options.common.format),
         Scenario::Sbe(options) => sbe::run(&options)?.print(options.format),
         Scenario::Second { plan } => second::serve(&plan)?,
         Scenario::Sleepers { plan } => fanout::sleep(&plan)?,

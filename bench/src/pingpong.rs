@@ -17,7 +17,7 @@ use crate::traffic::{Arrived, Messages};
 use hdrhistogram::Histogram;
 
 /// Round trips.
-const ROUND_TRIP: &str = "round_trip_ns";
+pub(crate) const ROUND_TRIP: &str = "round_trip_ns";
 /// From the publish until it is durable; of the limit, a disk block's write and flush.
 const DURABLE: &str = "durable_ns";
 
@@ -29,19 +29,31 @@ pub(crate) fn run(options: &Pingpong) -> Result<Report, Failure> {
     systems.extend(traffic.recorded.then_some(System::Recorded));
     systems.extend(&options.peers);
     for &len_bytes in &traffic.sizes {
-        let rounds = interleave(&systems, common.rounds, |system| {
-            let task = Task { system, part: Part::Answer, len_bytes, messages: options.messages };
-            let (asked, answered) = stage.take(&task, Asking)?;
-            check(&task, &answered)?;
-            check(&task, &asked.arrived)?;
-            Ok(asked.round_trip_ns)
-        })?;
+        let rounds =
+            interleave(&systems, common.rounds, |system| round_trips(&mut stage, system, len_bytes, options.messages))?;
         report.add_latencies(ROUND_TRIP, "", len_bytes, &rounds);
     }
     if traffic.recorded {
         durable(&mut stage, options, &mut report)?;
     }
     Ok(report)
+}
+
+/// One round of them, in ns.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) fn round_trips(
+    stage: &mut Stage,
+    system: System,
+    len_bytes: usize,
+    messages: u64,
+) -> Result<Histogram<u64>, Failure> {
+    let task = Task { system, part: Part::Answer, len_bytes, messages };
+    let (asked, answered) = stage.take(&task, Asking)?;
+    check(&task, &answered)?;
+    check(&task, &asked.arrived)?;
+    Ok(asked.round_trip_ns)
 }
 
 /// The way to `durable`, of a message at a time, beside the device's.

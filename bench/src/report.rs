@@ -193,7 +193,7 @@ fn of_each(mut told: Value, batch: u64) -> Value {
     told
 }
 
-fn percentiles(rounds: &[Histogram<u64>]) -> Value {
+pub(crate) fn percentiles(rounds: &[Histogram<u64>]) -> Value {
     let mut all = Histogram::<u64>::new(3).expect("three digits are allowed");
     rounds.iter().for_each(|round| all.add(round).expect("grows as needed"));
     let at = |(name, percentile): &(&str, f64)| ((*name).to_owned(), json!(all.value_at_percentile(*percentile)));

@@ -59,6 +59,27 @@ fn pingpong_tells_every_system_and_size_and_the_worst_ratio() {
 }
 
 #[test]
+fn large_tells_the_large_ones_way_and_what_it_costs_the_small_ones() {
+    if !two_cores("large_tells_the_large_ones_way_and_what_it_costs_the_small_ones") {
+        return;
+    }
+    let data = env!("CARGO_TARGET_TMPDIR");
+    for recorded in ["", " --recorded"] {
+        let told = object(&format!(
+            "large{recorded} --data {data} --ring-mib 2 --size 1000000 --rounds 2 --messages 3 --every-ms 10 --small 51"
+        ));
+        assert_eq!(told["environment"]["ring_mib"], 4);
+        let (large, small) = (&told["results"]["oyez"]["1000000"], &told["results"]["oyez"]["51"]);
+        assert_eq!((&large["one_way_ns"]["count"], &large["one_way_ns_beside_small"]["count"]), (&6.into(), &6.into()));
+        assert_eq!(small["round_trip_ns"]["count"], small["round_trip_ns_beside_large"]["count"]);
+        assert!(told["results"]["memcpy"]["1000000"]["one_way_ns"].as_f64().unwrap() > 0.0);
+        for ratio in ["large_p50_vs_memcpy", "small_p50_beside_large_vs_alone", "small_p99_beside_large_vs_alone"] {
+            assert!(is_ratio(&told["ratios"][ratio]), "{ratio}: {}", told["ratios"][ratio]);
+        }
+    }
+}
+
+#[test]
 fn stream_tells_every_system_and_the_worst_ratio() {
     if !two_cores("stream_tells_every_system_and_the_worst_ratio") {
         return;

@@ -30,6 +30,7 @@ use crate::{Durability, EventKind, GapCause, Message};
 use oyez_mem::sync::fence_acquire;
 use oyez_ring::{
     BLOCK, Epoch, EpochStart, Frame, Invalid, Kind, ONE_FRAME_BYTES_MAX, Poll, Position, Reader, Reason, Sequence,
+    State,
 };
 use want::{Verdict, Want};
 
@@ -57,6 +58,7 @@ pub struct Cursor<S> {
     /// The ring disagrees with the end that the broker found: its dead writer cannot be trusted.
     spoilt: bool,
     want: Want,
+    last_turn: Turn,
 }
 
 enum Place {
@@ -68,10 +70,15 @@ enum Place {
     },
 }
 
-/// Whether this poll goes on: another turn may bring something at once.
+/// Whether this poll goes on.
+#[derive(Clone, Copy, PartialEq)]
 enum Turn {
+    /// Another turn may bring something at once.
     Again,
+    /// Nothing more is there now.
     Rest,
+    /// A message of several frames was given.
+    Enough,
 }
 
 const NOWHERE: Position = Position(u64::MAX);
@@ -92,6 +99,7 @@ impl<S: Source> Cursor<S> {
             place: Place::Undecided,
             spoilt: false,
             want: Want::default(),
+            last_turn: Turn::Again,
         }
     }
 
@@ -115,11 +123,18 @@ impl<S: Source> Cursor<S> {
                 Place::Journal { .. } => self.read_journal(left, &mut count),
                 Place::Undecided => self.choose(&mut count),
             };
-            if let Turn::Rest = turn? {
+            self.last_turn = turn?;
+            if self.last_turn != Turn::Again {
                 break;
             }
         }
         Ok(given)
+    }
+
+    /// Whether the last poll ended with a message of several frames.
+    #[inline]
+    pub fn has_given_enough(&self) -> bool {
+        self.last_turn == Turn::Enough
     }
 
     /// The message wanted next; unknown only before the first block was entered.
@@ -205,7 +220,7 @@ impl<S: Source> Cursor<S> {
             match reader.poll_below(below) {
                 Ok(Poll::Frame(frame)) => match self.want.give(&frame, self.epoch, true, each) {
                     Verdict::Skipped => {}
-                    Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Rest),
+                    Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Enough),
                     Verdict::Given => given += 1,
                     Verdict::EventFirst => {
                         let stands = frame.position;
@@ -311,14 +326,18 @@ impl<S: Source> Cursor<S> {
                     self.position = frame.end;
                     match self.want.give(&frame, self.epoch, false, each) {
                         Verdict::Skipped => {}
-                        Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Rest),
+                        Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Enough),
                         Verdict::Given => given += 1,
                         Verdict::EventFirst => return Ok(self.leave(stands)),
                     }
                 }
                 JournalPoll::Empty => {
                     self.position = position.max(journal.position());
-                    return Ok(if recorded == self.end { self.leave(recorded) } else { self.journal_is_empty() });
+                    return Ok(if recorded == self.end {
+                        self.leave(recorded)
+                    } else {
+                        self.journal_is_empty(recorded)
+                    });
                 }
                 JournalPoll::Pending => return Ok(Turn::Rest),
                 JournalPoll::Missing { resume, cause } => {
@@ -341,13 +360,20 @@ impl<S: Source> Cursor<S> {
     }
 
     /// All that is recorded was read, and that is not all of the epoch: the ring has the rest, or it has yet to come.
-    fn journal_is_empty(&mut self) -> Turn {
-        let position = self.position;
-        if !self.ring_serves(|_| 0) {
-            return Turn::Rest;
+    fn journal_is_empty(&mut self, recorded: Position) -> Turn {
+        if self.ring_serves(|_| 0) {
+            self.enter_ring(self.position.block());
+            return Turn::Again;
         }
-        self.enter_ring(position.block());
-        Turn::Again
+        match &self.held {
+            // A message began in the journal and goes on in the ring, which has lost its beginning: nobody has it whole.
+            Held::Ring(ring) if ring.control.state() == State::JournalFailed && self.position < recorded => {
+                fence_acquire();
+                // Before it failed it may have come further.
+                if self.recorded().min(self.end) == recorded { self.leave(recorded) } else { Turn::Again }
+            }
+            _ => Turn::Rest,
+        }
     }
 
     /// The one rule, with some room before the cursor would be lapped again.

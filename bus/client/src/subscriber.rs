@@ -99,9 +99,9 @@ struct Reading {
 }
 
 impl Subscriber {
-    /// Gives up to `limit` events to `each`, of the topics in turn; how many it gave, 0 when nothing is there now. Of each
-    /// topic a message above [`crate::ONE_FRAME_BYTES_MAX`] is the last in a poll, so that many of them keep the other
-    /// topics waiting for no longer than one.
+    /// Gives up to `limit` events to `each`, of the topics in turn; how many it gave, 0 when nothing is there now. A message
+    /// above [`crate::ONE_FRAME_BYTES_MAX`] is the last of its poll, and the next poll begins with the next topic: many of
+    /// them keep the other topics waiting for no longer than one.
     ///
     /// Never waits for the broker. Allocates nothing and makes no system call while it reads from rings, but for blocks
     /// that it enters anew after an event, and for the first message above [`crate::ONE_FRAME_BYTES_MAX`] and each that is
@@ -118,7 +118,11 @@ impl Subscriber {
             }
             let topic = TopicIndex(self.turn);
             self.turn = if self.turn + 1 == self.topics.len() { 0 } else { self.turn + 1 };
-            given += self.topics[topic.0].poll(limit - given, topic, &mut each)?;
+            let reading = &mut self.topics[topic.0];
+            given += reading.poll(limit - given, topic, &mut each)?;
+            if reading.cursor.has_given_enough() {
+                break;
+            }
         }
         Ok(given)
     }
@@ -135,7 +139,8 @@ impl Subscriber {
     }
 
     /// How far behind the topic's newest message it is. `None` where that is not known: the start was not reached yet, or
-    /// the broker has not told of the newest epoch. Reads up to a block of the ring, 64 KiB: not for every message.
+    /// the broker has not told of the newest epoch. Reads up to a block of the ring, 64 KiB, and what is
+    /// out of a message that goes on there: not for every message.
     pub fn lag(&self, topic: TopicIndex) -> Option<Lag> {
         let cursor = &self.topics[topic.0].cursor;
         let next = cursor.next_sequence()?;

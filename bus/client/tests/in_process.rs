@@ -150,6 +150,33 @@ fn a_message_may_have_a_quarter_of_the_ring() {
     assert!(refused.starts_with("topic md: a message of 32769 bytes: 8 to 32768 bytes fit"), "{refused}");
 }
 
+#[test]
+fn a_large_message_is_the_last_of_its_poll_and_then_comes_the_next_topic() {
+    let bus = bus();
+    let topics = bus.subscriber().topic("md", Start::Live).topic("other", Start::Live);
+    let mut subscriber = topics.open().expect("a start");
+    let [mut md, mut other] = ["md", "other"].map(|topic| bus.publisher(topic).open().expect("nobody owns it"));
+    drain(&mut subscriber);
+    for _ in 0..2 {
+        publish(&mut md, 1, 64);
+        publish(&mut md, 1, 5_000);
+        publish(&mut other, 1, 5_000);
+    }
+    let mut polls = Vec::new();
+    while polls.last() != Some(&vec![]) {
+        let mut given = Vec::new();
+        let take = |event: Event<'_>| {
+            if let EventKind::Message(message) = event.kind {
+                given.push((event.topic.0, message.bytes.len()));
+            }
+        };
+        subscriber.poll(100, take).expect("nothing is wrong");
+        polls.push(given);
+    }
+    let (of_md, of_other) = (vec![(0, 64), (0, 5_000)], vec![(1, 5_000)]);
+    assert_eq!(polls, [of_md.clone(), of_other.clone(), of_md, of_other, vec![]]);
+}
+
 /// Who is lapped by large messages is told the same.
 #[test]
 fn who_is_lapped_within_a_message_is_given_nothing_of_it() {

@@ -180,8 +180,8 @@ fn tail_of(ring: &Ring, start: EpochStart) -> (Reader, u64) {
 }
 
 /// The last block of a ring that `may_hold` what is sought, or the oldest but for a margin; or where the message begins
-/// that goes on there, unless `wanted` comes after it. With the sequence of the first message to be had whole from there
-/// on; without, where that is not known, since it is cut, or since the writer laps the search again and again.
+/// that goes on there, unless `wanted` comes after it. Without a number that is wanted, a message that is cut there is
+/// passed over. With the sequence of the first message from there on, unless the writer laps the search again and again.
 fn block_of(
     ring: &Ring,
     start: EpochStart,
@@ -201,10 +201,17 @@ fn block_of(
                 _ => high = middle,
             }
         }
-        if let Some((opening, _)) = opening(ring, start.epoch, Position(low * BLOCK)) {
-            let is_past = wanted > Some(opening.sequence);
-            let block = if is_past { opening.position } else { opening.message_block() };
-            return (block.max(least), (block >= least).then_some(opening.sequence));
+        if let Some((mut found, _)) = opening(ring, start.epoch, Position(low * BLOCK)) {
+            // With what comes behind it in its last block, so that the number of the first message is known.
+            while wanted.is_none()
+                && found.message_block() < least
+                && let Some((next, _)) = opening(ring, start.epoch, found.position.plus(BLOCK))
+            {
+                found = next;
+            }
+            let is_past = wanted > Some(found.sequence);
+            let block = if is_past { found.position } else { found.message_block() };
+            return (block.max(least), Some(found.sequence));
         }
     }
     (least, None)
@@ -215,5 +222,36 @@ fn opening(ring: &Ring, epoch: Epoch, block: Position) -> Option<(BlockOpening, 
     match Reader::at(ring.memory.clone(), epoch, block).poll_any() {
         Ok(Poll::Frame(frame)) => Some((BlockOpening::decode(frame.payload)?, frame.time_ns)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_ring::{Control, ControlMut, Memory, Offer, RegionMut, Writer, write_head};
+
+    /// A small message of time 1, and of a large one of time 2 all but its last fragment.
+    fn within() -> (Ring, EpochStart) {
+        let (capacity, none) = (16 * BLOCK, Position(0));
+        let start =
+            EpochStart { epoch: Epoch(1), position: none, sequence: Sequence(7), time_ns: 0, previous_end: none };
+        let memory = RegionMut::heap(Memory::len_bytes(capacity) as usize);
+        let tail = write_head(&memory, capacity, &start, 0);
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), none, Position(u64::MAX)).reader();
+        let mut writer = Writer::new(memory.clone(), capacity, control.clone(), start.epoch, tail);
+        for (len_bytes, time_ns) in [(64, 1), (3 * BLOCK as usize, 2)] {
+            assert!(matches!(writer.offer(&vec![7; len_bytes], time_ns), Ok(Offer::Published(_))));
+        }
+        memory.zero(3 * BLOCK as usize + 48, (BLOCK - 48) as usize);
+        (Ring { memory: Memory::new(memory.reader(), capacity), control }, start)
+    }
+
+    #[test]
+    fn a_message_of_which_a_part_is_out_is_not_the_newest_yet_and_comes_whole_to_who_starts_now() {
+        let (ring, start) = within();
+        assert_eq!(newest_of(&ring, start), Some((Sequence(8), 1)));
+        let (reader, _) = tail_of(&ring, start);
+        // Where it begins.
+        assert_eq!((reader.next_sequence(), reader.position().block()), (Some(Sequence(8)), start.position));
     }
 }

@@ -49,9 +49,20 @@ struct Living {
     control: ControlMut,
     /// None once the owner is gone.
     writer: Option<Writer>,
+    part: Option<Part>,
     recorder: Reader,
     /// Where the epoch ended, and the sequence after it.
     pub(crate) end: Option<(Position, Sequence)>,
+}
+
+/// A message of which a part is out.
+struct Part {
+    /// Where that part ends.
+    end: Position,
+    sequence: Sequence,
+    told: Told,
+    /// The memory once the rest is out, too.
+    whole: Vec<u64>,
 }
 
 pub(crate) struct Partition {
@@ -130,8 +141,8 @@ impl World {
         self.state().end();
     }
 
-    pub(crate) fn die_within(&self, fragments: usize, opens_block: bool) {
-        self.state().die_within(fragments, opens_block);
+    pub(crate) fn stand_within(&self, fragments: usize, opens_block: bool) {
+        self.state().stand_within(fragments, opens_block);
     }
 
     pub(crate) fn close_rings(&self) {
@@ -185,6 +196,11 @@ impl World {
         self.state().damage(block);
     }
 
+    /// What is not recorded never will be.
+    pub(crate) fn fail_journal(&self) {
+        self.state().living.values().for_each(|living| living.control.set_state(State::JournalFailed));
+    }
+
     /// All is recorded and flushed, so that nothing is left to wait for.
     pub(crate) fn settle(&self) {
         let state = &mut *self.state();
@@ -214,10 +230,23 @@ impl World {
 }
 
 impl Living {
-    fn end_at(&mut self, position: Position, sequence: Sequence) {
-        self.end = Some((position, sequence));
-        self.control.set_end(position);
-        self.control.set_state(State::Ended);
+    /// The ring and its mark.
+    fn words(&self) -> Vec<u64> {
+        let mut bytes = vec![0; CAPACITY as usize + 8];
+        self.data.copy_out(0, &mut bytes);
+        bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect()
+    }
+
+    /// Where so many fragments of the message end that was published at `tail`, but not all; perhaps with the opening of
+    /// the block behind them.
+    fn end_within(&self, tail: Position, fragments: usize, opens_block: bool) -> Position {
+        let mut reader = Reader::at(self.memory.clone(), self.start.epoch, tail.block());
+        let mut frames = Vec::new();
+        while let Poll::Frame(frame) = reader.poll_any().expect("an honest writer") {
+            frames.extend((frame.position >= tail).then_some((frame.kind, frame.end)));
+        }
+        let parts: Vec<usize> = (0..frames.len()).filter(|at| frames[*at].0 == Kind::Fragment).collect();
+        frames[parts[fragments.min(parts.len() - 1) - 1] + usize::from(opens_block)].1
     }
 }
 
@@ -275,11 +304,17 @@ impl Partition {
         let recorder = Reader::at(memory.clone(), epoch, position);
         let writer = Some(Writer::new(data.clone(), CAPACITY, control.reader(), epoch, tail));
         self.epochs.push(start);
-        self.living.insert(epoch, Living { start, data, memory, control, writer, recorder, end: None });
+        self.living.insert(epoch, Living { start, data, memory, control, writer, part: None, recorder, end: None });
     }
 
     fn publish(&mut self, messages: usize, len_bytes: usize) {
         let Some(mut living) = self.living.pop_last().map(|(_, living)| living) else { return };
+        if let Some(sequence) = self.finish_part(&mut living) {
+            self.standing.insert(sequence, living.start.epoch);
+            // What became of the part that was out became of the message.
+            self.lose_below(self.earliest);
+            self.damaged.clone().into_iter().for_each(|block| self.lose_block(block));
+        }
         for _ in 0..messages {
             if !self.publish_one(&mut living, len_bytes) {
                 break;
@@ -314,6 +349,7 @@ impl Partition {
     }
 
     fn publish_in_vain(&mut self, mut zombie: Living, messages: usize) {
+        self.finish_part(&mut zombie);
         for _ in 0..messages {
             if zombie.writer.is_none() || !self.publish_one(&mut zombie, 500) {
                 return;
@@ -321,43 +357,46 @@ impl Partition {
         }
     }
 
-    /// The owner's memory is free: the frames are scanned, the end is written.
+    /// The owner is gone, perhaps within a message: the frames are scanned, the end is written.
     fn end(&mut self) {
         let Some(epoch) = self.epochs.last().map(|start| start.epoch) else { return };
         let Some(living) = self.living.get_mut(&epoch) else { return };
         if let Some(writer) = living.writer.take() {
             let Tail { position, sequence, .. } = writer.tail();
-            living.end_at(position, sequence);
+            let (end, sequence) = living.part.take().map_or((position, sequence), |part| (part.end, part.sequence));
+            living.end = Some((end, sequence));
+            living.control.set_end(end);
+            living.control.set_state(State::Ended);
         }
     }
 
-    /// The memory is what it was before, but for what came out, and the zeros behind it.
-    fn die_within(&mut self, fragments: usize, opens_block: bool) {
-        let now_ns = self.now_ns;
-        let Some(mut newest) = self.living.last_entry() else { return };
-        let living = newest.get_mut();
-        let Some(mut writer) = living.writer.take() else { return };
-        let (before, mark, mut old) = (writer.tail(), living.memory.mark(), vec![0; CAPACITY as usize]);
-        living.data.copy_out(0, &mut old);
-        let Offer::Published(_) = writer.offer(&[7; MESSAGE_BYTES_MAX], now_ns).expect("a length") else {
-            living.writer = Some(writer);
-            return;
-        };
-        let mut reader = Reader::at(living.memory.clone(), living.start.epoch, before.position.block());
-        let mut frames = Vec::new();
-        while let Poll::Frame(frame) = reader.poll_any().expect("an honest writer") {
-            frames.extend((frame.position >= before.position).then_some((frame.kind, frame.end)));
+    /// The owner stands within a message: the memory is what it was before, but for what is out of it, and the zeros behind.
+    fn stand_within(&mut self, fragments: usize, opens_block: bool) {
+        let Some(mut living) = self.living.pop_last().map(|(_, living)| living) else { return };
+        let tail = living.writer.as_ref().filter(|_| living.part.is_none()).map(Writer::tail);
+        if let Some(Tail { position, sequence, .. }) = tail {
+            let before = living.words();
+            if self.publish_one(&mut living, MESSAGE_BYTES_MAX) {
+                let told = self.ever.remove(&(living.start.epoch, sequence)).expect("it is out");
+                let (end, whole) = (living.end_within(position, fragments, opens_block), living.words());
+                for at in (end.0..position.0 + CAPACITY).step_by(8) {
+                    let word = (at % CAPACITY) as usize / 8;
+                    living.data.store(8 * word, if at < end.0 + LEAD { 0 } else { before[word] });
+                }
+                let mark = before[CAPACITY as usize / 8].max(end.plus(LEAD).next_block().0);
+                living.data.store(CAPACITY as usize, mark);
+                living.part = Some(Part { end, sequence, told, whole });
+            }
         }
-        let parts: Vec<usize> = (0..frames.len()).filter(|at| frames[*at].0 == Kind::Fragment).collect();
-        // A message that is out whole is another step's.
-        let (_, end) = frames[parts[fragments.min(parts.len() - 1) - 1] + usize::from(opens_block)];
-        for at in (end.0..before.position.0 + CAPACITY).step_by(8) {
-            let offset = (at % CAPACITY) as usize;
-            let was = u64::from_le_bytes(*old[offset..].first_chunk().expect("whole words"));
-            living.data.store(offset, if at < end.0 + LEAD { 0 } else { was });
-        }
-        living.data.store(CAPACITY as usize, mark.max(end.plus(LEAD).next_block()).0);
-        living.end_at(end, before.sequence);
+        self.living.insert(living.start.epoch, living);
+    }
+
+    /// The rest of the message comes out.
+    fn finish_part(&mut self, living: &mut Living) -> Option<Sequence> {
+        let Part { sequence, told, whole, .. } = living.part.take()?;
+        whole.iter().enumerate().for_each(|(word, value)| living.data.store(8 * word, *value));
+        self.ever.insert((living.start.epoch, sequence), told);
+        Some(sequence)
     }
 
     fn record(&mut self, frames: usize) {
@@ -445,6 +484,10 @@ impl Partition {
             self.disk.range(self.earliest..durable).map(|(position, _)| position.block()).collect();
         let Some(block) = blocks.get(nth * blocks.len() / 16).copied() else { return };
         self.damaged.insert(block);
+        self.lose_block(block);
+    }
+
+    fn lose_block(&mut self, block: Position) {
         for (sequence, epoch) in &self.standing {
             let told = &self.ever[&(*epoch, *sequence)];
             if told.position < block.plus(BLOCK) && block < told.end {

@@ -127,15 +127,26 @@ struct told {
     int32_t verdict;
 };
 
+/* A body of so many x? They are told by their number. */
+static int is_long(const char *body, size_t len) {
+    return len > 40 && body[0] == 'x' && memcmp(body, body + 1, len - 1) == 0;
+}
+
 static void tell(struct told *told, const oyez_event *event) {
     char *out = told->text[told->count];
     size_t room = sizeof told->text[0];
     unsigned long long sequence = event->sequence, to_sequence = event->to_sequence;
+    const char *body;
+    size_t len;
     told->topic[told->count++] = event->topic;
     switch (event->kind) {
     case OYEZ_EVENT_MESSAGE:
-        snprintf(out, room, "message %llu %u:%.*s", sequence, event->template_id, (int)event->len_bytes - 8,
-                 (const char *)event->bytes + 8);
+        body = (const char *)event->bytes + 8;
+        len = event->len_bytes - 8;
+        if (is_long(body, len))
+            snprintf(out, room, "message %llu %u:~%zu", sequence, event->template_id, len);
+        else
+            snprintf(out, room, "message %llu %u:%.*s", sequence, event->template_id, (int)len, body);
         break;
     case OYEZ_EVENT_EPOCH: snprintf(out, room, "epoch %u from %llu", event->epoch, sequence); break;
     case OYEZ_EVENT_CAUGHT_UP: snprintf(out, room, "caught-up %llu", sequence); break;

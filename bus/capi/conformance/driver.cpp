@@ -48,11 +48,18 @@ oyez::subscription start_of(const std::string &told) {
     return start;
 }
 
+// A body of many x is told by their number.
+std::string body_of(const oyez_event &event) {
+    std::string body(oyez::bytes(event).substr(8));
+    bool is_long = body.size() > 40 && body == std::string(body.size(), 'x');
+    return is_long ? '~' + std::to_string(body.size()) : body;
+}
+
 std::string text_of(const oyez_event &event) {
     std::ostringstream out;
     switch (event.kind) {
     case OYEZ_EVENT_MESSAGE:
-        out << "message " << event.sequence << ' ' << event.template_id << ':' << oyez::bytes(event).substr(8);
+        out << "message " << event.sequence << ' ' << event.template_id << ':' << body_of(event);
         break;
     case OYEZ_EVENT_EPOCH: out << "epoch " << event.epoch << " from " << event.sequence; break;
     case OYEZ_EVENT_CAUGHT_UP: out << "caught-up " << event.sequence; break;

@@ -31,7 +31,9 @@ def subscription_of(told, prefix):
 
 def text_of(event):
     if event.kind == oyez.Kind.MESSAGE:
-        return f"message {event.sequence} {event.template_id}:{bytes(event.data[8:]).decode()}"
+        body = bytes(event.data[8:]).decode()
+        body = f"~{len(body)}" if len(body) > 40 and body == "x" * len(body) else body
+        return f"message {event.sequence} {event.template_id}:{body}"
     if event.kind == oyez.Kind.EPOCH:
         return f"epoch {event.epoch} from {event.sequence}"
     if event.kind == oyez.Kind.CAUGHT_UP:

@@ -231,7 +231,10 @@ fn text_of(event: &Event<'_>) -> String {
     match event.kind {
         EventKind::Message(message) => {
             let template_id = u16::from_le_bytes([message.bytes[2], message.bytes[3]]);
-            let body = std::str::from_utf8(&message.bytes[8..]).expect("text");
+            let body = match &message.bytes[8..] {
+                long if long.len() > 40 && long.iter().all(|letter| *letter == b'x') => format!("~{}", long.len()),
+                body => std::str::from_utf8(body).expect("text").to_owned(),
+            };
             format!("message {} {template_id}:{body}", message.sequence)
         }
         EventKind::Epoch { epoch, sequence, .. } => format!("epoch {epoch} from {sequence}"),

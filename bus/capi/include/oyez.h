@@ -269,8 +269,8 @@ typedef struct oyez_config oyez_config;
 
 /// The owner of one partition, which alone writes it. One thread's at a time.
 ///
-/// Publishing makes no system call, takes no lock and allocates nothing, and its cost does not depend on the number of
-/// subscribers. A publisher goes on while the broker is away, as far as the ring is deep.
+/// Publishing makes no system call, takes no lock and allocates nothing (but see `oyez_publisher_claim`), and its cost does
+/// not depend on the number of subscribers. A publisher goes on while the broker is away, as far as the ring is deep.
 typedef struct oyez_publisher oyez_publisher;
 
 /// Reads one topic or many, each in order. One thread's at a time. No publisher and no other subscriber notices it, and
@@ -286,7 +286,7 @@ typedef struct oyez_topic_info {
     int32_t durability;
     /// Bytes of a ring.
     uint64_t ring_bytes;
-    /// The longest message, SBE message header included.
+    /// The longest message, SBE message header included: a quarter of a ring.
     uint64_t message_bytes_max;
     /// Partition 0: the lowest position that the journal has; 0 where there is none.
     uint64_t earliest;
@@ -338,7 +338,7 @@ typedef struct oyez_published {
     uint32_t epoch;
     /// Its number in the partition.
     uint64_t sequence;
-    /// The end of its frame: once a durability has reached this, the message has.
+    /// The end of its last frame: once a durability has reached this, the message has.
     uint64_t position;
     /// Its publish time, ns since 1970 UTC.
     uint64_t time_ns;
@@ -394,7 +394,7 @@ typedef struct oyez_subscriber_options {
     /// OYEZ_DURABLE.
     int32_t durability;
     /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message
-    /// that reaches it.
+    /// that reaches it; where that is longer than there is room, it grows by as much.
     uint64_t batch_bytes;
 } oyez_subscriber_options;
 
@@ -573,7 +573,8 @@ int32_t oyez_publisher_close(struct oyez_publisher **publisher);
 
 /// Puts into `bytes` the publisher's own memory for a message of `len_bytes`, aligned to 8, to be filled in place and then
 /// committed. The memory is valid until the claim is committed or aborted, or the publisher closed; it holds what was
-/// written there last. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing.
+/// written there last. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing. The first claim
+/// above 4,096 bytes, and each that is longer than all before, allocates once.
 int32_t oyez_publisher_claim(struct oyez_publisher *publisher,
                              size_t len_bytes,
                              uint8_t **bytes);
@@ -586,15 +587,15 @@ int32_t oyez_publisher_commit(struct oyez_publisher *publisher,
 /// Gives a claim up: nothing is published.
 int32_t oyez_publisher_abort(struct oyez_publisher *publisher);
 
-/// Publishes a copy of a message: SBE message header and body. `published` may be NULL. OYEZ_ERR_BACK_PRESSURED: nothing
-/// was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go out. A fatal
+/// Publishes a copy of a message: SBE message header and body, whole or not at all. `published` may be NULL.
+/// OYEZ_ERR_BACK_PRESSURED: nothing was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go out. A fatal
 /// code: the epoch is over, close the publisher.
 int32_t oyez_publisher_offer(struct oyez_publisher *publisher,
                              const uint8_t *message,
                              size_t len_bytes,
                              struct oyez_published *published);
 
-/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted.
+/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted. Allocates as a claim does.
 int32_t oyez_publisher_offerv(struct oyez_publisher *publisher,
                               const struct oyez_part *parts,
                               size_t count,
@@ -632,9 +633,11 @@ int32_t oyez_subscriber_open(const struct oyez_client *client,
 /// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
 int32_t oyez_subscriber_close(struct oyez_subscriber **subscriber);
 
-/// Gives up to `limit` events to the handler, of the topics in turn, and returns how many; 0 when nothing is there now.
+/// Gives up to `limit` events to the handler, of the topics in turn, and returns how many; 0 when nothing is there now. A
+/// message above 4,096 bytes is the last of its poll, and the next poll begins with the next topic.
 /// Waits for nobody. Allocates nothing and makes no system call while it reads from rings, but for blocks that it enters
-/// anew after an event; reading from the journal reads its files. An error is of one topic, which cannot be read on; the
+/// anew after an event, for the first message above 4,096 bytes, and for each that is longer than all before; reading from
+/// the journal reads its files. An error is of one topic, which cannot be read on; the
 /// next call begins with the topic after it.
 int32_t oyez_subscriber_poll(struct oyez_subscriber *subscriber,
                              oyez_handler handler,
@@ -650,7 +653,8 @@ int32_t oyez_subscriber_poll_controlled(struct oyez_subscriber *subscriber,
 /// Writes up to `capacity` events, at most 1,024, to `events` and returns how many; 0 when nothing is there now. Set
 /// `struct_size` of the first event: the array has steps of it. The bytes of all messages stand one behind the other, in
 /// order, in memory of the subscriber's own, and are valid until the next call for this subscriber. Waits, allocates and
-/// fails as `oyez_subscriber_poll` does; a message longer than `batch_bytes` allocates once.
+/// fails as `oyez_subscriber_poll` does; a message that `batch_bytes` has no room for is the last of its batch, and
+/// allocates once.
 int32_t oyez_subscriber_next_batch(struct oyez_subscriber *subscriber,
                                    struct oyez_event *events,
                                    size_t capacity);
@@ -668,8 +672,8 @@ int32_t oyez_subscriber_progress(struct oyez_subscriber *subscriber,
                                  uint32_t topic,
                                  struct oyez_progress *progress);
 
-/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring: for every
-/// second, not for every message.
+/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring, and
+/// what is out of a message that goes on there: for every second, not for every message.
 int32_t oyez_subscriber_lag(struct oyez_subscriber *subscriber,
                             uint32_t topic,
                             struct oyez_lag *lag);

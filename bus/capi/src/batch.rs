@@ -1,11 +1,12 @@
 //! Events that were taken from the bus and not handed out yet, or only until the next call. Their messages stand one
-//! behind the other in one piece of memory, which is there from the opening of the subscriber.
+//! behind the other in one piece of memory, which is there from the opening of the subscriber. Only a message of several
+//! frames, the last of its poll, may be longer than what is left of it: then it grows.
 
 use crate::counts::SubscriberCounts;
 use crate::error::{Failure, OYEZ_ERR_SYSTEM};
 use crate::event::oyez_event;
 
-use oyez::{Event, EventKind, MESSAGE_BYTES_MAX, SubscribeError, Subscriber};
+use oyez::{Event, EventKind, ONE_FRAME_BYTES_MAX, SubscribeError, Subscriber};
 
 /// How many events are taken at most before they are handed out.
 const EVENTS_MAX: usize = 1_024;
@@ -63,7 +64,7 @@ impl Batch {
         events.clear();
         let limit = limit.min(EVENTS_MAX);
         while events.len() < limit && bytes.len() < *bytes_max {
-            let look = ((*bytes_max - bytes.len()) / MESSAGE_BYTES_MAX).clamp(1, limit - events.len());
+            let look = ((*bytes_max - bytes.len()) / ONE_FRAME_BYTES_MAX).clamp(1, limit - events.len());
             let polled = subscriber.poll(look, |event| {
                 let kept = keep(bytes, &event);
                 counts.take(&kept);

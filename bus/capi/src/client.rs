@@ -4,7 +4,7 @@ use crate::argument::{SizedStruct, cut, give, hand_out, shared, take_back, text}
 use crate::config::{Config, oyez_config};
 use crate::error::{Failure, OYEZ_OK, call};
 use crate::process::Process;
-use oyez::{Bus, MESSAGE_BYTES_MAX, TopicInfo};
+use oyez::{Bus, TopicInfo};
 use std::ffi::c_char;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub struct oyez_topic_info {
     pub durability: i32,
     /// Bytes of a ring.
     pub ring_bytes: u64,
-    /// The longest message, SBE message header included.
+    /// The longest message, SBE message header included: a quarter of a ring.
     pub message_bytes_max: u64,
     /// Partition 0: the lowest position that the journal has; 0 where there is none.
     pub earliest: u64,
@@ -89,7 +89,7 @@ impl From<TopicInfo> for oyez_topic_info {
             struct_size: size_of::<oyez_topic_info>() as u32,
             durability: info.durability as i32,
             ring_bytes: info.ring_bytes,
-            message_bytes_max: MESSAGE_BYTES_MAX as u64,
+            message_bytes_max: info.message_bytes_max() as u64,
             earliest: info.earliest.0,
             written: info.written.0,
             durable: info.durable.0,

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// The owner of one partition, which alone writes it. One thread's at a time.
 ///
-/// Publishing makes no system call, takes no lock and allocates nothing, and its cost does not depend on the number of
-/// subscribers. A publisher goes on while the broker is away, as far as the ring is deep.
+/// Publishing makes no system call, takes no lock and allocates nothing (but see `oyez_publisher_claim`), and its cost does
+/// not depend on the number of subscribers. A publisher goes on while the broker is away, as far as the ring is deep.
 pub struct oyez_publisher {
     _opaque: (),
 }
@@ -55,7 +55,7 @@ pub struct oyez_published {
     pub epoch: u32,
     /// Its number in the partition.
     pub sequence: u64,
-    /// The end of its frame: once a durability has reached this, the message has.
+    /// The end of its last frame: once a durability has reached this, the message has.
     pub position: u64,
     /// Its publish time, ns since 1970 UTC.
     pub time_ns: u64,
@@ -189,7 +189,8 @@ pub unsafe extern "C" fn oyez_publisher_close(publisher: *mut *mut oyez_publishe
 
 /// Puts into `bytes` the publisher's own memory for a message of `len_bytes`, aligned to 8, to be filled in place and then
 /// committed. The memory is valid until the claim is committed or aborted, or the publisher closed; it holds what was
-/// written there last. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing.
+/// written there last. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing. The first claim
+/// above 4,096 bytes, and each that is longer than all before, allocates once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_publisher_claim(
     publisher: *mut oyez_publisher,
@@ -237,8 +238,8 @@ pub unsafe extern "C" fn oyez_publisher_abort(publisher: *mut oyez_publisher) ->
     })
 }
 
-/// Publishes a copy of a message: SBE message header and body. `published` may be NULL. OYEZ_ERR_BACK_PRESSURED: nothing
-/// was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go out. A fatal
+/// Publishes a copy of a message: SBE message header and body, whole or not at all. `published` may be NULL.
+/// OYEZ_ERR_BACK_PRESSURED: nothing was published, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go out. A fatal
 /// code: the epoch is over, close the publisher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_publisher_offer(
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn oyez_publisher_offer(
     })
 }
 
-/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted.
+/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted. Allocates as a claim does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_publisher_offerv(
     publisher: *mut oyez_publisher,

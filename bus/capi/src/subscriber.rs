@@ -66,7 +66,7 @@ pub struct oyez_subscriber_options {
     /// OYEZ_DURABLE.
     pub durability: i32,
     /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message
-    /// that reaches it.
+    /// that reaches it; where that is longer than there is room, it grows by as much.
     pub batch_bytes: u64,
 }
 
@@ -221,9 +221,11 @@ pub unsafe extern "C" fn oyez_subscriber_close(subscriber: *mut *mut oyez_subscr
     })
 }
 
-/// Gives up to `limit` events to the handler, of the topics in turn, and returns how many; 0 when nothing is there now.
+/// Gives up to `limit` events to the handler, of the topics in turn, and returns how many; 0 when nothing is there now. A
+/// message above 4,096 bytes is the last of its poll, and the next poll begins with the next topic.
 /// Waits for nobody. Allocates nothing and makes no system call while it reads from rings, but for blocks that it enters
-/// anew after an event; reading from the journal reads its files. An error is of one topic, which cannot be read on; the
+/// anew after an event, for the first message above 4,096 bytes, and for each that is longer than all before; reading from
+/// the journal reads its files. An error is of one topic, which cannot be read on; the
 /// next call begins with the topic after it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_poll(
@@ -314,7 +316,8 @@ pub unsafe extern "C" fn oyez_subscriber_poll_controlled(
 /// Writes up to `capacity` events, at most 1,024, to `events` and returns how many; 0 when nothing is there now. Set
 /// `struct_size` of the first event: the array has steps of it. The bytes of all messages stand one behind the other, in
 /// order, in memory of the subscriber's own, and are valid until the next call for this subscriber. Waits, allocates and
-/// fails as `oyez_subscriber_poll` does; a message longer than `batch_bytes` allocates once.
+/// fails as `oyez_subscriber_poll` does; a message that `batch_bytes` has no room for is the last of its batch, and
+/// allocates once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_next_batch(
     subscriber: *mut oyez_subscriber,
@@ -394,8 +397,8 @@ pub unsafe extern "C" fn oyez_subscriber_progress(
     })
 }
 
-/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring: for every
-/// second, not for every message.
+/// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring, and
+/// what is out of a message that goes on there: for every second, not for every message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_lag(subscriber: *mut oyez_subscriber, topic: u32, lag: *mut oyez_lag) -> i32 {
     call(|| {

@@ -5,6 +5,7 @@ mod conformance;
 mod errors;
 mod guide;
 mod house;
+mod large;
 mod package;
 mod prefix;
 mod samples;

@@ -86,16 +86,16 @@ impl<'e> Inspector<'e> {
         bases: &[Position],
         corrupt: &mut Vec<Corrupt>,
     ) -> Result<Option<(Position, Position, Position)>, JournalError> {
-        for base in bases.iter().rev() {
+        for base in bases.iter().copied().rev() {
             let epochs = self.epochs;
-            let Some(index) = self.index(*base)? else { continue };
+            let Some(index) = self.index(base)? else { continue };
             let known = epochs.last().map(|last| last.epoch);
             if index.all().any(|slot| Some(slot.epoch) > known) {
                 let (path, entry) = (self.dir.join("epochs"), epochs.iter().count() as u64);
                 return Err(JournalError::EpochsDamaged { path, entry });
             }
             let last = index.accepted(epochs).max_by_key(|slot| slot.end);
-            corrupt.extend(index.unknown_beyond(last.map_or(*base, |last| last.end)));
+            corrupt.extend(index.unknown_beyond(last.map_or(base, |last| last.end)));
             let Some(last) = last else { continue };
             let durable = index.accepted(epochs).map(|slot| slot.durable).max();
             return Ok(Some((last.block(), last.end, durable.unwrap_or_default())));

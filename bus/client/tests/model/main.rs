@@ -277,6 +277,35 @@ proptest! {
     }
 }
 
+/// Its block is where the start is looked for, and nothing of it is wanted.
+#[test]
+fn a_large_message_from_before_a_start_by_time_is_no_gap() {
+    let steps = [
+        Step::ChangeOwner,
+        Step::StandWithin { fragments: 1, opens_block: true },
+        Step::Record { frames: 4 },
+        Step::Flush,
+        Step::Publish { messages: 2, len_bytes: 3_000 },
+        Step::Restart { reader: 1, start: Begin::Time(43) },
+        Step::Poll { reader: 1, limit: 1 },
+    ];
+    run(true, Durability::Durable, &steps);
+}
+
+/// The ring begins within a message, and has gone past the start before the first poll.
+#[test]
+fn what_is_lapped_after_a_start_within_a_message_is_told() {
+    let steps = [
+        Step::Publish { messages: 4, len_bytes: 3_000 },
+        Step::Publish { messages: 1, len_bytes: world::MESSAGE_BYTES_MAX },
+        Step::Publish { messages: 1, len_bytes: 90_465 },
+        Step::Publish { messages: 3, len_bytes: 96_673 },
+        Step::Restart { reader: 0, start: Begin::Time(0) },
+        Step::StandWithin { fragments: 2, opens_block: false },
+    ];
+    run(false, Durability::Published, &steps);
+}
+
 /// A message that begins in the journal and ends in the ring, which has lost its beginning, is lost once the journal fails.
 #[test]
 fn a_message_that_the_journal_has_in_part_when_it_fails_is_a_gap() {

@@ -427,6 +427,10 @@ fn tail_behind_an_open_transaction_is_not_taken_for_lost() {
     });
     let error = Driver::new().until_stopped(&mut broker.lane(Topic::durable(10)));
     assert!(error.to_string().contains("what comes from offset 6 on is hidden"), "{error}");
+    within("it is reported", || {
+        foreign.poll(Duration::ZERO);
+        (foreign.in_flight_count() == 0).then_some(())
+    });
     foreign.abort_transaction(REQUEST).expect("aborts");
     broker.fill(10);
     assert_dense(&broker.committed(), 0, 10);

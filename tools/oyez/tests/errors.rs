@@ -129,7 +129,7 @@ fn what_a_broker_refuses() {
     refused(&publish("md", &hex_lines([&long])), &["stdin, line 1", "1 bytes follow", "cut them off"]);
     refused(&publish("md", &hex_lines([&order[..20]])), &["stdin, line 1", "topic md", "cut short"]);
     refused(&publish("md", "00zz"), &["stdin, line 1", "`z`", "write 0-9, a-f"]);
-    refused(&publish("bare", &hex_lines([[1; 5_000]])), &["topic bare", "5000"]);
+    refused(&publish("bare", &hex_lines([vec![1; 524_289]])), &["topic bare", "524289", "8 to 524288 bytes fit"]);
     refused(&publish("bare", &hex_lines([[1; 3]])), &["topic bare", "3"]);
     refused(&house.run(&["publish", "md", "--file", "absent.hex"]), &["absent.hex", "check the path"]);
     refused(&house.run(&["journal", "verify", "data", "nope"]), &["nope", "there are"]);

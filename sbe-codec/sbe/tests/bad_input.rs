@@ -27,6 +27,7 @@ fn bad_schemas_are_told_in_one_line_with_place_and_remedy() {
     let cases = [
         ("price,quantity\n1,2".to_owned(), "1:1: not well-formed XML: ", "correct it there"),
         ("<a>\n<b></a>".to_owned(), "2:4: not well-formed XML: ", "correct it there"),
+        ("<messageSchema>\n  <types>".to_owned(), "2:10: not well-formed XML: ", "correct it there"),
         (String::new(), "1:1: not well-formed XML: ", "correct it there"),
         ("<html><body/></html>".to_owned(), "1:1: the root element is <html>", "begins with <messageSchema>"),
         (schema(circle, ""), "9:1: composite \"a\" contains itself", "break the circle"),

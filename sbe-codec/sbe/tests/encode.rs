@@ -82,15 +82,25 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
     );
     assert_eq!(refused("{\"_t\""), "line 1, column 6: this is not JSON: expected `:`; correct it");
     assert_eq!(refused("[]"), "line 1, column 1: an array is no value of an object; correct it");
-    assert_eq!(refused("{}"), "line 1, column 1: \"_t\" is missing, and required; add it");
+    assert_eq!(refused("{}"), "line 1, column 1: \"_t\" is missing or null, and required; give its value");
     assert_eq!(
         refused(r#"{"_t":"Neted"}"#),
         "line 1, column 7: _t: schema every.kind has no message `Neted`; `_t` names one of Scalars, Nested, Grown, Odd, Empty"
     );
     assert_eq!(
         refused(r#"{"_t":"Nested","outer":[{}]}"#),
-        "line 1, column 25: outer[0]: \"a\" is missing, and required; add it"
+        "line 1, column 25: outer[0]: \"a\" is missing or null, and required; give its value"
     );
+    assert_eq!(
+        refused(r#"{"_t":"Nested","outer":[{"a":null}]}"#),
+        "line 1, column 30: outer[0].a: \"a\" is missing or null, and required; give its value"
+    );
+    // What the rest of the JSON says is not for a header to say.
+    for header in
+        [r#""_header":{"templateId":3}"#, r#""_header":{"schemaId":3}"#, r#""_header_outer":{"numInGroup":3}"#]
+    {
+        assert!(refused(&format!(r#"{{"_t":"Nested",{header}}}"#)).contains("there is no "), "{header}");
+    }
     assert_eq!(
         refused(r#"{"_t":"Nested","Outer":[]}"#),
         "line 1, column 24: Outer: there is no \"Outer\" here (the nearest is \"outer\"); leave it out"
@@ -101,7 +111,7 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
     );
     assert_eq!(
         refused(r#"{"_t":"Scalars","kind":"Limit"}"#).split_once(": ").expect("a place").1,
-        "\"bytes\" is missing, and required; add it"
+        "\"bytes\" is missing or null, and required; give its value"
     );
     assert_eq!(
         refused(r#"{"_t":"Grown","_header":{"version":0,"blockLength":4},"first":1,"late":2}"#),

@@ -98,6 +98,16 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     refused(&dump(&["pcapng", schema[0], schema[1]]), &["pcapng", "editcap -F pcap"]);
     refused(&dump(&["cut", "--schema", "not.xml"]), &["not.xml:1", "XML", "correct it"]);
     refused(&dump(&["cut", "--schema", "other.xml"]), &["other.xml:1:1", "html"]);
+    write("framed", &[&[0; 16][..], &messages].concat());
+    refused(&dump(&["framed", schema[0], schema[1]]), &["framed: at byte 0", "--framing"]);
+    let zipped = "1f8b08000000000002032b49ad280100c7a78b3b04000000";
+    let pairs = (0..zipped.len()).step_by(2);
+    write("zipped", &pairs.map(|at| u8::from_str_radix(&zipped[at..at + 2], 16).expect("hex")).collect::<Vec<_>>());
+    refused(&dump(&["zipped", schema[0], schema[1]]), &["zipped", "gunzip"]);
+    write("empty", b"");
+    let empty = dump(&["empty", schema[0], schema[1]]);
+    let said = String::from_utf8_lossy(&empty.stderr);
+    assert!(empty.status.success() && said.starts_with("oyez: empty: no message in it"), "{empty:?}");
     let twice = ["cut", schema[0], schema[1], schema[0], schema[1]];
     refused(&dump(&twice), &["given twice", "leave one out"]);
     refused(
@@ -115,7 +125,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     };
     refused(&encode("\n{\"_t\":\n\n"), &["in.jsonl: line 2, column 7", "expected a value", "correct it"]);
     refused(&encode("{\"_t\":\"Nope\"}"), &["column 7: _t: ", "has no message `Nope`", "OrderUpdate"]);
-    refused(&encode("{\"_t\":\"Health\",\"x\":1}"), &["line 1, column 1: ", "is missing, and required"]);
+    refused(&encode("{\"_t\":\"Health\",\"x\":1}"), &["line 1, column 1: ", "is missing or null, and required"]);
     refused(
         &house.run(&["sbe", "encode", "absent", "--schema", "sample.xml"]),
         &["absent", "cannot read", "check the path"],

@@ -4,14 +4,19 @@
 //! outside, and what it may read is its own.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::string::FromUtf8Error;
 
-use roxmltree::{Document, ParsingOptions, TextPos};
+use roxmltree::{Document, Error, ParsingOptions, TextPos};
 
 use super::DEPTH_MAX;
 use super::element::Element;
 use crate::error::{Fault, SchemaError};
+
+/// The longest file that is read: a hundred times the longest schema of a venue.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
 
@@ -44,7 +49,7 @@ impl Texts {
 
     pub(super) fn read(path: &Path) -> Result<Texts, SchemaError> {
         let root = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| SchemaError {
+        let bytes = read(path).map_err(|error| SchemaError {
             origin: root.clone(),
             line: 0,
             column: 0,
@@ -66,7 +71,7 @@ impl Texts {
             if self.texts.contains_key(&target) || target == origin {
                 continue;
             }
-            let bytes = std::fs::read(&target)
+            let bytes = read(Path::new(&target))
                 .map_err(|error| include_fault(include, error.to_string(), "check the path and its rights"))?;
             included.push((target, bytes));
         }
@@ -129,6 +134,15 @@ impl Documents<'_> {
     }
 }
 
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > FILE_BYTES_MAX {
+        true => Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes, and is no schema"))),
+        false => Ok(bytes),
+    }
+}
+
 fn parse<'a>(origin: &str, text: &'a str) -> Result<Document<'a>, SchemaError> {
     let fault =
         |place: TextPos, fault| SchemaError { origin: origin.to_owned(), line: place.row, column: place.col, fault };
@@ -139,8 +153,13 @@ fn parse<'a>(origin: &str, text: &'a str) -> Result<Document<'a>, SchemaError> {
         return Err(fault(end_of(&text[..at]), Fault::DocumentType));
     }
     let options = ParsingOptions { allow_dtd: doctype.is_some(), ..ParsingOptions::default() };
-    Document::parse_with_options(text, options)
-        .map_err(|error| fault(error.pos(), Fault::Xml { reason: error.to_string() }))
+    Document::parse_with_options(text, options).map_err(|error| {
+        let place = match error {
+            Error::UnexpectedEndOfStream | Error::UnclosedRootNode => end_of(text),
+            _ => error.pos(),
+        };
+        fault(place, Fault::Xml { reason: error.to_string() })
+    })
 }
 
 fn not_utf8(origin: &str, error: &FromUtf8Error) -> SchemaError {

@@ -29,7 +29,7 @@ pub enum Unencodable {
     TooLong,
     #[error("schema {schema} has no message {found}; `_t` names one of {known}")]
     Message { schema: String, found: String, known: String },
-    #[error("\"{name}\" is missing, and required; add it")]
+    #[error("\"{name}\" is missing or null, and required; give its value")]
     Missing { name: String },
     #[error("{found} is no value of {expected}; correct it")]
     Value { found: String, expected: String },

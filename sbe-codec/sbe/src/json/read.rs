@@ -84,7 +84,8 @@ impl Encoder<'_> {
             (layout.block_length, "blockLength", message.block.length_bytes.into()),
             (layout.version, "version", schema.version.into()),
         ];
-        self.head(&mut object, None, layout.type_id, &head, &told)?;
+        let implied = [layout.template_id, layout.schema_id.unwrap_or(layout.template_id)];
+        self.head(&mut object, None, layout.type_id, &head, &told, &implied)?;
         self.slot(root, &head, &layout.template_id, "templateId", message.template_id.into())?;
         if let Some(slot) = &layout.schema_id {
             self.slot(root, &head, slot, "schemaId", schema.id.into())?;
@@ -109,13 +110,14 @@ impl Encoder<'_> {
 
     fn fields(&mut self, object: &mut Object<'_>, fields: &[Field], container: &Range) -> Written {
         for field in fields {
-            let item = object.take(&field.meta.name).filter(|item| item.kind() != Kind::Null);
-            self.field(field, item, object.item, container)?;
+            let given = object.take(&field.meta.name);
+            let item = given.filter(|item| item.kind() != Kind::Null);
+            self.field(field, item, given.unwrap_or(object.item), container)?;
         }
         Ok(())
     }
 
-    /// A field, or a member of a composite; `parent` is the object that should have it.
+    /// A field, or a member of a composite; `parent` is the null in its place, or the object that should have it.
     fn field(&mut self, field: &Field, item: Option<Item<'_>>, parent: Item<'_>, container: &Range) -> Written {
         let constant = field.presence == Presence::Constant;
         if field.meta.since_version > self.version || (!constant && field.end() as usize > container.len()) {
@@ -239,7 +241,7 @@ impl Encoder<'_> {
         let (parent, dimension) = (object.item, &group.dimension);
         let head = self.reserve(parent, dimension.size_bytes as usize)?;
         let told = [(dimension.block_length, "blockLength", group.block.length_bytes.into())];
-        self.head(object, Some(name), dimension.type_id, &head, &told)?;
+        self.head(object, Some(name), dimension.type_id, &head, &told, &[dimension.count])?;
         let count = item.map_or(0, |item| item.children().count());
         self.slot(item.unwrap_or(parent), &head, &dimension.count, "numInGroup", count as u64)?;
         let Some(item) = item else { return Ok(()) };
@@ -258,7 +260,7 @@ impl Encoder<'_> {
         }
         let parent = object.item;
         let head = self.reserve(parent, data.start as usize)?;
-        self.head(object, Some(&data.meta.name), data.type_id, &head, &[])?;
+        self.head(object, Some(&data.meta.name), data.type_id, &head, &[], &[data.length])?;
         let bytes = item.map_or(Ok(Vec::new()), |item| value::text(item, data.charset.as_ref()))?;
         self.slot(item.unwrap_or(parent), &head, &data.length, "the length of the data", bytes.len() as u64)?;
         self.out.extend_from_slice(&bytes);
@@ -271,6 +273,7 @@ impl Encoder<'_> {
     }
 
     /// What stands before a message, entries or data: what `_header`, or `_header_` and the name, says, else the `told` numbers.
+    /// The `implied` ones, which the rest of the JSON says, are not for it to say.
     fn head(
         &mut self,
         object: &mut Object<'_>,
@@ -278,12 +281,14 @@ impl Encoder<'_> {
         type_id: TypeId,
         bytes: &Range,
         told: &[(Slot, &'static str, u64)],
+        implied: &[Slot],
     ) -> Written {
         let Type::Composite(composite) = self.schema.type_of(type_id) else { return Ok(()) };
         let mut head = object.take_head(name).map(Object::of).transpose()?;
         // All of it is there, whatever the version.
         let version = std::mem::replace(&mut self.version, u16::MAX);
-        for member in composite.members.iter().filter(|member| member.size_bytes > 0) {
+        let is_implied = |member: &Field| implied.iter().any(|slot| slot.offset == member.offset);
+        for member in composite.members.iter().filter(|member| member.size_bytes > 0 && !is_implied(member)) {
             match head.as_mut().and_then(|head| head.take(&member.meta.name)) {
                 Some(item) => {
                     let value = Some(item).filter(|item| item.kind() != Kind::Null);

@@ -37,7 +37,7 @@ pub(crate) enum SbeCommand {
     },
     /// Write the Rust code of a schema's messages; it needs the crate oyez-sbe-runtime and nothing else
     Generate(GenerateArgs),
-    /// Print the messages of a capture or file as JSON, one a line, which `encode` makes the same bytes of
+    /// Print the messages of a capture or file as JSON, one a line, which `encode`, with the schema that wrote it, makes the same bytes of
     Dump(SbeDumpArgs),
     /// Make messages of JSON, one a line
     Encode(SbeEncodeArgs),

@@ -28,7 +28,11 @@ pub(crate) fn run(args: &SbeEncodeArgs, output: &mut Output) -> Result<Answer, F
     for number in 0_u32.. {
         line.clear();
         let limit = LINE_BYTES_MAX as u64 + 1;
-        input.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| format!("{name}: {error}"))?;
+        input
+            .by_ref()
+            .take(limit)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| format!("{name}: cannot read: {error}; check that it is a file"))?;
         if line.is_empty() {
             break;
         }

@@ -65,7 +65,7 @@ pub(crate) struct Clients {
 impl Clients {
     /// Listens at `path`, in place of a socket that a dead broker left there.
     pub(crate) fn listen(path: &Path, limits: Limits, closer: Helper) -> std::io::Result<Clients> {
-        if Connection::connect(path).is_ok() {
+        if let Ok(_) | Err(ConnectionError::Busy { .. }) = Connection::connect(path) {
             return Err(Errno::ADDRINUSE.into());
         }
         let _ = std::fs::remove_file(path);

@@ -28,6 +28,14 @@ pub enum ConnectionError {
         /// What the kernel said.
         error: std::io::Error,
     },
+    /// Somebody listens there and accepts nobody: as many wait as may.
+    #[error(
+        "{path} accepts nobody now: as many wait as may; see whether the broker is stopped or overloaded, and try again"
+    )]
+    Busy {
+        /// The socket's path.
+        path: PathBuf,
+    },
     /// The other side has hung up.
     #[error("the other side hung up; connect again when the broker is back")]
     HungUp,
@@ -86,10 +94,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to a broker's socket.
+    /// Connects to a broker's socket. Never blocks.
     ///
     /// # Errors
-    /// Nobody listens there, or this user may not open it.
+    /// Nobody listens there, or this user may not open it; or whoever listens there accepts nobody.
     pub fn connect(path: impl AsRef<Path>) -> Result<Connection, ConnectionError> {
         let path = path.as_ref();
         let attempt = || -> Result<OwnedFd, Errno> {
@@ -98,9 +106,10 @@ impl Connection {
             rustix::net::connect(&socket, &address)?;
             Ok(socket)
         };
-        attempt()
-            .map(Connection::new)
-            .map_err(|errno| ConnectionError::Connect { path: path.to_owned(), error: errno.into() })
+        attempt().map(Connection::new).map_err(|errno| match (path.to_owned(), errno) {
+            (path, Errno::AGAIN) => ConnectionError::Busy { path },
+            (path, errno) => ConnectionError::Connect { path, error: errno.into() },
+        })
     }
 
     /// Two ends joined to each other, for tests and in-process use.
@@ -243,7 +252,9 @@ fn judge(bytes: &[u8], cut: bool, found: usize) -> Result<Packet, ConnectionErro
 }
 
 fn seqpacket() -> Result<OwnedFd, Errno> {
-    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+    // To connect would wait for as long as the other side accepts nobody.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
 }
 
 fn wait_readable(socket: BorrowedFd<'_>, at_most: Duration) -> Result<(), ConnectionError> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use oyez_protocol::{Connection, ConnectionError, Message, Packet};
 use oyez_ring::{Epoch, Position};
-use rustix::net::SendFlags;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 
 fn packet(message: Message) -> Packet {
     Packet { correlation: 5, message }
@@ -77,6 +77,25 @@ fn a_packet_longer_than_the_limit_is_refused() {
     let bytes = vec![0; oyez_protocol::PACKET_BYTES_MAX + 1];
     rustix::net::send(&one, &bytes, SendFlags::empty()).expect("sent");
     assert!(matches!(other.receive(soon()), Err(ConnectionError::TooLong)));
+}
+
+#[test]
+fn who_listens_and_accepts_nobody_keeps_nobody_waiting() {
+    let path = std::env::temp_dir().join(format!("oyez-busy-{}", std::process::id()));
+    let listener =
+        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+    bind(&listener, &SocketAddrUnix::new(&path).expect("a short path")).expect("bound");
+    listen(&listener, 1).expect("listening");
+    let (told, heard) = std::sync::mpsc::channel();
+    let socket = path.clone();
+    std::thread::spawn(move || {
+        let waiting: Result<Vec<Connection>, ConnectionError> = (0..10).map(|_| Connection::connect(&socket)).collect();
+        told.send(waiting.expect_err("as many as may wait"))
+    });
+    let busy = heard.recv_timeout(Duration::from_secs(20)).expect("an answer, at once");
+    std::fs::remove_file(&path).expect("it is there");
+    assert!(matches!(&busy, ConnectionError::Busy { path: told } if *told == path), "{busy}");
+    assert!(busy.to_string().contains("try again"), "{busy}");
 }
 
 #[test]

@@ -91,8 +91,10 @@ impl Attendant {
     /// Tries until the deadline; the first connection, before there is a thread.
     pub(super) fn connect_before(&mut self, deadline: Instant) -> Result<(), BusError> {
         loop {
-            match self.try_connect(deadline) {
-                Err(error) if error.is_retriable() && Instant::now() < deadline => std::thread::sleep(PAUSE_MAX),
+            let tried = self.try_connect(deadline);
+            let left = deadline.saturating_duration_since(Instant::now());
+            match tried {
+                Err(error) if error.is_retriable() && !left.is_zero() => std::thread::sleep(left.min(PAUSE_MAX)),
                 answer => return answer,
             }
         }

@@ -14,7 +14,7 @@ mod tail;
 mod topic;
 
 use oyez::{Bus, Connect};
-use oyez_protocol::Connection;
+use oyez_protocol::{Connection, ConnectionError};
 
 use crate::args::{BrokerArgs, CatalogCommand, Command, Format, ImportCommand};
 use crate::failure::{Answer, Failure};
@@ -48,6 +48,9 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
 /// The broker that was named. Whoever types a command wants to know at once that nobody listens, and not after the
 /// patience that a client has with a broker that is being started again.
 fn connect(broker: &BrokerArgs) -> Result<Bus, Failure> {
-    drop(Connection::connect(&broker.socket)?);
+    match Connection::connect(&broker.socket) {
+        Ok(_) | Err(ConnectionError::Busy { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(Bus::connect(Connect::new(&broker.socket).name("oyez"))?)
 }

@@ -30,7 +30,8 @@
  *                                     oyez_publisher_claim oyez_publisher_commit oyez_publisher_abort
  *                                     oyez_publisher_offer oyez_publisher_offerv oyez_publisher_position
  *                                     oyez_publisher_wait oyez_publisher_next_sequence
- *                                     oyez_subscriber_poll oyez_subscriber_poll_controlled oyez_subscriber_next_batch
+ *                                     oyez_subscriber_failed oyez_subscriber_poll oyez_subscriber_poll_controlled
+ *                                     oyez_subscriber_next_batch
  *                                     oyez_subscriber_seek oyez_subscriber_progress oyez_subscriber_lag
  *   no other call meanwhile or after  oyez_client_close oyez_publisher_close oyez_subscriber_close
  *
@@ -393,8 +394,8 @@ typedef struct oyez_subscriber_options {
     /// Nothing is given that has not come so far: one of OYEZ_PUBLISHED, which gives everything at once, OYEZ_WRITTEN,
     /// OYEZ_DURABLE.
     int32_t durability;
-    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message
-    /// that reaches it; where that is longer than there is room, it grows by as much.
+    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message that
+    /// reaches it; where that is above 4,096 bytes and longer than there is room, it grows.
     uint64_t batch_bytes;
 } oyez_subscriber_options;
 
@@ -573,7 +574,7 @@ int32_t oyez_publisher_close(struct oyez_publisher **publisher);
 
 /// Puts into `bytes` the publisher's own memory for a message of `len_bytes`, aligned to 8, to be filled in place and then
 /// committed. The memory is valid until the claim is committed or aborted, or the publisher closed; it holds what was
-/// written there last. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing. The first claim
+/// written there last. After an error `bytes` is NULL. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing. The first claim
 /// above 4,096 bytes, and each that is longer than all before, allocates once.
 int32_t oyez_publisher_claim(struct oyez_publisher *publisher,
                              size_t len_bytes,
@@ -595,7 +596,8 @@ int32_t oyez_publisher_offer(struct oyez_publisher *publisher,
                              size_t len_bytes,
                              struct oyez_published *published);
 
-/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted. Allocates as a claim does.
+/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted, and no part may lie in its memory.
+/// Allocates as a claim does.
 int32_t oyez_publisher_offerv(struct oyez_publisher *publisher,
                               const struct oyez_part *parts,
                               size_t count,
@@ -637,8 +639,12 @@ int32_t oyez_subscriber_close(struct oyez_subscriber **subscriber);
 /// message above 4,096 bytes is the last of its poll, and the next poll begins with the next topic.
 /// Waits for nobody. Allocates nothing and makes no system call while it reads from rings, but for blocks that it enters
 /// anew after an event, for the first message above 4,096 bytes, and for each that is longer than all before; reading from
-/// the journal reads its files. An error is of one topic, which cannot be read on; the
-/// next call begins with the topic after it.
+/// the journal reads its files.
+///
+/// An error is of one topic, which cannot be read on: `oyez_subscriber_failed` tells which. Where it was found behind events,
+/// these are the answer, and the error is that of the next poll or batch, before any other event. The other topics go on:
+/// after an error poll again. The same error comes again with each round of the topics, until `oyez_subscriber_seek` or
+/// what the error's text names mends it.
 int32_t oyez_subscriber_poll(struct oyez_subscriber *subscriber,
                              oyez_handler handler,
                              void *context,
@@ -653,19 +659,24 @@ int32_t oyez_subscriber_poll_controlled(struct oyez_subscriber *subscriber,
 /// Writes up to `capacity` events, at most 1,024, to `events` and returns how many; 0 when nothing is there now. Set
 /// `struct_size` of the first event: the array has steps of it. The bytes of all messages stand one behind the other, in
 /// order, in memory of the subscriber's own, and are valid until the next call for this subscriber. Waits, allocates and
-/// fails as `oyez_subscriber_poll` does; a message that `batch_bytes` has no room for is the last of its batch, and
-/// allocates once.
+/// fails as `oyez_subscriber_poll` does, and allocates for a message above 4,096 bytes that `batch_bytes` has no room for.
 int32_t oyez_subscriber_next_batch(struct oyez_subscriber *subscriber,
                                    struct oyez_event *events,
                                    size_t capacity);
 
 /// Goes elsewhere in one topic, back or ahead; events of it that were not handed out are forgotten. `start`, `epoch` and
-/// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`.
+/// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`. After an error other than
+/// OYEZ_ERR_ARGUMENT the topic is nowhere, and what polls give of it means nothing: seek again.
 int32_t oyez_subscriber_seek(struct oyez_subscriber *subscriber,
                              uint32_t topic,
                              int32_t start,
                              uint32_t epoch,
                              uint64_t at);
+
+/// Puts into `topic` the index of the subscription that the last error of a poll or batch speaks of, and returns 1; 0 where
+/// there was none, or `oyez_subscriber_seek` went elsewhere in that topic since.
+int32_t oyez_subscriber_failed(struct oyez_subscriber *subscriber,
+                               uint32_t *topic);
 
 /// Fills `progress` with how far one topic was read: what is not handed out yet counts as not read.
 int32_t oyez_subscriber_progress(struct oyez_subscriber *subscriber,

@@ -3,6 +3,7 @@
 
 use crate::error::Failure;
 use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
 
 /// Beyond this no struct of the ABI will ever be: more is a size that was never written.
 const STRUCT_BYTES_MAX: usize = 4096;
@@ -10,10 +11,12 @@ const STRUCT_BYTES_MAX: usize = 4096;
 /// A struct that may grow: it begins with its own size in bytes, as the caller's header knows it.
 ///
 /// # Safety
-/// `#[repr(C)]`, a `struct_size: u32` first, and every pattern of bits is a value of it.
+/// `#[repr(C)]`, a `struct_size: u32` first, no padding, and every pattern of bits is a value of it.
 pub(crate) unsafe trait SizedStruct: Copy {
     /// Its name in the header.
     const NAME: &'static str;
+    /// Its size in the first header that had it: no program knows less of it.
+    const BYTES_MIN: usize;
 }
 
 /// # Safety
@@ -63,33 +66,39 @@ pub(crate) unsafe fn slice<'a, T>(pointer: *const T, len: usize, name: &str) -> 
 pub(crate) unsafe fn struct_size<T: SizedStruct>(pointer: *const T) -> Result<usize, Failure> {
     // SAFETY: by the contract a u32 stands there.
     let size = unsafe { shared(pointer.cast::<u32>(), T::NAME) }.map(|size| *size as usize)?;
-    match (size_of::<T>()..=STRUCT_BYTES_MAX).contains(&size) {
+    const { assert!(T::BYTES_MIN <= size_of::<T>()) };
+    // Of an array of them each begins where the one before ends.
+    match (T::BYTES_MIN..=STRUCT_BYTES_MAX).contains(&size) && size.is_multiple_of(align_of::<T>()) {
         true => Ok(size),
         false => Err(wrong_size::<T>(size)),
     }
 }
 
-/// Reads a struct of the caller's. What a newer header has put behind it must be zero, for this library does not know it.
+/// Reads a struct of the caller's. What an older header does not have is zero; what a newer one has put behind it must be,
+/// for this library does not know it.
 ///
 /// # Safety
 /// NULL, or a struct of the caller's of the size that it begins with.
 pub(crate) unsafe fn take<T: SizedStruct>(pointer: *const T) -> Result<T, Failure> {
     // SAFETY: the contract.
     let size = unsafe { struct_size(pointer) }?;
-    let behind = pointer.wrapping_add(1).cast::<u8>();
-    // SAFETY: `size`, which is no less than that of `T`, is what the caller's struct has.
-    let unknown = unsafe { slice(behind, size - size_of::<T>(), T::NAME) }?;
+    let (bytes, known) = (pointer.cast::<u8>(), size.min(size_of::<T>()));
+    // SAFETY: `size` is what the caller's struct has.
+    let unknown = unsafe { slice(bytes.wrapping_add(known), size - known, T::NAME) }?;
     if unknown.iter().any(|byte| *byte != 0) {
         return Err(Failure::argument(format!(
             "`{}` asks for what this library does not know; install a newer",
             T::NAME
         )));
     }
-    // SAFETY: the struct is at least as large as `T`, and every pattern of bits is one.
-    Ok(unsafe { pointer.read() })
+    let mut taken = MaybeUninit::<T>::zeroed();
+    // SAFETY: both structs have as many bytes, and ours is not the caller's.
+    unsafe { bytes.copy_to_nonoverlapping(taken.as_mut_ptr().cast::<u8>(), known) };
+    // SAFETY: every pattern of bits is a `T`, zeros among them.
+    Ok(unsafe { taken.assume_init() })
 }
 
-/// Writes a struct of the caller's, all but its size. What a newer header has put behind it stays as it is.
+/// Writes a struct of the caller's.
 ///
 /// # Safety
 /// NULL, or a struct of the caller's of the size that it begins with.
@@ -97,11 +106,33 @@ pub(crate) unsafe fn take<T: SizedStruct>(pointer: *const T) -> Result<T, Failur
 pub(crate) unsafe fn give<T: SizedStruct>(out: *mut T, value: T) -> Result<(), Failure> {
     // SAFETY: the contract.
     let size = unsafe { struct_size(out) }?;
-    // SAFETY: the struct is at least as large as `T`.
-    unsafe { out.write(value) };
+    // SAFETY: a struct of that size.
+    unsafe { give_sized(out, &value, size) };
+    Ok(())
+}
+
+/// Writes as much of a struct as the caller's has, all but its size. What a newer header has put behind it stays as it is.
+///
+/// # Safety
+/// A struct of the caller's of `size` bytes, which [`struct_size`] found to be one.
+#[inline]
+pub(crate) unsafe fn give_sized<T: SizedStruct>(out: *mut T, value: &T, size: usize) {
+    match size < size_of::<T>() {
+        // SAFETY: as many bytes are there, and ours is not the caller's.
+        true => unsafe { std::ptr::from_ref(value).cast::<u8>().copy_to_nonoverlapping(out.cast::<u8>(), size) },
+        // SAFETY: the struct is at least as large as `T`.
+        false => unsafe { out.write(*value) },
+    }
     // SAFETY: it begins with its size.
     unsafe { out.cast::<u32>().write(size as u32) };
-    Ok(())
+}
+
+/// A field that means nothing yet.
+pub(crate) fn is_zero(reserved: u32, name: &str) -> Result<(), Failure> {
+    match reserved {
+        0 => Ok(()),
+        _ => Err(Failure::argument(format!("`{name}.reserved` is {reserved}; fill the struct with zeros first"))),
+    }
 }
 
 /// Writes a plain value.
@@ -182,6 +213,66 @@ fn null(name: &str) -> Failure {
 
 #[cold]
 fn wrong_size<T: SizedStruct>(size: usize) -> Failure {
-    let (name, least) = (T::NAME, size_of::<T>());
-    Failure::argument(format!("`{name}` has a struct_size of {size}, not of {least} bytes; set it to sizeof({name})"))
+    let (name, known) = (T::NAME, size_of::<T>());
+    Failure::argument(format!("`{name}` has a struct_size of {size}, not of {known} bytes; set it to sizeof({name})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::OYEZ_ERR_ARGUMENT;
+
+    /// It began with two numbers.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Grown {
+        struct_size: u32,
+        first: u32,
+        added: u64,
+    }
+
+    // SAFETY: as the trait asks: numbers behind a size.
+    unsafe impl SizedStruct for Grown {
+        const NAME: &'static str = "grown";
+        const BYTES_MIN: usize = 8;
+    }
+
+    /// What a program has: a struct of the size that comes first, and behind it what is not the library's.
+    #[repr(C, align(8))]
+    struct Program([u32; 8]);
+
+    fn of(size: u32) -> Program {
+        Program([size, 1, 2, 0, 0, 0, 0, 0])
+    }
+
+    #[test]
+    fn a_struct_that_has_grown_serves_programs_that_know_less_of_it_and_more() {
+        let value = Grown { struct_size: 0, first: 7, added: u64::MAX };
+        for (size, added, written) in [
+            (8, 0, [8, 7, 2, 0, 0, 0, 0, 0]),
+            (16, 2, [16, 7, u32::MAX, u32::MAX, 0, 0, 0, 0]),
+            (24, 2, [24, 7, u32::MAX, u32::MAX, 0, 0, 0, 0]),
+        ] {
+            let mut program = of(size);
+            let place = (&raw mut program).cast::<Grown>();
+            // SAFETY: of at least the size that it begins with, as below.
+            let taken = unsafe { take(place) }.expect("a size that was");
+            assert_eq!(taken, Grown { struct_size: size, first: 1, added });
+            // SAFETY: as above.
+            unsafe { give(place, value) }.expect("a size that was");
+            assert_eq!(program.0, written, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_no_header_had_is_refused() {
+        let mut wish = of(24);
+        wish.0[5] = 1;
+        for mut program in [of(0), of(4), of(12), of(17), of(4104), wish] {
+            let size = program.0[0];
+            // SAFETY: of the size that it begins with, where that is looked behind.
+            let taken = unsafe { take((&raw mut program).cast::<Grown>()) };
+            assert_eq!(taken.map_err(|failure| failure.code()), Err(OYEZ_ERR_ARGUMENT), "{size}");
+        }
+    }
 }

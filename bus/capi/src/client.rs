@@ -80,6 +80,7 @@ pub struct oyez_topic_info {
 // SAFETY: as the trait asks: numbers and texts behind a size, without padding.
 unsafe impl SizedStruct for oyez_topic_info {
     const NAME: &'static str = "oyez_topic_info";
+    const BYTES_MIN: usize = 320;
 }
 
 impl From<TopicInfo> for oyez_topic_info {

@@ -47,10 +47,12 @@ pub struct oyez_subscriber_counts {
 // SAFETY: as the trait asks: numbers behind a size.
 unsafe impl SizedStruct for oyez_publisher_counts {
     const NAME: &'static str = "oyez_publisher_counts";
+    const BYTES_MIN: usize = 40;
 }
 // SAFETY: as above.
 unsafe impl SizedStruct for oyez_subscriber_counts {
     const NAME: &'static str = "oyez_subscriber_counts";
+    const BYTES_MIN: usize = 56;
 }
 
 #[derive(Default)]

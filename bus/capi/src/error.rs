@@ -141,8 +141,8 @@ const CODES: &[(i32, Remedy, &CStr)] = &[
         c"JOURNAL_FAILED: only what is durable is safe; open a publisher after the repair",
     ),
     (OYEZ_ERR_UNREADABLE, Reopen, c"UNREADABLE: the topic cannot be read any more; open another subscriber"),
-    (OYEZ_ERR_AHEAD, Reopen, c"AHEAD: the start was never published; start at the next message or below"),
-    (OYEZ_ERR_UNKNOWN_EPOCH, Reopen, c"UNKNOWN_EPOCH: it belongs to another journal; start at a sequence or a time"),
+    (OYEZ_ERR_AHEAD, Change, c"AHEAD: the start was never published; seek to the next message or below"),
+    (OYEZ_ERR_UNKNOWN_EPOCH, Change, c"UNKNOWN_EPOCH: it belongs to another journal; start at a sequence or a time"),
     (OYEZ_ERR_INVALID_FRAME, Retry, c"INVALID_FRAME: a publisher is broken; poll again when its epoch was ended"),
     (OYEZ_ERR_JOURNAL_READ, Retry, c"JOURNAL_READ: the journal cannot be read there; see its disk, poll again"),
     (OYEZ_REFUSED_BAD_MESSAGE, Change, c"BAD_MESSAGE: no message of the protocol; upgrade client or broker"),
@@ -179,6 +179,11 @@ impl Failure {
         Failure::new(OYEZ_ERR_ARGUMENT, what)
     }
 
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> i32 {
+        self.0.0
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.0.1
     }
@@ -192,19 +197,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 /// Becomes the thread's last error.
 #[cold]
-pub(crate) fn keep(code: i32, text: &str) -> i32 {
+pub(crate) fn keep(code: i32, text: impl Into<Cow<'static, str>>) -> i32 {
     // In a thread that is at its end there is nobody to read it.
-    let _ = LAST.try_with(|last| {
-        let mut last = last.borrow_mut();
-        last.0 = code;
-        last.1.clear();
-        last.1.push_str(text);
-    });
+    let _ = LAST.try_with(|last| *last.borrow_mut() = (code, text.into()));
     code
 }
 
 thread_local! {
-    static LAST: RefCell<(i32, String)> = const { RefCell::new((OYEZ_OK, String::new())) };
+    static LAST: RefCell<(i32, Cow<'static, str>)> = const { RefCell::new((OYEZ_OK, Cow::Borrowed(""))) };
 }
 
 /// What every function does: its work, and no panic beyond it.
@@ -212,8 +212,8 @@ thread_local! {
 pub(crate) fn call(work: impl FnOnce() -> Result<i32, Failure>) -> i32 {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(answer)) => answer,
-        Ok(Err(Failure(failure))) => keep(failure.0, &failure.1),
-        Err(panic) => keep(OYEZ_ERR_INTERNAL, &panic_text(&*panic)),
+        Ok(Err(Failure(failure))) => keep(failure.0, failure.1),
+        Err(panic) => keep(OYEZ_ERR_INTERNAL, panic_text(&*panic)),
     }
 }
 
@@ -241,7 +241,7 @@ pub extern "C" fn oyez_is_fatal(code: i32) -> i32 {
 /// the NUL: `capacity` or more means that it was cut. A call that succeeds leaves the last error as it is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_last_error(code: *mut i32, text: *mut c_char, capacity: usize) -> i32 {
-    let copy = |last: &RefCell<(i32, String)>| {
+    let copy = |last: &RefCell<(i32, Cow<'static, str>)>| {
         let last = last.borrow();
         if !code.is_null() {
             // SAFETY: not NULL, and so a place for an i32, as the caller promises.
@@ -265,7 +265,8 @@ fn refused(code: FailureCode) -> i32 {
 impl From<BusError> for Failure {
     fn from(error: BusError) -> Failure {
         let code = match &error {
-            BusError::Connection(ConnectionError::TimedOut) | BusError::Timeout { .. } => OYEZ_ERR_TIMEOUT,
+            BusError::Connection(ConnectionError::TimedOut | ConnectionError::Busy { .. })
+            | BusError::Timeout { .. } => OYEZ_ERR_TIMEOUT,
             BusError::Connection(ConnectionError::Decode(_) | ConnectionError::TooLong) | BusError::Answer { .. } => {
                 OYEZ_ERR_PROTOCOL
             }
@@ -360,11 +361,12 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_as_retriable_as_the_error_it_stands_for() {
+    fn a_code_is_as_retriable_and_as_fatal_as_the_error_it_stands_for() {
         let topic = || "md".to_owned();
         let bus = [
             BusError::Connection(ConnectionError::HungUp),
             BusError::Connection(ConnectionError::TimedOut),
+            BusError::Connection(ConnectionError::Busy { path: topic().into() }),
             BusError::Connection(ConnectionError::TooLong),
             BusError::Timeout { request: "Hello", socket: topic(), timeout_ms: 1 },
             BusError::Away { socket: topic() },
@@ -374,10 +376,13 @@ mod tests {
             BusError::NotDeclared { topic: topic(), declared: topic() },
             BusError::Declaration { topic: topic(), what: "twice" },
         ];
+        let told = |failure: Failure| (oyez_is_retriable(failure.code()) == 1, oyez_is_fatal(failure.code()) == 1);
         let refused = codes().map(|code| BusError::Refused { code, text: topic() });
         for error in bus.into_iter().chain(refused) {
-            let (text, is_retriable) = (error.to_string(), error.is_retriable());
-            assert_eq!(oyez_is_retriable(Failure::from(error).0.0) == 1, is_retriable, "{text}");
+            // What the bus calls fatal is that something must be changed: of another handle only this one speaks.
+            let (text, is_fatal) = (error.to_string(), matches!(error, BusError::Unreadable { .. }));
+            let expected = (error.is_retriable(), is_fatal);
+            assert_eq!(told(error.into()), expected, "{text}");
         }
         let (epoch, position) = (Epoch(1), Position(0));
         let (asked, kept) = (Durability::Durable, Durability::Published);
@@ -392,8 +397,7 @@ mod tests {
         ];
         for error in publish {
             let (text, expected) = (error.to_string(), (error.is_retriable(), error.is_fatal()));
-            let code = Failure::from(error).0.0;
-            assert_eq!((oyez_is_retriable(code) == 1, oyez_is_fatal(code) == 1), expected, "{text}");
+            assert_eq!(told(error.into()), expected, "{text}");
         }
         let stuck = |source| SubscribeError::Cursor { topic: topic(), partition: 0, source };
         let subscribe = [
@@ -405,8 +409,9 @@ mod tests {
             stuck(CursorError::Journal { position, source: "damaged".into() }),
         ];
         for error in subscribe {
-            let (text, is_retriable) = (error.to_string(), error.is_retriable());
-            assert_eq!(oyez_is_retriable(Failure::from(error).0.0) == 1, is_retriable, "{text}");
+            // Another start mends it where nothing else does: the other topics of the handle go on.
+            let (text, expected) = (error.to_string(), (error.is_retriable(), false));
+            assert_eq!(told(error.into()), expected, "{text}");
         }
     }
 

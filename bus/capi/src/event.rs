@@ -90,6 +90,7 @@ pub struct oyez_event {
 // SAFETY: as the trait asks: numbers, and a pointer that nobody follows unasked, behind a size.
 unsafe impl SizedStruct for oyez_event {
     const NAME: &'static str = "oyez_event";
+    const BYTES_MIN: usize = 80;
 }
 
 impl oyez_event {

@@ -1,6 +1,6 @@
 //! The owner of a partition.
 
-use crate::argument::{SizedStruct, give, hand_out, put, shared, slice, struct_size, take, take_back, text};
+use crate::argument::{SizedStruct, give, hand_out, is_zero, put, shared, slice, struct_size, take, take_back, text};
 use crate::client::{Client, oyez_client};
 use crate::counts::{PublisherCounts, add, oyez_publisher_counts};
 use crate::error::{Failure, OYEZ_ERR_BACK_PRESSURED, OYEZ_ERR_NO_CLAIM, OYEZ_OK, call, keep};
@@ -9,6 +9,7 @@ use crate::process::Process;
 use oyez::{Offer, Position, PublishError, Published};
 use std::cell::UnsafeCell;
 use std::ffi::c_char;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,9 @@ struct Publisher {
 
 struct Inside {
     publisher: oyez::Publisher,
-    /// Bytes of the claim that is out.
-    claimed: Option<usize>,
+    /// The claim that is out: memory of the publisher's, which it does not touch until the next claim. Reached by this pointer
+    /// only, of which the caller's is a copy.
+    claimed: Option<NonNull<[u8]>>,
 }
 
 /// How to open a publisher. Set `struct_size` and whatever shall not be 0.
@@ -74,10 +76,12 @@ pub struct oyez_part {
 // SAFETY: as the trait asks: numbers behind a size.
 unsafe impl SizedStruct for oyez_publisher_options {
     const NAME: &'static str = "oyez_publisher_options";
+    const BYTES_MIN: usize = 16;
 }
 // SAFETY: as above.
 unsafe impl SizedStruct for oyez_published {
     const NAME: &'static str = "oyez_published";
+    const BYTES_MIN: usize = 32;
 }
 impl Publisher {
     /// # Safety
@@ -157,11 +161,12 @@ pub unsafe extern "C" fn oyez_publisher_open(
             let client = unsafe { Client::of(client) }?;
             // SAFETY: the caller promises NULL or a text.
             let topic = unsafe { text(topic, "topic") }?;
-            let wait_ns = match options.is_null() {
-                true => 0,
+            let (mut reserved, mut wait_ns) = (0, 0);
+            if !options.is_null() {
                 // SAFETY: the caller promises a struct of the size that it begins with.
-                false => unsafe { take(options) }?.wait_ns,
-            };
+                oyez_publisher_options { reserved, wait_ns, .. } = unsafe { take(options) }?;
+            }
+            is_zero(reserved, oyez_publisher_options::NAME)?;
             let builder = client.bus.publisher(topic).partition(partition);
             let publisher = builder.wait(Duration::from_nanos(wait_ns)).open()?;
             let inside = UnsafeCell::new(Inside { publisher, claimed: None });
@@ -189,7 +194,7 @@ pub unsafe extern "C" fn oyez_publisher_close(publisher: *mut *mut oyez_publishe
 
 /// Puts into `bytes` the publisher's own memory for a message of `len_bytes`, aligned to 8, to be filled in place and then
 /// committed. The memory is valid until the claim is committed or aborted, or the publisher closed; it holds what was
-/// written there last. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing. The first claim
+/// written there last. After an error `bytes` is NULL. Another claim replaces the first. An abandoned claim costs nothing and leaves nothing. The first claim
 /// above 4,096 bytes, and each that is longer than all before, allocates once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_publisher_claim(
@@ -200,12 +205,14 @@ pub unsafe extern "C" fn oyez_publisher_claim(
     call(|| {
         // SAFETY: the caller promises NULL or a publisher of this thread, as in the functions below.
         let (inside, _) = unsafe { Publisher::own(publisher) }?;
-        let mut claim = inside.publisher.claim(len_bytes)?;
+        // SAFETY: the caller promises NULL or a place for a pointer. Before the memory of an earlier claim may go.
+        unsafe { put(bytes, std::ptr::null_mut(), "bytes") }?;
+        let claim = NonNull::from(&mut *inside.publisher.claim(len_bytes)?);
         // Of the system's allocator, which aligns what it gives to 16.
-        debug_assert!(claim.as_ptr().cast::<u64>().is_aligned());
-        // SAFETY: the caller promises NULL or a place for a pointer.
-        unsafe { put(bytes, claim.as_mut_ptr(), "bytes") }?;
-        inside.claimed = Some(len_bytes);
+        debug_assert!(claim.cast::<u64>().is_aligned());
+        inside.claimed = Some(claim);
+        // SAFETY: as above.
+        unsafe { put(bytes, claim.cast().as_ptr(), "bytes") }?;
         Ok(OYEZ_OK)
     })
 }
@@ -217,10 +224,11 @@ pub unsafe extern "C" fn oyez_publisher_commit(publisher: *mut oyez_publisher, p
     call(|| {
         // SAFETY: as in `oyez_publisher_claim`.
         let (inside, counts) = unsafe { Publisher::own(publisher) }?;
-        let len_bytes = inside.claimed.ok_or_else(no_claim)?;
-        let commit = || inside.publisher.claim(len_bytes)?.commit();
+        let claimed = inside.claimed.ok_or_else(no_claim)?;
+        // SAFETY: there until the next claim, and the caller promises that nobody writes it meanwhile.
+        let message = unsafe { claimed.as_ref() };
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
-        let done = unsafe { publish(counts, len_bytes, published, commit) }?;
+        let done = unsafe { publish(counts, message.len(), published, || inside.publisher.offer(message)) }?;
         if done == OYEZ_OK {
             inside.claimed = None;
         }
@@ -258,7 +266,8 @@ pub unsafe extern "C" fn oyez_publisher_offer(
     })
 }
 
-/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted. Allocates as a claim does.
+/// As `oyez_publisher_offer`, of `count` parts one behind the other. A claim is aborted, and no part may lie in its memory.
+/// Allocates as a claim does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_publisher_offerv(
     publisher: *mut oyez_publisher,
@@ -273,7 +282,7 @@ pub unsafe extern "C" fn oyez_publisher_offerv(
         let parts = unsafe { slice(parts, count, "parts") }?;
         let len_bytes = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len_bytes));
         inside.claimed = None;
-        let mut claim = inside.publisher.claim(len_bytes)?;
+        let mut claim = inside.publisher.claim(len_bytes).inspect_err(|_| add(&counts.refused, 1))?;
         let mut rest = &mut claim[..];
         for part in parts {
             let (place, behind) = rest.split_at_mut(part.len_bytes);

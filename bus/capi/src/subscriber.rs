@@ -1,6 +1,8 @@
 //! Readers of topics.
 
-use crate::argument::{SizedStruct, give, hand_out, shared, struct_size, take, take_back, text};
+use crate::argument::{
+    SizedStruct, give, give_sized, hand_out, is_zero, put, shared, struct_size, take, take_back, text,
+};
 use crate::batch::Batch;
 use crate::client::{Client, oyez_client};
 use crate::counts::{SubscriberCounts, add, oyez_subscriber_counts};
@@ -65,8 +67,8 @@ pub struct oyez_subscriber_options {
     /// Nothing is given that has not come so far: one of OYEZ_PUBLISHED, which gives everything at once, OYEZ_WRITTEN,
     /// OYEZ_DURABLE.
     pub durability: i32,
-    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message
-    /// that reaches it; where that is longer than there is room, it grows by as much.
+    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message that
+    /// reaches it; where that is above 4,096 bytes and longer than there is room, it grows.
     pub batch_bytes: u64,
 }
 
@@ -104,18 +106,22 @@ pub struct oyez_lag {
 // SAFETY: as the trait asks: numbers, and a pointer that is checked where it is followed, behind a size.
 unsafe impl SizedStruct for oyez_subscription {
     const NAME: &'static str = "oyez_subscription";
+    const BYTES_MIN: usize = 32;
 }
 // SAFETY: as the trait asks: numbers behind a size.
 unsafe impl SizedStruct for oyez_subscriber_options {
     const NAME: &'static str = "oyez_subscriber_options";
+    const BYTES_MIN: usize = 16;
 }
 // SAFETY: as above.
 unsafe impl SizedStruct for oyez_progress {
     const NAME: &'static str = "oyez_progress";
+    const BYTES_MIN: usize = 24;
 }
 // SAFETY: as above.
 unsafe impl SizedStruct for oyez_lag {
     const NAME: &'static str = "oyez_lag";
+    const BYTES_MIN: usize = 24;
 }
 /// Called for an event. `context` is what was passed to the poll; `event` and what it points to are valid until the handler
 /// returns. It must not throw, nor jump out, nor call for the same subscriber.
@@ -187,6 +193,7 @@ pub unsafe extern "C" fn oyez_subscriber_open(
             for _ in 0..count {
                 // SAFETY: the caller promises an array of `count` structs of one size, or NULL.
                 let subscription = unsafe { take(next.cast::<oyez_subscription>()) }?;
+                is_zero(subscription.reserved.into(), oyez_subscription::NAME)?;
                 // SAFETY: the caller promises NULL or a text.
                 let topic = unsafe { text(subscription.topic, "topic") }?;
                 let start = start_of(subscription.start, subscription.start_epoch, subscription.start_at)?;
@@ -225,8 +232,12 @@ pub unsafe extern "C" fn oyez_subscriber_close(subscriber: *mut *mut oyez_subscr
 /// message above 4,096 bytes is the last of its poll, and the next poll begins with the next topic.
 /// Waits for nobody. Allocates nothing and makes no system call while it reads from rings, but for blocks that it enters
 /// anew after an event, for the first message above 4,096 bytes, and for each that is longer than all before; reading from
-/// the journal reads its files. An error is of one topic, which cannot be read on; the
-/// next call begins with the topic after it.
+/// the journal reads its files.
+///
+/// An error is of one topic, which cannot be read on: `oyez_subscriber_failed` tells which. Where it was found behind events,
+/// these are the answer, and the error is that of the next poll or batch, before any other event. The other topics go on:
+/// after an error poll again. The same error comes again with each round of the topics, until `oyez_subscriber_seek` or
+/// what the error's text names mends it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_poll(
     subscriber: *mut oyez_subscriber,
@@ -251,7 +262,8 @@ pub unsafe extern "C" fn oyez_subscriber_poll(
             batch.hand_out(left);
             return Ok(left as i32);
         }
-        let (mut out, mut messages, mut message_bytes) = (oyez_event::EMPTY, 0, 0);
+        batch.tell()?;
+        let (mut out, mut messages, mut message_bytes, mut others) = (oyez_event::EMPTY, 0, 0, 0);
         let polled = subscriber.poll(limit, |event| {
             if let EventKind::Message(message) = &event.kind {
                 messages += 1;
@@ -259,6 +271,7 @@ pub unsafe extern "C" fn oyez_subscriber_poll(
                 out.set(event.topic, event.partition, message);
                 return hand(&out);
             }
+            others += 1;
             let other = oyez_event::other(&event);
             counts.take(&other);
             handed_out(epochs, &other);
@@ -268,7 +281,11 @@ pub unsafe extern "C" fn oyez_subscriber_poll(
             add(&counts.messages, messages);
             add(&counts.message_bytes, message_bytes);
         }
-        Ok(polled? as i32)
+        let given = messages as usize + others;
+        if let Err(error) = polled {
+            batch.fail(given, error)?;
+        }
+        Ok(given as i32)
     })
 }
 
@@ -288,10 +305,9 @@ pub unsafe extern "C" fn oyez_subscriber_poll_controlled(
         let limit = bounded(limit);
         let mut taken = 0;
         while taken < limit {
-            match batch.fill(subscriber, limit - taken, counts) {
-                Err(error) if taken == 0 => return Err(error.into()),
-                Err(_) => break,
-                Ok(()) => {}
+            if let Err(error) = batch.fill(subscriber, limit - taken, counts) {
+                batch.fail(taken, error)?;
+                break;
             }
             let Some(event) = batch.left().first() else { break };
             // SAFETY: as in `oyez_subscriber_poll`.
@@ -316,8 +332,7 @@ pub unsafe extern "C" fn oyez_subscriber_poll_controlled(
 /// Writes up to `capacity` events, at most 1,024, to `events` and returns how many; 0 when nothing is there now. Set
 /// `struct_size` of the first event: the array has steps of it. The bytes of all messages stand one behind the other, in
 /// order, in memory of the subscriber's own, and are valid until the next call for this subscriber. Waits, allocates and
-/// fails as `oyez_subscriber_poll` does; a message that `batch_bytes` has no room for is the last of its batch, and
-/// allocates once.
+/// fails as `oyez_subscriber_poll` does, and allocates for a message above 4,096 bytes that `batch_bytes` has no room for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_next_batch(
     subscriber: *mut oyez_subscriber,
@@ -339,9 +354,7 @@ pub unsafe extern "C" fn oyez_subscriber_next_batch(
         for event in &batch.left()[..given] {
             handed_out(epochs, event);
             // SAFETY: within the array, as the caller promises `capacity` structs of that size.
-            unsafe { place.cast::<oyez_event>().write(*event) };
-            // SAFETY: it begins with its size.
-            unsafe { place.cast::<u32>().write(step as u32) };
+            unsafe { give_sized(place.cast::<oyez_event>(), event, step) };
             place = place.wrapping_add(step);
         }
         batch.hand_out(given);
@@ -350,7 +363,8 @@ pub unsafe extern "C" fn oyez_subscriber_next_batch(
 }
 
 /// Goes elsewhere in one topic, back or ahead; events of it that were not handed out are forgotten. `start`, `epoch` and
-/// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`.
+/// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`. After an error other than
+/// OYEZ_ERR_ARGUMENT the topic is nowhere, and what polls give of it means nothing: seek again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_seek(
     subscriber: *mut oyez_subscriber,
@@ -363,10 +377,28 @@ pub unsafe extern "C" fn oyez_subscriber_seek(
         // SAFETY: as in `oyez_subscriber_poll`.
         let (mut inside, _) = unsafe { Subscriber::own(subscriber) }?;
         let index = inside.topic(topic)?;
-        inside.subscriber.seek(index, start_of(start, epoch, at)?)?;
-        inside.batch.forget(topic);
+        let start = start_of(start, epoch, at)?;
+        let failed = inside.subscriber.failed();
+        // What was taken before is no more true after a start that was not found than after one that was.
+        inside.batch.forget(topic, failed);
+        let sought = inside.subscriber.seek(index, start);
         inside.epochs[index.0] = inside.subscriber.epoch(index).0;
+        sought?;
         Ok(OYEZ_OK)
+    })
+}
+
+/// Puts into `topic` the index of the subscription that the last error of a poll or batch speaks of, and returns 1; 0 where
+/// there was none, or `oyez_subscriber_seek` went elsewhere in that topic since.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_failed(subscriber: *mut oyez_subscriber, topic: *mut u32) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let Some(failed) = inside.subscriber.failed() else { return Ok(0) };
+        // SAFETY: the caller promises NULL or a place for a number.
+        unsafe { put(topic, failed.0 as u32, "topic") }?;
+        Ok(1)
     })
 }
 

@@ -49,7 +49,7 @@ fn set(config: *mut oyez_config, key: &CStr, value: &CStr) {
 }
 
 impl Handles {
-    fn open() -> Handles {
+    fn open(batch_bytes: u64) -> Handles {
         let mut config = null_mut();
         // SAFETY: a place for a handle, as in the calls below.
         assert_eq!(unsafe { oyez_config_new(OYEZ_ABI_VERSION, &raw mut config) }, OYEZ_OK);
@@ -66,9 +66,12 @@ impl Handles {
             partition: 0,
             reserved: 0,
         };
+        let struct_size = size_of::<oyez_subscriber_options>() as u32;
+        let options = oyez_subscriber_options { struct_size, durability: OYEZ_PUBLISHED, batch_bytes };
         let Handles { client, publisher, subscriber } = &mut handles;
-        // SAFETY: a client, one subscription of that size, no options.
-        assert_eq!(unsafe { oyez_subscriber_open(*client, &raw const topic, 1, null(), subscriber) }, OYEZ_OK);
+        // SAFETY: a client, one subscription of that size, and options of theirs.
+        let opened = unsafe { oyez_subscriber_open(*client, &raw const topic, 1, &raw const options, subscriber) };
+        assert_eq!(opened, OYEZ_OK);
         // SAFETY: a client, a text, no options.
         assert_eq!(unsafe { oyez_publisher_open(*client, topic.topic, 0, null(), publisher) }, OYEZ_OK);
         // SAFETY: a place that holds a configuration.
@@ -118,8 +121,30 @@ unsafe extern "C" fn count_on(messages: *mut c_void, event: *const oyez_event) -
 }
 
 #[test]
+fn a_batch_whose_last_message_crosses_its_limit_allocates_nothing() {
+    let (handles, message) = (Handles::open(8_192), [7_u8; 3_000]);
+    // SAFETY: an event is numbers, and a pointer that may be NULL.
+    let mut events: [oyez_event; 16] = unsafe { std::mem::zeroed() };
+    events[0].struct_size = size_of::<oyez_event>() as u32;
+    let mut turn = |messages: usize| {
+        for _ in 0..messages {
+            // SAFETY: a publisher of this thread, as many bytes.
+            let offered =
+                unsafe { oyez_publisher_offer(handles.publisher, message.as_ptr(), message.len(), null_mut()) };
+            assert_eq!(offered, OYEZ_OK);
+        }
+        // SAFETY: a subscriber of this thread, an array of structs of that size.
+        unsafe { oyez_subscriber_next_batch(handles.subscriber, events.as_mut_ptr(), events.len()) }
+    };
+    for _ in 0..10 {
+        turn(1);
+    }
+    assert_eq!(allocations(|| assert_eq!(turn(3), 3, "one batch")), 0, "9,000 bytes, where 8,192 are asked for");
+}
+
+#[test]
 fn publishing_and_polling_by_the_c_functions_allocate_nothing() {
-    let handles = Handles::open();
+    let handles = Handles::open(0);
     let mut messages = 0_u64;
     let context = (&raw mut messages).cast::<c_void>();
     // SAFETY: an event is numbers, and a pointer that may be NULL.

@@ -47,7 +47,7 @@ impl SubscriberBuilder {
         let durability = self.durability;
         let open = |(name, partition, start)| Reading::open(&self.bus, name, partition, start, durability);
         let topics = self.topics.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Subscriber { topics, turn: 0, timeout: self.bus.timeout() })
+        Ok(Subscriber { topics, turn: 0, failed: None, timeout: self.bus.timeout() })
     }
 }
 
@@ -78,6 +78,8 @@ pub struct Subscriber {
     topics: Vec<Reading>,
     /// Which topic the next poll begins with.
     turn: usize,
+    /// The topic that could not be read on last.
+    failed: Option<TopicIndex>,
     /// How long a start may be looked for.
     timeout: Duration,
 }
@@ -108,7 +110,9 @@ impl Subscriber {
     /// longer than all before; reading from the journal reads its files.
     ///
     /// # Errors
-    /// [`SubscribeError::Cursor`]: one topic cannot be read on. The next poll begins with the topic after it.
+    /// [`SubscribeError::Cursor`], [`BusError::Unreadable`]: one topic, [`Subscriber::failed`], cannot be read on. Events may
+    /// have been given before that was found, and the next poll begins with the topic after it: where others are busy, they
+    /// go on, and each round of the topics finds the same error again, until [`Subscriber::seek`] mends it.
     #[inline]
     pub fn poll(&mut self, limit: usize, mut each: impl FnMut(Event<'_>)) -> Result<usize, SubscribeError> {
         let mut given = 0;
@@ -119,7 +123,13 @@ impl Subscriber {
             let topic = TopicIndex(self.turn);
             self.turn = if self.turn + 1 == self.topics.len() { 0 } else { self.turn + 1 };
             let reading = &mut self.topics[topic.0];
-            given += reading.poll(limit - given, topic, &mut each)?;
+            match reading.poll(limit - given, topic, &mut each) {
+                Ok(more) => given += more,
+                Err(error) => {
+                    self.failed = Some(topic);
+                    return Err(error);
+                }
+            }
             if reading.cursor.has_given_enough() {
                 break;
             }
@@ -135,7 +145,14 @@ impl Subscriber {
     /// # Panics
     /// Where there is no such topic, as in the methods below.
     pub fn seek(&mut self, topic: TopicIndex, start: Start) -> Result<(), SubscribeError> {
+        self.failed.take_if(|failed| *failed == topic);
         self.topics[topic.0].seek(start, self.timeout)
+    }
+
+    /// The topic that the last error of a poll speaks of; `None` where there was none, or [`Subscriber::seek`] went elsewhere
+    /// in that topic since.
+    pub fn failed(&self) -> Option<TopicIndex> {
+        self.failed
     }
 
     /// How far behind the topic's newest message it is. `None` where that is not known: the start was not reached yet, or

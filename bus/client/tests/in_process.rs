@@ -151,6 +151,29 @@ fn a_message_may_have_a_quarter_of_the_ring() {
 }
 
 #[test]
+fn a_topic_that_cannot_be_read_on_is_named_by_its_index_and_the_others_go_on() {
+    let bus = bus();
+    let [mut md, _other] = ["md", "other"].map(|topic| bus.publisher(topic).open().expect("nobody owns it"));
+    let topics = bus.subscriber().topic("md", Start::Earliest).topic("other", Start::Sequence(Sequence(9)));
+    let mut subscriber = topics.open().expect("a start");
+    let (mut messages, mut errors) = (0, 0);
+    for _ in 0..100 {
+        publish(&mut md, 1, 64);
+        let polled = subscriber.poll(16, |event| messages += u64::from(matches!(event.kind, EventKind::Message(_))));
+        if polled.is_err() {
+            assert_eq!(subscriber.failed(), Some(TopicIndex(1)));
+            errors += 1;
+        }
+    }
+    assert!(messages > 90 && errors > 90, "{messages} messages, {errors} errors");
+    subscriber.seek(TopicIndex(0), Start::Live).expect("a start");
+    assert_eq!(subscriber.failed(), Some(TopicIndex(1)), "elsewhere");
+    subscriber.seek(TopicIndex(1), Start::Live).expect("a start");
+    assert_eq!(subscriber.failed(), None);
+    subscriber.poll(16, |_| ()).expect("mended");
+}
+
+#[test]
 fn a_large_message_is_the_last_of_its_poll_and_then_comes_the_next_topic() {
     let bus = bus();
     let topics = bus.subscriber().topic("md", Start::Live).topic("other", Start::Live);

@@ -2,6 +2,7 @@
 
 #include <oyez.h>
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,19 @@ static void configurations(void) {
     must("free", oyez_config_free(&config));
     must("free again", oyez_config_free(&config));
     must("free nothing", oyez_config_free(NULL));
+}
+
+/* Somebody listens there, and as many wait to be accepted as may. */
+static void nobody_accepts(const char *socket) {
+    oyez_config *config = NULL;
+    oyez_client *client = NULL;
+    char path[256];
+    snprintf(path, sizeof path, "%s.busy", socket);
+    must("config", oyez_config_new(OYEZ_ABI_VERSION, &config));
+    must("timeout", oyez_config_set(config, "timeout_ms", "100"));
+    must("socket", oyez_config_set(config, "socket", path));
+    expect("nobody accepts", oyez_client_open(config, &client), OYEZ_ERR_TIMEOUT);
+    must("free", oyez_config_free(&config));
 }
 
 static void refusals(const oyez_client *client) {
@@ -182,16 +196,24 @@ static void arguments(void) {
         oyez_publisher_options known;
         uint64_t from_the_future;
     } wish = {{sizeof wish, 0, 0}, 1};
+    oyez_publisher_options reserved_option = {sizeof reserved_option, 1, 0};
+    oyez_subscription reserved = {.struct_size = sizeof reserved, .topic = "md", .reserved = 1};
+    oyez_subscriber_options large = {sizeof large, OYEZ_PUBLISHED, UINT64_MAX};
+    oyez_event events[2] = {{.struct_size = sizeof *events + 1}, {.struct_size = 0}};
     uint8_t message[8192] = {8, 0, 1, 0, 1, 0, 0, 0}, *bytes;
 
     must("publisher", open_publisher(client, "md", &publisher));
     expect("a second owner", open_publisher(client, "md", &other), OYEZ_ERR_NOT_GRANTED);
     expect("an unknown topic", open_publisher(client, "nowhere", &other), OYEZ_REFUSED_UNKNOWN_TOPIC);
     expect("a wish from the future", oyez_publisher_open(client, "md", 0, &wish.known, &other), OYEZ_ERR_ARGUMENT);
+    expect("a reserved option", oyez_publisher_open(client, "md", 0, &reserved_option, &other), OYEZ_ERR_ARGUMENT);
     expect("nothing to publish", oyez_publisher_offer(publisher, NULL, 16, NULL), OYEZ_ERR_ARGUMENT);
     expect("no publisher", oyez_publisher_offer(NULL, message, 16, NULL), OYEZ_ERR_ARGUMENT);
     expect("no size", oyez_publisher_offer(publisher, message, 16, &unset), OYEZ_ERR_ARGUMENT);
     expect("too long", oyez_publisher_claim(publisher, (size_t)-1, &bytes), OYEZ_ERR_LENGTH);
+    expect("no place for a claim", oyez_publisher_claim(publisher, 16, NULL), OYEZ_ERR_ARGUMENT);
+    oyez_part part = {message, SIZE_MAX};
+    expect("too long", oyez_publisher_offerv(publisher, &part, 1, NULL), OYEZ_ERR_LENGTH);
     expect("too short", oyez_publisher_offer(publisher, message, 0, NULL), OYEZ_ERR_LENGTH);
     expect("nothing claimed", oyez_publisher_commit(publisher, &published), OYEZ_ERR_NO_CLAIM);
     expect("not kept", oyez_publisher_wait(publisher, 0, OYEZ_DURABLE, 0), OYEZ_ERR_NOT_KEPT);
@@ -199,11 +221,18 @@ static void arguments(void) {
     /* None of these has published anything. */
     must("offer", oyez_publisher_offer(publisher, message, 16, &published));
     must("offer", oyez_publisher_offer(publisher, message, 16, &larger.known));
+    oyez_publisher_counts counts = {.struct_size = sizeof counts};
+    must("counts", oyez_publisher_stats(publisher, &counts));
+    if (counts.messages != 2 || counts.refused != 2)
+        fail("messages that were too long and too short", (int32_t)counts.refused, 2);
     if (published.sequence != 0 || larger.known.sequence != 1 || larger.known.struct_size != sizeof larger ||
         larger.from_the_future != 42)
         fail("published", (int32_t)larger.known.sequence, 1);
 
     expect("no topics", oyez_subscriber_open(client, NULL, 0, NULL, &subscriber), OYEZ_ERR_ARGUMENT);
+    expect("a reserved field", oyez_subscriber_open(client, &reserved, 1, NULL, &subscriber), OYEZ_ERR_ARGUMENT);
+    reserved.reserved = 0;
+    expect("no such memory", oyez_subscriber_open(client, &reserved, 1, &large, &subscriber), OYEZ_ERR_ARGUMENT);
     expect("no start", open_subscriber(client, "md", 9, 0, 0, 0, &subscriber), OYEZ_ERR_ARGUMENT);
     expect("not kept", open_subscriber(client, "md", 0, 0, 0, OYEZ_WRITTEN, &subscriber), OYEZ_ERR_NOT_KEPT);
     expect("an unknown epoch", open_subscriber(client, "md", OYEZ_START_RESUME, 9, 0, 0, &second), OYEZ_ERR_UNKNOWN_EPOCH);
@@ -215,6 +244,7 @@ static void arguments(void) {
         ;
     expect("ahead", code, OYEZ_ERR_AHEAD);
     expect("no handler", oyez_subscriber_poll(subscriber, NULL, NULL, 1), OYEZ_ERR_ARGUMENT);
+    expect("a crooked array", oyez_subscriber_next_batch(subscriber, events, 2), OYEZ_ERR_ARGUMENT);
     expect("no such topic", oyez_subscriber_seek(subscriber, 1, 0, 0, 0), OYEZ_ERR_ARGUMENT);
     expect("no verdict", oyez_subscriber_poll_controlled(subscriber, nonsense, NULL, 1), OYEZ_ERR_ARGUMENT);
     must("poll", oyez_subscriber_poll(subscriber, reenter, &reentered, 1));
@@ -265,6 +295,7 @@ int main(int argc, char **argv) {
     if (argc != 2)
         return 2;
     configurations();
+    nobody_accepts(argv[1]);
     arguments();
     forks(argv[1]);
     oyez_client *client = open_client("socket", argv[1]);

@@ -14,6 +14,7 @@ fn every_code_is_provoked_and_told_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let (program, socket) = (folder.path().join("errors"), folder.path().join("bus.sock"));
     scripted::serve(&socket);
+    let _busy = scripted::busy(&folder.path().join("bus.sock.busy"));
     compile(&here("tests/users/errors.c"), &program, &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
     let told = done(Command::new(&program).arg(&socket).current_dir(folder.path()));
     let seen: BTreeSet<i32> =

@@ -10,6 +10,7 @@ mod package;
 mod prefix;
 mod samples;
 mod scripted;
+mod topics;
 
 /// The parts that a house is made of: this binary again, with one of these tests.
 #[test]

@@ -13,12 +13,23 @@ use std::time::{Duration, Instant};
 const CAPACITY: u64 = 2 * BLOCK;
 const NONE: Position = Position(u64::MAX);
 
-/// Listens until the process ends.
-pub(crate) fn serve(socket: &Path) {
+fn listener(socket: &Path, waiting_max: i32) -> OwnedFd {
     let listener =
         socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
     bind(&listener, &SocketAddrUnix::new(socket).expect("a short path")).expect("bound");
-    listen(&listener, 16).expect("listening");
+    listen(&listener, waiting_max).expect("listening");
+    listener
+}
+
+/// Listens, and accepts nobody: as many wait already as may. For as long as what it returns is kept.
+pub(crate) fn busy(socket: &Path) -> (OwnedFd, Vec<Connection>) {
+    let listener = listener(socket, 1);
+    (listener, std::iter::from_fn(|| Connection::connect(socket).ok()).collect())
+}
+
+/// Listens until the process ends.
+pub(crate) fn serve(socket: &Path) {
+    let listener = listener(socket, 16);
     std::thread::spawn(move || {
         while let Ok(accepted) = accept(&listener) {
             std::thread::spawn(move || converse(&Connection::new(accepted)));

@@ -1,4 +1,4 @@
-# The SONAME stands for the first number, so one package serves all that ask for that number and no newer one.
+# One package serves all that ask for its first number and for no newer version.
 set(PACKAGE_VERSION "@VERSION@")
 if(PACKAGE_VERSION VERSION_LESS PACKAGE_FIND_VERSION OR NOT PACKAGE_FIND_VERSION_MAJOR STREQUAL "@MAJOR@")
     set(PACKAGE_VERSION_COMPATIBLE FALSE)

@@ -11,6 +11,8 @@ use std::process::{Command, ExitCode};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MAJOR: &str = env!("CARGO_PKG_VERSION_MAJOR");
+/// Its number changes with what breaks programs, whatever the version is.
+const SONAME: &str = "liboyez.so.0";
 /// What the library needs of the system, as `rustc --print native-static-libs` names it, but for what is in libc now.
 const PRIVATE: &str = "-lgcc_s -lpthread -lm -ldl -lc";
 
@@ -67,17 +69,18 @@ fn built() -> Result<PathBuf, String> {
 
 /// The shared library is the archive, with SONAME, the symbols of the map and no others.
 fn link(archive: &Path, map: &Path, lib: &Path) -> Result<(), String> {
-    let (soname, file) = (soname(), format!("liboyez.so.{VERSION}"));
+    let file = format!("liboyez.so.{VERSION}");
     let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    compiler.arg("-shared").arg("-o").arg(lib.join(&file)).arg(format!("-Wl,-soname,{soname}"));
+    compiler.arg("-shared").arg("-o").arg(lib.join(&file)).arg(format!("-Wl,-soname,{SONAME}"));
     compiler.arg(format!("-Wl,--version-script={}", map.display()));
-    compiler.args(["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,defs", "-Wl,--whole-archive"]);
+    // A program may close the library while the thread of a connection is still at its end: its code stays.
+    compiler.args(["-Wl,--gc-sections", "-Wl,-z,relro,-z,now,-z,defs,-z,nodelete", "-Wl,--whole-archive"]);
     compiler.arg(archive).arg("-Wl,--no-whole-archive").args(PRIVATE.split(' '));
     let output = compiler.output().map_err(at(Path::new("cc")))?;
     if !output.status.success() {
         return Err(format!("{compiler:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
-    for (link, target) in [(soname.as_str(), file.as_str()), ("liboyez.so", &soname)] {
+    for (link, target) in [(SONAME, file.as_str()), ("liboyez.so", SONAME)] {
         let link = lib.join(link);
         // Of an earlier installation.
         let _ = fs::remove_file(&link);
@@ -86,14 +89,10 @@ fn link(archive: &Path, map: &Path, lib: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn soname() -> String {
-    format!("liboyez.so.{MAJOR}")
-}
-
 fn fill(template: &Path, target: &Path) -> Result<(), String> {
     let text = fs::read_to_string(template).map_err(at(template))?;
     let text = text.replace("@VERSION@", VERSION).replace("@MAJOR@", MAJOR);
-    let text = text.replace("@SONAME@", &soname()).replace("@PRIVATE@", PRIVATE);
+    let text = text.replace("@SONAME@", SONAME).replace("@PRIVATE@", PRIVATE);
     fs::write(target, text).map_err(at(target))
 }
 

@@ -17,9 +17,10 @@ static void check(int32_t answer) {
 }
 
 static void take(void *context, const oyez_event *event) {
-    uint64_t *messages = context, number;
+    uint64_t *messages = context, number = 0;
     if (event->kind == OYEZ_EVENT_MESSAGE) {
-        memcpy(&number, event->bytes + 8, sizeof number);
+        if (event->len_bytes >= 8 + sizeof number)
+            memcpy(&number, event->bytes + 8, sizeof number);
         printf("message %llu: %llu\n", (unsigned long long)event->sequence, (unsigned long long)number);
         ++*messages;
     } else if (event->kind == OYEZ_EVENT_GAP) {

@@ -30,8 +30,9 @@ static void print(const oyez_event &event) {
     if (event.template_id != MarketUpdate::sbeTemplateId())
         return;
     auto *bytes = const_cast<char *>(oyez::bytes(event).data());
+    MessageHeader header(bytes, event.len_bytes);
     MarketUpdate update;
-    update.wrapForDecode(bytes, MessageHeader::encodedLength(), MarketUpdate::sbeBlockLength(), event.schema_version, event.len_bytes);
+    update.wrapForDecode(bytes, MessageHeader::encodedLength(), header.blockLength(), event.schema_version, event.len_bytes);
     std::cout << "update " << update.feedSequence() << ':';
     for (auto &limits = update.updates(); limits.hasNext();) {
         auto &limit = limits.next();

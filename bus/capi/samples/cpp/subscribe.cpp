@@ -17,8 +17,9 @@ int main(int argc, char **argv) try {
     auto left = std::stoull(argv[3]);
     auto take = [&](const oyez_event &event) noexcept {
         if (event.kind == OYEZ_EVENT_MESSAGE) {
-            uint64_t number;
-            std::memcpy(&number, event.bytes + 8, sizeof number);
+            uint64_t number = 0;
+            if (event.len_bytes >= 8 + sizeof number)
+                std::memcpy(&number, event.bytes + 8, sizeof number);
             std::cout << "message " << event.sequence << ": " << number << '\n';
             --left;
         } else if (event.kind == OYEZ_EVENT_GAP) {

@@ -227,7 +227,7 @@ static void step(char *line) {
     oyez_subscriber *subscriber = subscribers[(int)name];
     if (strcmp(verb, "describe") == 0) {
         oyez_topic_info info = {.struct_size = sizeof info};
-        int32_t code = oyez_client_describe(client, named(words[1]), &info);
+        int32_t code = oyez_client_describe(client, named(words[1]), 0, &info);
         print_code(code);
         if (code == OYEZ_OK)
             printf(" partitions %u durability %d", info.partitions, info.durability);

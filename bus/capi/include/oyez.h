@@ -15,9 +15,9 @@
  *
  * PROMISES OF THE LIBRARY. It never exits, jumps or unwinds into the caller, and aborts only where the system has no
  * memory left; it prints nothing, installs no handler of signals or of exit, and has no state but that of its handles and
- * the last error of each thread. Two clients in one process do not know of each other. A function of publishers or
- * subscribers that says nothing of it allocates nothing, waits for nobody and makes no system call, but to tell an error
- * other than back-pressure.
+ * the last error of each thread. Signals are the program's: the library's own threads block all. Two clients in one
+ * process do not know of each other. A function of publishers or subscribers that says nothing of it allocates nothing,
+ * waits for nobody and makes no system call, but to tell an error other than back-pressure.
  *
  * THREADS. Handles may go from thread to thread.
  *
@@ -26,17 +26,17 @@
  *   any thread while it is open       oyez_client_describe oyez_publisher_open oyez_subscriber_open
  *                                     oyez_publisher_stats oyez_subscriber_stats
  *   one thread at a time per handle   oyez_config_set oyez_config_get oyez_config_load_file oyez_config_dump
- *                                     oyez_config_free oyez_client_open
+ *                                     oyez_client_open
  *                                     oyez_publisher_claim oyez_publisher_commit oyez_publisher_abort
  *                                     oyez_publisher_offer oyez_publisher_offerv oyez_publisher_position
  *                                     oyez_publisher_wait oyez_publisher_next_sequence
  *                                     oyez_subscriber_failed oyez_subscriber_poll oyez_subscriber_poll_controlled
  *                                     oyez_subscriber_next_batch
  *                                     oyez_subscriber_seek oyez_subscriber_progress oyez_subscriber_lag
- *   no other call meanwhile or after  oyez_client_close oyez_publisher_close oyez_subscriber_close
+ *   no other call meanwhile or after  oyez_config_free oyez_client_close oyez_publisher_close oyez_subscriber_close
  *
  * FORK. The child of a fork has the parent's handles, but not what is behind them: each call for one is OYEZ_ERR_FORKED
- * there, closing too. Open a client in the child; the parent notices nothing.
+ * there, closing too. Configurations go on. Open a client in the child; the parent notices nothing.
  */
 
 
@@ -289,15 +289,15 @@ typedef struct oyez_topic_info {
     uint64_t ring_bytes;
     /// The longest message, SBE message header included: a quarter of a ring.
     uint64_t message_bytes_max;
-    /// Partition 0: the lowest position that the journal has; 0 where there is none.
+    /// Of the partition that was asked for, as all that follows of one: the lowest position that the journal has; 0 where there is none.
     uint64_t earliest;
-    /// Partition 0: everything below is written.
+    /// Everything below is written.
     uint64_t written;
-    /// Partition 0: everything below is durable.
+    /// Everything below is durable.
     uint64_t durable;
     /// Hours that the journal keeps; 0 where the topic is not recorded.
     uint32_t retention_h;
-    /// Process that owns partition 0; 0 for none.
+    /// Process that owns the partition; 0 for none.
     uint32_t owner_pid;
     /// Its user.
     uint32_t owner_uid;
@@ -315,9 +315,9 @@ typedef struct oyez_topic_info {
     int32_t may_subscribe;
     /// Name of the schema in the catalog; empty without one.
     char schema[104];
-    /// What the owner of partition 0 calls itself, cut where it is longer.
+    /// What the partition's owner calls itself, cut where it is longer.
     char owner[104];
-    /// One word on partition 0, such as `idle` or `owned`.
+    /// One word on the partition, such as `idle` or `owned`.
     char state[36];
 } oyez_topic_info;
 
@@ -438,7 +438,7 @@ typedef struct oyez_event {
 } oyez_event;
 
 /// Called for an event. `context` is what was passed to the poll; `event` and what it points to are valid until the handler
-/// returns. It must not throw, nor jump out, nor call for the same subscriber.
+/// returns. It must not throw, nor jump out, nor call for the same subscriber, nor return in the child of a fork.
 typedef void (*oyez_handler)(void *context, const struct oyez_event *event);
 
 /// As `oyez_handler`, and returns what to do next: one of OYEZ_CONTINUE, OYEZ_BREAK, OYEZ_ABORT.
@@ -510,10 +510,11 @@ int32_t oyez_client_open(const struct oyez_config *config,
 /// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
 int32_t oyez_client_close(struct oyez_client **client);
 
-/// Fills `info` with what the catalog says of a topic, and how it stands. Asks the broker, for at most `timeout_ms`. An
-/// unknown topic is OYEZ_REFUSED_UNKNOWN_TOPIC: no topic is ever created by a client.
+/// Fills `info` with what the catalog says of a topic, and how one of its partitions stands. Asks the broker, for at most
+/// `timeout_ms`. An unknown topic is OYEZ_REFUSED_UNKNOWN_TOPIC: no topic is ever created by a client.
 int32_t oyez_client_describe(const struct oyez_client *client,
                              const char *topic,
+                             uint16_t partition,
                              struct oyez_topic_info *info);
 
 /// A configuration with every key as it is unless set. Pass OYEZ_ABI_VERSION: OYEZ_ERR_ABI says that the library is older
@@ -525,7 +526,7 @@ int32_t oyez_config_new(uint32_t abi_version,
 int32_t oyez_config_set(struct oyez_config *config, const char *key, const char *value);
 
 /// Writes the value of a key to `value`, at most `capacity` bytes with the NUL. Returns the bytes of all of it without the
-/// NUL: `capacity` or more means that it was cut.
+/// NUL: `capacity` or more means that it was cut. `value` may be NULL where `capacity` is 0.
 int32_t oyez_config_get(const struct oyez_config *config,
                         const char *key,
                         char *value,
@@ -553,7 +554,8 @@ int32_t oyez_is_fatal(int32_t code);
 
 /// What went wrong last in this thread: writes the code to `code`, which may be NULL, and one line of text, naming
 /// thing, place and remedy, to `text`, at most `capacity` bytes with the NUL. Returns the bytes of the whole text without
-/// the NUL: `capacity` or more means that it was cut. A call that succeeds leaves the last error as it is.
+/// the NUL: `capacity` or more means that it was cut. `text` may be NULL where `capacity` is 0. A call that succeeds leaves
+/// the last error as it is.
 int32_t oyez_last_error(int32_t *code,
                         char *text,
                         size_t capacity);
@@ -684,7 +686,8 @@ int32_t oyez_subscriber_progress(struct oyez_subscriber *subscriber,
                                  struct oyez_progress *progress);
 
 /// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring, and
-/// what is out of a message that goes on there: for every second, not for every message.
+/// what is out of a message that goes on there, allocates, and takes a lock that the library's thread takes too: for every
+/// second, not for every message.
 int32_t oyez_subscriber_lag(struct oyez_subscriber *subscriber,
                             uint32_t topic,
                             struct oyez_lag *lag);

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <exception>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -151,9 +152,12 @@ public:
     }
     std::optional<oyez_published> offer(std::string_view message) { return offer(message.data(), message.size()); }
     /// As `offer`, of parts one behind the other.
-    std::optional<oyez_published> offer(std::initializer_list<oyez_part> parts) {
+    std::optional<oyez_published> offer(const oyez_part *parts, size_t count) {
         auto published = sized<oyez_published>();
-        return outcome(oyez_publisher_offerv(handle_, parts.begin(), parts.size(), &published), published);
+        return outcome(oyez_publisher_offerv(handle_, parts, count, &published), published);
+    }
+    std::optional<oyez_published> offer(std::initializer_list<oyez_part> parts) {
+        return offer(parts.begin(), parts.size());
     }
 
     uint64_t position(int32_t durability) {
@@ -184,10 +188,26 @@ private:
     }
 };
 
+/// The events of a batch, valid until the next call for their subscriber.
+class batch {
+public:
+    batch(const oyez_event *events, size_t size) : events_(events), size_(size) {}
+    const oyez_event *begin() const noexcept { return events_; }
+    const oyez_event *end() const noexcept { return events_ + size_; }
+    const oyez_event &operator[](size_t index) const { return events_[index]; }
+    size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+private:
+    const oyez_event *events_;
+    size_t size_;
+};
+
 /// Reads topics.
 class subscriber : public owner<oyez_subscriber, oyez_subscriber_close> {
 public:
-    subscriber(const oyez_client *client, const std::vector<subscription> &topics, int32_t durability) {
+    subscriber(const oyez_client *client, const std::vector<subscription> &topics, int32_t durability,
+               uint64_t batch_bytes) {
         std::vector<oyez_subscription> given(topics.size(), sized<oyez_subscription>());
         for (size_t index = 0; index < topics.size(); ++index) {
             const auto &topic = topics[index];
@@ -199,6 +219,7 @@ public:
         }
         auto options = sized<oyez_subscriber_options>();
         options.durability = durability;
+        options.batch_bytes = batch_bytes;
         check(oyez_subscriber_open(client, given.data(), given.size(), &options, &handle_));
     }
 
@@ -206,11 +227,10 @@ public:
     /// event at which it throws, and those behind it, come again.
     template <typename Handler> int32_t poll(size_t limit, Handler &&handler) {
         if constexpr (std::is_nothrow_invocable_v<Handler, const oyez_event &>) {
-            auto call = [](void *context, const oyez_event *event) {
-                (*static_cast<std::remove_reference_t<Handler> *>(context))(*event);
-            };
-            auto *context = const_cast<void *>(static_cast<const void *>(&handler));
-            return check(oyez_subscriber_poll(handle_, call, context, limit));
+            // The address of a pointer to it: a plain function has none that C takes.
+            auto *pointer = std::addressof(handler);
+            auto call = [](void *context, const oyez_event *event) { (**static_cast<decltype(pointer) *>(context))(*event); };
+            return check(oyez_subscriber_poll(handle_, call, &pointer, limit));
         } else {
             return poll_controlled(limit, [&](const oyez_event &event) {
                 handler(event);
@@ -241,15 +261,21 @@ public:
         return check(given);
     }
 
-    /// Up to `limit` events, valid until the next call.
-    const std::vector<oyez_event> &next_batch(size_t limit) {
-        batch_.resize(limit, sized<oyez_event>());
-        batch_.resize(static_cast<size_t>(check(oyez_subscriber_next_batch(handle_, batch_.data(), limit))));
-        return batch_;
+    /// Up to `limit` events, at most 1,024, valid until the next call.
+    batch next_batch(size_t limit) {
+        if (events_.size() < limit)
+            events_.resize(limit, sized<oyez_event>());
+        int32_t given = check(oyez_subscriber_next_batch(handle_, events_.data(), limit));
+        return {events_.data(), static_cast<size_t>(given)};
     }
 
     void seek(uint32_t topic, int32_t start, uint64_t at = 0, uint32_t epoch = 0) {
         check(oyez_subscriber_seek(handle_, topic, start, epoch, at));
+    }
+    /// Which topic the last error of a poll or batch speaks of; nothing where there was none, or `seek` mended it.
+    std::optional<uint32_t> failed() const {
+        uint32_t topic = 0;
+        return check(oyez_subscriber_failed(handle_, &topic)) == 0 ? std::nullopt : std::optional(topic);
     }
     oyez_progress progress(uint32_t topic) const {
         auto progress = sized<oyez_progress>();
@@ -268,7 +294,7 @@ public:
     }
 
 private:
-    std::vector<oyez_event> batch_;
+    std::vector<oyez_event> events_;
 };
 
 /// A connection to a broker.
@@ -276,16 +302,17 @@ class client : public owner<oyez_client, oyez_client_close> {
 public:
     explicit client(const config &values) { check(oyez_client_open(values.handle(), &handle_)); }
 
-    oyez_topic_info describe(const std::string &topic) const {
+    oyez_topic_info describe(const std::string &topic, uint16_t partition = 0) const {
         auto info = sized<oyez_topic_info>();
-        check(oyez_client_describe(handle_, topic.c_str(), &info));
+        check(oyez_client_describe(handle_, topic.c_str(), partition, &info));
         return info;
     }
     oyez::publisher publisher(const std::string &topic, uint16_t partition = 0, std::chrono::nanoseconds wait = {}) const {
         return {handle_, topic, partition, wait};
     }
-    oyez::subscriber subscriber(const std::vector<subscription> &topics, int32_t durability = OYEZ_PUBLISHED) const {
-        return {handle_, topics, durability};
+    oyez::subscriber subscriber(const std::vector<subscription> &topics, int32_t durability = OYEZ_PUBLISHED,
+                                uint64_t batch_bytes = 0) const {
+        return {handle_, topics, durability, batch_bytes};
     }
 };
 

@@ -45,15 +45,15 @@ pub struct oyez_topic_info {
     pub ring_bytes: u64,
     /// The longest message, SBE message header included: a quarter of a ring.
     pub message_bytes_max: u64,
-    /// Partition 0: the lowest position that the journal has; 0 where there is none.
+    /// Of the partition that was asked for, as all that follows of one: the lowest position that the journal has; 0 where there is none.
     pub earliest: u64,
-    /// Partition 0: everything below is written.
+    /// Everything below is written.
     pub written: u64,
-    /// Partition 0: everything below is durable.
+    /// Everything below is durable.
     pub durable: u64,
     /// Hours that the journal keeps; 0 where the topic is not recorded.
     pub retention_h: u32,
-    /// Process that owns partition 0; 0 for none.
+    /// Process that owns the partition; 0 for none.
     pub owner_pid: u32,
     /// Its user.
     pub owner_uid: u32,
@@ -71,9 +71,9 @@ pub struct oyez_topic_info {
     pub may_subscribe: i32,
     /// Name of the schema in the catalog; empty without one.
     pub schema: [c_char; 104],
-    /// What the owner of partition 0 calls itself, cut where it is longer.
+    /// What the partition's owner calls itself, cut where it is longer.
     pub owner: [c_char; 104],
-    /// One word on partition 0, such as `idle` or `owned`.
+    /// One word on the partition, such as `idle` or `owned`.
     pub state: [c_char; 36],
 }
 
@@ -141,12 +141,13 @@ pub unsafe extern "C" fn oyez_client_close(client: *mut *mut oyez_client) -> i32
     })
 }
 
-/// Fills `info` with what the catalog says of a topic, and how it stands. Asks the broker, for at most `timeout_ms`. An
-/// unknown topic is OYEZ_REFUSED_UNKNOWN_TOPIC: no topic is ever created by a client.
+/// Fills `info` with what the catalog says of a topic, and how one of its partitions stands. Asks the broker, for at most
+/// `timeout_ms`. An unknown topic is OYEZ_REFUSED_UNKNOWN_TOPIC: no topic is ever created by a client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_client_describe(
     client: *const oyez_client,
     topic: *const c_char,
+    partition: u16,
     info: *mut oyez_topic_info,
 ) -> i32 {
     call(|| {
@@ -154,7 +155,7 @@ pub unsafe extern "C" fn oyez_client_describe(
         let client = unsafe { Client::of(client) }?;
         // SAFETY: the caller promises NULL or a text.
         let topic = unsafe { text(topic, "topic") }?;
-        let described = client.bus.describe(topic)?;
+        let described = client.bus.describe_partition(topic, partition)?;
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
         unsafe { give(info, described.into()) }?;
         Ok(OYEZ_OK)

@@ -152,7 +152,7 @@ pub unsafe extern "C" fn oyez_config_set(config: *mut oyez_config, key: *const c
 }
 
 /// Writes the value of a key to `value`, at most `capacity` bytes with the NUL. Returns the bytes of all of it without the
-/// NUL: `capacity` or more means that it was cut.
+/// NUL: `capacity` or more means that it was cut. `value` may be NULL where `capacity` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_config_get(
     config: *const oyez_config,

@@ -238,7 +238,8 @@ pub extern "C" fn oyez_is_fatal(code: i32) -> i32 {
 
 /// What went wrong last in this thread: writes the code to `code`, which may be NULL, and one line of text, naming
 /// thing, place and remedy, to `text`, at most `capacity` bytes with the NUL. Returns the bytes of the whole text without
-/// the NUL: `capacity` or more means that it was cut. A call that succeeds leaves the last error as it is.
+/// the NUL: `capacity` or more means that it was cut. `text` may be NULL where `capacity` is 0. A call that succeeds leaves
+/// the last error as it is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_last_error(code: *mut i32, text: *mut c_char, capacity: usize) -> i32 {
     let copy = |last: &RefCell<(i32, Cow<'static, str>)>| {

@@ -30,6 +30,15 @@ pub use subscriber::*;
 
 use std::ffi::{CStr, c_char};
 
+// Handles go from thread to thread, and a client is many threads' at a time: casts do not ask, so it is asked here.
+const _: () = {
+    const fn goes_to_another_thread<T: Send>() {}
+    const fn is_many_threads_own<T: Send + Sync>() {}
+    goes_to_another_thread::<oyez::Publisher>();
+    goes_to_another_thread::<oyez::Subscriber>();
+    is_many_threads_own::<client::Client>();
+};
+
 /// The revision of the ABI that this header describes: one more with each addition. A library serves the headers of its
 /// own revision and of all earlier ones with the same SONAME.
 pub const OYEZ_ABI_VERSION: u32 = 1;

@@ -19,14 +19,16 @@ unsafe impl Sync for Process {}
 
 impl Process {
     pub(crate) fn this() -> Result<Process, Failure> {
-        let system = |error| Failure::new(OYEZ_ERR_SYSTEM, format!("cannot map a page: {error}; see `ulimit -v`"));
+        let system = |what| move |error| Failure::new(OYEZ_ERR_SYSTEM, format!("cannot {what}: {error}"));
+        let (map, wipe) = ("map a page, see `ulimit -v`", "have a page emptied by fork, which takes Linux 4.14");
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: new memory, where the kernel likes.
         let page = unsafe { mmap_anonymous(std::ptr::null_mut(), PAGE_BYTES, protection, MapFlags::PRIVATE) };
-        let page = NonNull::new(page.map_err(system)?).expect("the kernel maps nothing at 0").cast::<AtomicU64>();
+        let page = NonNull::new(page.map_err(system(map))?).expect("the kernel maps nothing at 0").cast::<AtomicU64>();
         let process = Process(page);
         // SAFETY: the page is this value's own.
-        unsafe { madvise(page.as_ptr().cast::<c_void>(), PAGE_BYTES, Advice::LinuxWipeOnFork) }.map_err(system)?;
+        unsafe { madvise(page.as_ptr().cast::<c_void>(), PAGE_BYTES, Advice::LinuxWipeOnFork) }
+            .map_err(system(wipe))?;
         process.word().store(1, Ordering::Relaxed);
         Ok(process)
     }

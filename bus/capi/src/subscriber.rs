@@ -124,7 +124,7 @@ unsafe impl SizedStruct for oyez_lag {
     const BYTES_MIN: usize = 24;
 }
 /// Called for an event. `context` is what was passed to the poll; `event` and what it points to are valid until the handler
-/// returns. It must not throw, nor jump out, nor call for the same subscriber.
+/// returns. It must not throw, nor jump out, nor call for the same subscriber, nor return in the child of a fork.
 pub type oyez_handler = Option<unsafe extern "C" fn(context: *mut c_void, event: *const oyez_event)>;
 
 /// As `oyez_handler`, and returns what to do next: one of OYEZ_CONTINUE, OYEZ_BREAK, OYEZ_ABORT.
@@ -430,7 +430,8 @@ pub unsafe extern "C" fn oyez_subscriber_progress(
 }
 
 /// Fills `lag` with how far behind one topic's newest message the subscriber is. Reads up to 64 KiB of the ring, and
-/// what is out of a message that goes on there: for every second, not for every message.
+/// what is out of a message that goes on there, allocates, and takes a lock that the library's thread takes too: for every
+/// second, not for every message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oyez_subscriber_lag(subscriber: *mut oyez_subscriber, topic: u32, lag: *mut oyez_lag) -> i32 {
     call(|| {

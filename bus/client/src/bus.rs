@@ -83,14 +83,22 @@ impl Bus {
         }
     }
 
-    /// One topic, as it is declared and as it stands.
+    /// One topic, as it is declared and as its partition 0 stands.
     ///
     /// # Errors
     /// [`BusError`]: there is none of that name.
     pub fn describe(&self, topic: &str) -> Result<TopicInfo, BusError> {
+        self.describe_partition(topic, 0)
+    }
+
+    /// One topic, as it is declared and as this partition stands.
+    ///
+    /// # Errors
+    /// [`BusError`]: there is none of that name, or no such partition.
+    pub fn describe_partition(&self, topic: &str, partition: u16) -> Result<TopicInfo, BusError> {
         match &self.0 {
-            Kind::Broker(link) => link.describe(topic),
-            Kind::InProcess(bus) => bus.describe(topic),
+            Kind::Broker(link) => link.describe(topic, partition),
+            Kind::InProcess(bus) => bus.describe(topic, partition),
         }
     }
 
@@ -102,7 +110,7 @@ impl Bus {
         match &self.0 {
             Kind::Broker(link) => link.schemas_xml(topic),
             Kind::InProcess(bus) => {
-                bus.describe(topic)?;
+                bus.describe(topic, 0)?;
                 let what = "an in-process bus keeps ids, not schemas; load the schema's file in the test";
                 Err(BusError::Declaration { topic: topic.to_owned(), what })
             }

@@ -11,6 +11,7 @@ use crate::partition::{Attached, Facts, Partition};
 use crate::publisher::Granted;
 use crate::{BusError, Connect, Durability, HeaderCheck, PublishError, Publisher, TopicInfo, binding};
 use attendant::{Attendant, Claim, Command, Request};
+use nix::sys::signal::SigSet;
 use owned::{Owned, Ownership, map_owned};
 use oyez_journal::JournalId;
 use oyez_protocol::{Message, Received, Refusal};
@@ -64,7 +65,12 @@ impl Link {
         let (commands, orders) = mpsc::channel();
         let mut attendant = Attendant::new(connect, Arc::clone(&wake), orders);
         attendant.connect_before(Instant::now() + timeout)?;
-        let thread = std::thread::Builder::new().name("oyez-client".to_owned()).spawn(move || attendant.run());
+        let attend = move || {
+            // They are the program's: one that waits for a signal must not lose it to a thread that it does not know.
+            let _ = SigSet::all().thread_block();
+            attendant.run();
+        };
+        let thread = std::thread::Builder::new().name("oyez-client".to_owned()).spawn(attend);
         let thread = Some(thread.map_err(system("start the connection's thread"))?);
         Ok(Arc::new(Link { commands: Mutex::new(Some(commands)), wake, socket, timeout, thread }))
     }
@@ -86,8 +92,8 @@ impl Link {
         }
     }
 
-    pub(crate) fn describe(&self, topic: &str) -> Result<TopicInfo, BusError> {
-        let message = Message::DescribeTopic { partition: 0, topic: topic.to_owned() };
+    pub(crate) fn describe(&self, topic: &str, partition: u16) -> Result<TopicInfo, BusError> {
+        let message = Message::DescribeTopic { partition, topic: topic.to_owned() };
         Ok(told("DescribeTopic", self.request("DescribeTopic", message)?)?.0)
     }
 
@@ -119,7 +125,7 @@ impl Link {
     }
 
     pub(crate) fn attach(self: &Arc<Link>, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
-        let info = self.describe(topic)?;
+        let info = self.describe(topic, partition)?;
         let message = Message::OpenSubscriber { partition, topic: topic.to_owned() };
         let answer = self.request("OpenSubscriber", message)?;
         let Message::Subscribed { journal, segment_bytes, earliest, durability, .. } = answer.packet.message else {

@@ -94,8 +94,8 @@ impl InProcess {
         self.topics.iter().map(|topic| topic.info.clone()).collect()
     }
 
-    pub(crate) fn describe(&self, topic: &str) -> Result<TopicInfo, BusError> {
-        Ok(self.find(topic, 0)?.info.clone())
+    pub(crate) fn describe(&self, topic: &str, partition: u16) -> Result<TopicInfo, BusError> {
+        Ok(self.find(topic, partition)?.info.clone())
     }
 
     pub(crate) fn attach(&self, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {

@@ -26,15 +26,15 @@ pub struct TopicInfo {
     pub may_publish: bool,
     /// Whether this process may subscribe.
     pub may_subscribe: bool,
-    /// One word on partition 0: `idle`, `owned`, `ending`, `broken`, `journal-failed`, `closing`.
+    /// One word on the partition asked for, 0 unless said: `idle`, `owned`, `ending`, `broken`, `journal-failed`, `closing`.
     pub state: String,
-    /// Who owns partition 0.
+    /// Who owns that partition.
     pub owner: Option<Owner>,
-    /// Partition 0: the lowest position that the journal has; 0 where there is none.
+    /// Of that partition, the lowest position that the journal has; 0 where there is none.
     pub earliest: Position,
-    /// Partition 0: everything below is written.
+    /// Of that partition, everything below is written.
     pub written: Position,
-    /// Partition 0: everything below is durable.
+    /// Of that partition, everything below is durable.
     pub durable: Position,
 }
 

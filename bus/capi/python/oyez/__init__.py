@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import weakref
 from enum import IntEnum
 from typing import Callable, Iterator, NamedTuple, Optional, Sequence, TypeVar, Union
 
@@ -214,6 +215,13 @@ def _check(answer: int) -> int:
     raise OyezError(answer, text.value.decode())
 
 
+def _number(value: int, bits: int) -> int:
+    """For C, which would take it modulo its width."""
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"{value} is out of range; take 0 to {(1 << bits) - 1}")
+    return value
+
+
 def _nanoseconds(seconds: float) -> int:
     return max(0, min(int(seconds * 1e9), 2**63))
 
@@ -276,10 +284,10 @@ class Client(_Handle):
                     _check(_c.oyez_config_set(config._handle, key.encode(), value.encode()))
             _check(_c.oyez_client_open(config._handle, ctypes.byref(self._handle)))
 
-    def describe(self, topic: str) -> TopicInfo:
-        """A topic as it is declared and as it stands."""
+    def describe(self, topic: str, partition: int = 0) -> TopicInfo:
+        """A topic as it is declared and as one of its partitions stands."""
         info = c.TopicInfo(struct_size=ctypes.sizeof(c.TopicInfo))
-        _check(_c.oyez_client_describe(self._handle, topic.encode(), info))
+        _check(_c.oyez_client_describe(self._handle, topic.encode(), _number(partition, 16), info))
         return TopicInfo(
             partitions=info.partitions,
             durability=Durability(info.durability),
@@ -324,25 +332,37 @@ class Publisher(_Handle):
         super().__init__()
         options = c.PublisherOptions(struct_size=ctypes.sizeof(c.PublisherOptions), wait_ns=_nanoseconds(wait))
         handle = ctypes.byref(self._handle)
-        _check(_c.oyez_publisher_open(client._handle, topic.encode(), partition, options, handle))
+        _check(_c.oyez_publisher_open(client._handle, topic.encode(), _number(partition, 16), options, handle))
         self._published = c.Published(struct_size=ctypes.sizeof(c.Published))
+        # What was handed out of the library's memory, and may still be looked at.
+        self._claimed: list[weakref.ref[ctypes.Array[ctypes.c_uint8]]] = []
+
+    def close(self) -> None:
+        """Closes it; nothing where it is closed. BufferError where claimed memory is still looked at: `release` the view."""
+        if any(memory() is not None for memory in self._claimed):
+            raise BufferError("a view of claimed memory is still there; release it, or let it go, before closing")
+        super().close()
 
     def offer(self, message: Buffer) -> Optional[Published]:
         """Publishes a copy: SBE message header and body. None: back-pressured, nothing was published, try again."""
-        whole = bytes(message)
+        whole = bytes(memoryview(message))
         return self._outcome(_c.oyez_publisher_offer(self._handle, whole, len(whole), self._published))
 
     def offer_parts(self, *parts: Buffer) -> Optional[Published]:
         """As `offer`, of parts one behind the other."""
-        kept = [ctypes.create_string_buffer(bytes(part), len(part)) for part in parts]
+        wholes = [bytes(memoryview(part)) for part in parts]
+        kept = [ctypes.create_string_buffer(whole, len(whole)) for whole in wholes]
         given = (c.Part * len(kept))(*[c.Part(ctypes.addressof(part), len(part)) for part in kept])
         return self._outcome(_c.oyez_publisher_offerv(self._handle, given, len(given), self._published))
 
     def claim(self, len_bytes: int) -> memoryview:
         """Memory for a message, to be filled and then committed. It must not be touched after that."""
         place = ctypes.c_void_p()
-        _check(_c.oyez_publisher_claim(self._handle, len_bytes, ctypes.byref(place)))
-        return memoryview((ctypes.c_uint8 * len_bytes).from_address(place.value or 0)).cast("B")
+        _check(_c.oyez_publisher_claim(self._handle, _number(len_bytes, 64), ctypes.byref(place)))
+        memory = (ctypes.c_uint8 * len_bytes).from_address(place.value or 0)
+        memory._publisher = self  # type: ignore[attr-defined]  # whose memory it is, and which goes with it
+        self._claimed = [old for old in self._claimed if old() is not None] + [weakref.ref(memory)]
+        return memoryview(memory).cast("B")
 
     def commit(self) -> Optional[Published]:
         """Publishes what was claimed. None: back-pressured, commit again."""
@@ -360,7 +380,7 @@ class Publisher(_Handle):
 
     def wait(self, position: int, durability: Durability, timeout: float) -> None:
         """Waits until everything below `position` has come so far."""
-        _check(_c.oyez_publisher_wait(self._handle, position, durability, _nanoseconds(timeout)))
+        _check(_c.oyez_publisher_wait(self._handle, _number(position, 64), durability, _nanoseconds(timeout)))
 
     @property
     def next_sequence(self) -> int:
@@ -435,9 +455,15 @@ class Subscriber(_Handle):
         wanted = [Subscription(topic) if isinstance(topic, str) else topic for topic in topics]
         size = ctypes.sizeof(c.Subscription)
         given = (c.Subscription * len(wanted))(
-            *[c.Subscription(size, one.start, one.topic.encode(), one.at, one.epoch, one.partition, 0) for one in wanted]
-        )
-        options = c.SubscriberOptions(ctypes.sizeof(c.SubscriberOptions), durability, batch_bytes)
+            *[
+                c.Subscription(
+                    size, one.start, one.topic.encode(), _number(one.at, 64), _number(one.epoch, 32),
+                    _number(one.partition, 16), 0,
+                )
+                for one in wanted
+            ]
+        )  # fmt: skip
+        options = c.SubscriberOptions(ctypes.sizeof(c.SubscriberOptions), durability, _number(batch_bytes, 64))
         handle = ctypes.byref(self._handle)
         _check(_c.oyez_subscriber_open(client._handle, given, len(given), options, handle))
         self._events = (c.Event * self._BATCH)()
@@ -445,7 +471,8 @@ class Subscriber(_Handle):
     def next_batch(self, limit: int = _BATCH) -> Batch:
         """Up to `limit` events, at most 1,024; none when nothing is there now."""
         self._events[0].struct_size = ctypes.sizeof(c.Event)
-        count = _check(_c.oyez_subscriber_next_batch(self._handle, self._events, min(limit, self._BATCH)))
+        limit = min(_number(limit, 64), self._BATCH)
+        count = _check(_c.oyez_subscriber_next_batch(self._handle, self._events, limit))
         table = bytes(memoryview(self._events).cast("B")[: count * ctypes.sizeof(c.Event)])
         first = next((event for event in map(self._events.__getitem__, range(count)) if event.len_bytes), None)
         if first is None:
@@ -459,18 +486,25 @@ class Subscriber(_Handle):
 
     def seek(self, topic: int, start: Start, at: int = 0, epoch: int = 0) -> None:
         """Goes elsewhere in one topic."""
-        _check(_c.oyez_subscriber_seek(self._handle, topic, start, epoch, at))
+        numbers = _number(topic, 32), start, _number(epoch, 32), _number(at, 64)
+        _check(_c.oyez_subscriber_seek(self._handle, *numbers))
+
+    @property
+    def failed(self) -> Optional[int]:
+        """Which topic the last error of a batch speaks of; None where there was none, or `seek` mended it."""
+        topic = ctypes.c_uint32()
+        return topic.value if _check(_c.oyez_subscriber_failed(self._handle, topic)) else None
 
     def progress(self, topic: int = 0) -> Progress:
         """How far one topic was read."""
         told = c.Progress(struct_size=ctypes.sizeof(c.Progress))
-        _check(_c.oyez_subscriber_progress(self._handle, topic, told))
+        _check(_c.oyez_subscriber_progress(self._handle, _number(topic, 32), told))
         return Progress(told.epoch, told.next_sequence if told.is_known else None, bool(told.reads_ring))
 
     def lag(self, topic: int = 0) -> Optional[Lag]:
         """How far behind the newest message of one topic it is; None where that is not known."""
         told = c.Lag(struct_size=ctypes.sizeof(c.Lag))
-        _check(_c.oyez_subscriber_lag(self._handle, topic, told))
+        _check(_c.oyez_subscriber_lag(self._handle, _number(topic, 32), told))
         return Lag(told.messages, told.newest_ns) if told.is_known else None
 
     def stats(self) -> SubscriberCounts:

@@ -2,11 +2,13 @@
 
 #include <oyez.h>
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void fail(const char *what, int32_t got, int32_t expected) {
@@ -110,11 +112,12 @@ static void refusals(const oyez_client *client) {
     for (int number = 1; number <= 19; ++number) {
         char topic[32];
         snprintf(topic, sizeof topic, "refuse-%d", number);
-        expect(topic, oyez_client_describe(client, topic, &info), OYEZ_REFUSED_BAD_MESSAGE + 1 - number);
+        expect(topic, oyez_client_describe(client, topic, 0, &info), OYEZ_REFUSED_BAD_MESSAGE + 1 - number);
     }
-    expect("another answer", oyez_client_describe(client, "other", &info), OYEZ_ERR_PROTOCOL);
-    expect("no answer", oyez_client_describe(client, "silent", &info), OYEZ_ERR_TIMEOUT);
-    must("an answer", oyez_client_describe(client, "md", &info));
+    expect("no such partition", oyez_client_describe(client, "md", 7, &info), OYEZ_REFUSED_UNKNOWN_PARTITION);
+    expect("another answer", oyez_client_describe(client, "other", 0, &info), OYEZ_ERR_PROTOCOL);
+    expect("no answer", oyez_client_describe(client, "silent", 0, &info), OYEZ_ERR_TIMEOUT);
+    must("an answer", oyez_client_describe(client, "md", 0, &info));
 }
 
 static void ends_with(const oyez_client *client, const char *topic, int32_t expected) {
@@ -144,6 +147,20 @@ static void reads_until(const oyez_client *client, const char *topic, int32_t ex
         ;
     expect(topic, code, expected);
     must("close", oyez_subscriber_close(&subscriber));
+}
+
+/* A signal that the program blocks is not taken by the library's thread: sigwait has it. */
+static void signals(const oyez_client *client) {
+    const struct timespec patience = {60, 0};
+    oyez_topic_info info = {.struct_size = sizeof info};
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    must("the thread runs", oyez_client_describe(client, "md", 0, &info));
+    must("blocked", pthread_sigmask(SIG_BLOCK, &term, NULL));
+    must("sent", kill(getpid(), SIGTERM));
+    if (sigtimedwait(&term, NULL, &patience) != SIGTERM)
+        fail("a signal", 0, SIGTERM);
 }
 
 static void broken_brokers(const oyez_client *client) {
@@ -274,11 +291,11 @@ static void forks(const char *socket) {
     pid_t child = fork();
     if (child == 0) {
         expect("publishing in a child", oyez_publisher_offer(publisher, message, sizeof message, NULL), OYEZ_ERR_FORKED);
-        expect("asking in a child", oyez_client_describe(client, "forked", &info), OYEZ_ERR_FORKED);
+        expect("asking in a child", oyez_client_describe(client, "forked", 0, &info), OYEZ_ERR_FORKED);
         expect("closing in a child", oyez_publisher_close(&publisher), OYEZ_ERR_FORKED);
         expect("closing in a child", oyez_client_close(&client), OYEZ_ERR_FORKED);
         oyez_client *own = open_client("socket", socket);
-        must("a client of its own", oyez_client_describe(own, "md", &info));
+        must("a client of its own", oyez_client_describe(own, "md", 0, &info));
         must("close", oyez_client_close(&own));
         fflush(stdout);
         _exit(0);
@@ -299,6 +316,7 @@ int main(int argc, char **argv) {
     arguments();
     forks(argv[1]);
     oyez_client *client = open_client("socket", argv[1]);
+    signals(client);
     broken_brokers(client);
     refusals(client);
     must("close", oyez_client_close(&client));

@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
             must("poll", poll_once(subscriber, way, &next));
         must("subscriber", oyez_subscriber_close(&subscriber));
     }
-    must("describe", oyez_client_describe(client, "long", &info));
+    must("describe", oyez_client_describe(client, "long", 0, &info));
     printf("longest %llu\n", (unsigned long long)info.message_bytes_max);
     must("client", oyez_client_close(&client));
     return 0;

@@ -5,6 +5,7 @@ mod conformance;
 mod errors;
 mod guide;
 mod house;
+mod languages;
 mod large;
 mod package;
 mod prefix;

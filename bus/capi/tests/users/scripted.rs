@@ -56,6 +56,9 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
         Message::Hello { .. } => {
             plain(Message::Welcome { version: VERSION, pid: 1, broker: "scripted".to_owned(), build: String::new() })
         }
+        Message::DescribeTopic { partition: 1.., topic } => {
+            plain(Message::failure(FailureCode::UnknownPartition, topic))
+        }
         Message::DescribeTopic { topic, .. } => match topic.split_once('-') {
             Some(("refuse", number)) => {
                 let number = oyez_protocol::schema::FailureCode(number.parse().expect("a number"));

@@ -1,9 +1,10 @@
 //! The catalog: the one file that declares topics, schemas, rights, retention and lanes, checked once and then relied on.
 //!
-//! `text.rs` holds it as it is written, `rights.rs` who may do what, `schema.rs` what topics are bound to; here is the checked form that the broker takes.
+//! `text.rs` holds it as it is written, `rights.rs` who may do what, `signals.rs` whom the broker could kill, `schema.rs` what topics are bound to; here is the checked form that the broker takes.
 
 mod rights;
 mod schema;
+mod signals;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,15 @@ pub enum Idle {
     BackOff,
     /// Sleep `wake_max_us` at once.
     Block,
+}
+
+/// How a standby comes to own while the owner lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeOver {
+    /// Not at all: it waits until the owner releases, or dies.
+    Release,
+    /// It may have the owner killed.
+    Kill,
 }
 
 /// What one client can make grow, and how far.
@@ -75,6 +85,10 @@ pub struct Topic {
     pub durability: Durability,
     /// How long its journal keeps.
     pub retention: Duration,
+    /// How many may wait for a partition with a ring mapped already.
+    pub standbys: usize,
+    /// How a standby comes to own while the owner lives.
+    pub takeover: TakeOver,
     /// Who may publish.
     pub publish: Vec<Right>,
     /// Who may subscribe.
@@ -244,13 +258,24 @@ impl Check<'_> {
             let problem = format!("{} hours", text.retention_h);
             return self.wrong(&place("retention_h"), problem, "take 48 to 168, or say why in `retention_why`");
         }
+        let publish = self.rights(&place("publish"), &text.publish)?;
+        let takeovers = [("release", TakeOver::Release), ("kill", TakeOver::Kill)];
+        let takeover = self.one_of(&place("takeover"), &text.takeover, &takeovers)?;
+        if takeover == TakeOver::Kill
+            && let Err(problem) = signals::check(&publish)
+        {
+            let remedy = "let only the broker's own user publish, or give the broker CAP_KILL";
+            return self.wrong(&place("takeover"), problem, remedy);
+        }
         Ok(Topic {
             partitions: self.within(&place("partitions"), u64::from(text.partitions), 1, 64)? as u16,
             schema: self.bind(&name, text, schemas)?,
             capacity_bytes: text.ring_mib * MIB,
             durability: if text.recorded { durability } else { Durability::Published },
             retention: Duration::from_secs(u64::from(text.retention_h) * 3_600),
-            publish: self.rights(&place("publish"), &text.publish)?,
+            standbys: self.within(&place("standbys"), text.standbys, 0, 8)? as usize,
+            takeover,
+            publish,
             subscribe: self.rights(&place("subscribe"), &text.subscribe)?,
             lanes: text.lanes.iter().map(|lane| self.lane(&name, text, lane, catalog)).collect::<Result<_, _>>()?,
             name,
@@ -316,12 +341,14 @@ impl Check<'_> {
     fn add_up(&self, catalog: &mut Catalog, memory_bytes_max: u64) -> Result<(), CatalogError> {
         let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
         let rings = |topic: &Topic| {
-            u64::from(topic.partitions) * RINGS_PER_PARTITION as u64 * Memory::len_bytes(topic.capacity_bytes)
+            let each = RINGS_PER_PARTITION + topic.standbys;
+            u64::from(topic.partitions) * each as u64 * Memory::len_bytes(topic.capacity_bytes)
         };
         let spares = sizes.iter().map(|&size| Memory::len_bytes(size)).sum::<u64>();
         catalog.memory_bytes = catalog.topics.iter().map(rings).sum::<u64>() + spares;
         if catalog.memory_bytes > memory_bytes_max {
-            let problem = format!("two rings a partition and the spares take {} MiB", catalog.memory_bytes / MIB);
+            let problem =
+                format!("two rings a partition, the standbys' and the spares take {} MiB", catalog.memory_bytes / MIB);
             return self.wrong("broker.memory_mib_max", problem, "raise it, or lower `ring_mib` of some topics");
         }
         let recorded: u64 =

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials, sockopt::PeerPidfd};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
 
 use crate::catalog::{Limits, Peer};
 use crate::event::{Event, Helper, PartitionIndex};
@@ -191,6 +192,14 @@ impl Clients {
                 false
             }
         }
+    }
+
+    /// Kills the process that connected, which the kernel keeps the socket's own handle of: never another that took over
+    /// its number.
+    pub(crate) fn kill(&self, id: ConnectionId) -> std::io::Result<()> {
+        let client = self.clients.get(&id).ok_or(Errno::SRCH)?;
+        let process = getsockopt(&client.connection, PeerPidfd)?;
+        Ok(rustix::process::pidfd_send_signal(process, Signal::KILL)?)
     }
 
     /// A client, if it is still there.

@@ -1,5 +1,5 @@
 //! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
-//! answered in `request.rs`, what becomes of a partition is decided in `partition/owner.rs`.
+//! answered in `request.rs` and `granting.rs`, what becomes of a partition is decided in `partition/owner.rs`.
 
 use std::io::Read as _;
 use std::os::fd::AsFd;
@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use oyez_protocol::Message;
+use oyez_protocol::{FailureCode, Message};
 use oyez_ring::{Epoch, Position};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -79,7 +79,7 @@ impl Control {
             self.tick(now);
             if now >= housekeeping {
                 housekeeping = now + HOUSEKEEPING;
-                self.keep_house();
+                self.keep_house(now);
             }
             if crate::stop::requested() {
                 let began = stopping.is_some();
@@ -125,7 +125,7 @@ impl Control {
                 Err(error) => {
                     if !matches!(error, oyez_protocol::ConnectionError::HungUp) {
                         self.clients.seldom.log(format_args!("connection {}: {error}", id.0));
-                        let failure = Message::failure(oyez_protocol::FailureCode::BadMessage, "this connection");
+                        let failure = Message::failure(FailureCode::BadMessage, "this connection");
                         self.clients.send(id, 0, failure, &[]);
                     }
                     return self.hang_up(id, now);
@@ -181,13 +181,10 @@ impl Control {
     /// Gives each partition that asked for it a look.
     fn tick(&mut self, now: Instant) {
         for index in 0..self.partitions.len() {
-            let (ended, silent) = self.partitions[index].tick(now);
-            if let Some(ended) = ended {
+            if let Some(ended) = self.partitions[index].tick(now) {
                 self.ended(&ended, now);
             }
-            if let Some(connection) = silent {
-                self.hang_up(connection, now);
-            }
+            self.hand_out(PartitionIndex(index), now);
             for name in self.partitions[index].take_dropped() {
                 if let Err(error) = self.store.remove(&name) {
                     log(format_args!("{name}: the store does not let go of it: {error}; restart the broker"));
@@ -208,7 +205,8 @@ impl Control {
         }
     }
 
-    fn keep_house(&mut self) {
+    fn keep_house(&mut self, now: Instant) {
+        self.look_for_vacancies(now);
         // Unheard, the service manager starts another broker, and the rings go on.
         let _ = self.store.alive();
         self.partitions.iter_mut().for_each(Partition::renew_reserve);
@@ -222,6 +220,7 @@ impl Control {
         let _ = self.store.stopping();
         self.stopping = true;
         self.partitions.iter().for_each(Partition::closing);
+        (0..self.partitions.len()).for_each(|index| self.dismiss(PartitionIndex(index), FailureCode::Closing, now));
         let ids: Vec<_> = self.clients.sockets().map(|(id, _)| id).collect();
         for id in ids {
             self.clients.send(id, 0, Message::Closing {}, &[]);

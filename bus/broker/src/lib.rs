@@ -4,7 +4,8 @@
 //!   keeper.rs   parent: keeps descriptors, starts the broker again        store.rs    the broker's way to it
 //!   serve.rs    start: catalog, lock, recovery, adoption, threads         catalog.rs  what is declared
 //!   control.rs  the slow thread: socket, events, clocks                   request.rs  what clients ask
-//!   partition/  owner.rs: who may write; recording.rs: the way to disk    ring.rs     hand-out, step by step
+//!   granting.rs how one becomes an owner, in its turn or by killing       ring.rs     hand-out, step by step
+//!   partition/  owner.rs: who may write; standby.rs: who wants to; recording.rs: the way to disk
 //!   core.rs     a pinned thread: recorders, I/O                           spare.rs    rings made ahead
 //! ```
 //!
@@ -16,6 +17,7 @@ mod clients;
 mod control;
 mod core;
 mod event;
+mod granting;
 mod holders;
 mod keeper;
 mod log;

@@ -1,8 +1,9 @@
 //! A partition at the broker: its journal, its rings, its epochs. Who may write it is decided in `owner.rs`, how it
-//! gets to disk in `recording.rs`.
+//! gets to disk in `recording.rs`, who waits to be its next owner in `standby.rs`.
 
 mod owner;
 mod recording;
+mod standby;
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -18,6 +19,7 @@ use crate::ring::Ring;
 pub(crate) use owner::{ConnectionId, Ended, Holder, Reclaim, Refused};
 use owner::{Leaving, Owner};
 pub(crate) use recording::{Judged, RecorderHandle};
+pub(crate) use standby::{Standbys, Warm};
 
 /// A partition at the broker.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Partition {
     /// Where the next epoch continues.
     tail: Tail,
     owner: Owner,
+    /// Who wants to be the next.
+    pub(crate) standbys: Standbys,
     /// Why the journal takes nothing more.
     failed: Option<String>,
     /// Rings that could not be adopted, by name, opened read-only.
@@ -85,6 +89,7 @@ impl Partition {
             rings,
             tail: recovered,
             owner: Owner::Nobody,
+            standbys: Standbys::new(topic.standbys),
             failed: None,
             strays: Vec::new(),
             dropped: Vec::new(),
@@ -107,14 +112,6 @@ impl Partition {
         self.epochs.last().map_or(Epoch(0), |last| last.epoch)
     }
 
-    /// The newest epoch that clients may know of: one on offer is not among them.
-    pub(crate) fn newest_known(&self) -> Epoch {
-        match &self.owner {
-            Owner::Offered { .. } => Epoch(self.newest().0 - 1),
-            _ => self.newest(),
-        }
-    }
-
     /// The ring of the newest epoch, if it is still there.
     fn ring(&self) -> Option<&Ring> {
         self.rings.back().filter(|ring| ring.start.epoch == self.newest())
@@ -128,7 +125,7 @@ impl Partition {
     /// Where an epoch ended, if it has: position, and the next message's number.
     pub(crate) fn end_of(&self, epoch: Epoch) -> Option<Tail> {
         match self.epochs.ended_by(epoch) {
-            Some(next) if epoch < self.newest_known() => {
+            Some(next) if epoch < self.newest() => {
                 Some(Tail { position: next.previous_end, sequence: next.sequence, time_ns: next.time_ns })
             }
             _ => match self.ring_of(epoch) {
@@ -142,8 +139,8 @@ impl Partition {
     pub(crate) fn state(&self) -> &'static str {
         match &self.owner {
             _ if self.failed.is_some() => "journal-failed",
+            Owner::Nobody if self.standbys.first().is_some() => "offered",
             Owner::Nobody => "idle",
-            Owner::Offered { .. } => "offered",
             Owner::Owned(_) => "owned",
             Owner::Leaving(_) => "ending",
         }

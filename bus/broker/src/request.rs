@@ -1,29 +1,29 @@
-//! What clients ask, answered: rights first, then the partition's state, never more than one answer a request.
+//! What clients ask, answered: rights first, then the partition's state, never more than one answer a request. How one
+//! becomes an owner is in `granting.rs`.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use oyez_protocol::{Binding, FailureCode, Message, Packet, Refusal, VERSION};
+use oyez_protocol::{Binding, FailureCode, Message, Packet, VERSION};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
 
 use crate::catalog::{Topic, TopicSchema};
-use crate::control::{Control, Parked, now_ns};
+use crate::control::{Control, Parked};
 use crate::event::PartitionIndex;
 use crate::log::log;
-use crate::partition::{ConnectionId, Holder, Reclaim, Refused, lock};
-use crate::spare::Taken;
+use crate::partition::{ConnectionId, Holder, Reclaim, lock};
 
 /// What is kept of a client's name.
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// A request refused: the code, and what it is about.
-type Refusing = (FailureCode, String);
+pub(crate) type Refusing = (FailureCode, String);
 
 /// Who asked, and what the answer must carry.
 #[derive(Debug, Clone, Copy)]
-struct Asker {
-    id: ConnectionId,
-    correlation: u64,
+pub(crate) struct Asker {
+    pub(crate) id: ConnectionId,
+    pub(crate) correlation: u64,
 }
 
 impl Control {
@@ -39,8 +39,12 @@ impl Control {
         }
         let answered = match packet.message {
             Message::Hello { version, name } => self.hello(asker, version, name),
-            Message::OpenPublisher { partition, topic } => self.open_publisher(asker, &topic, partition, now),
-            Message::Mapped { partition, epoch, topic } => self.mapped(asker, &topic, partition, epoch, now),
+            Message::OpenPublisher { partition, standby, topic } => {
+                self.open_publisher(asker, &topic, partition, standby, now)
+            }
+            Message::Mapped { partition, topic } => self.mapped(asker, &topic, partition),
+            Message::Withdraw { partition, topic } => self.withdraw(asker, &topic, partition),
+            Message::TakeOver { partition, epoch, topic } => self.take_over(asker, &topic, partition, epoch),
             Message::Release { partition, epoch, topic } => self.release(asker, &topic, partition, epoch, now),
             Message::Reclaim { partition, epoch, topic } => self.reclaim(asker, &topic, partition, epoch),
             Message::OpenSubscriber { partition, topic } => self.open_subscriber(asker, &topic, partition),
@@ -78,80 +82,6 @@ impl Control {
         }
         let (broker, build) = (self.catalog.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
         Ok(self.say(asker, Message::Welcome { version: VERSION, pid: std::process::id(), broker, build }))
-    }
-
-    fn open_publisher(&mut self, asker: Asker, topic: &str, number: u16, now: Instant) -> Result<bool, Refusing> {
-        let index = self.may_publish(asker, topic, number)?;
-        if self.stopping {
-            return Err((FailureCode::Closing, place(topic, number)));
-        }
-        let partition = &mut self.partitions[index.0];
-        if let Some(cause) = partition.failed() {
-            return Err((FailureCode::JournalFailed, format!("{}: {cause}", place(topic, number))));
-        }
-        match partition.vacancy(now) {
-            Ok(Some(ended)) => self.ended(&ended, now),
-            Ok(None) => {}
-            Err(refused) => return Ok(self.not_granted(asker, refused)),
-        }
-        if self.partitions[index.0].is_behind() {
-            return Ok(self.preparing(asker));
-        }
-        let capacity = self.partitions[index.0].capacity_bytes;
-        let spare = match self.spares.take(capacity) {
-            Taken::Spare(spare) => spare,
-            Taken::NotYet => return Ok(self.preparing(asker)),
-            Taken::Failed(error) => return Err((FailureCode::NoMemory, error.to_string())),
-        };
-        let holder = self.holder(asker);
-        let partition = &mut self.partitions[index.0];
-        let broker = |error: &dyn std::fmt::Display| {
-            log(format_args!("{}: no offer: {error}", place(topic, number)));
-            (FailureCode::Broker, place(topic, number))
-        };
-        let hand_out = partition.offer(spare, holder, &mut self.store, now_ns()).map_err(|error| broker(&error))?;
-        let writable = hand_out.writable().map_err(|error| broker(&error))?;
-        let message =
-            Message::RingOffer { partition: number, epoch: hand_out.epoch(), capacity, topic: topic.to_owned() };
-        let descriptors = [writable.as_fd(), hand_out.control_page().as_fd()];
-        // The one writable descriptor is closed on return; the kernel carries its own to the owner.
-        Ok(self.clients.send(asker.id, asker.correlation, message, &descriptors))
-    }
-
-    fn not_granted(&mut self, asker: Asker, refused: Refused) -> bool {
-        let (refusal, holder) = match refused {
-            Refused::Taken(holder) => (Refusal::Taken, Some(holder)),
-            Refused::Offered(holder) => (Refusal::Offered, Some(holder)),
-            Refused::Ending(holder) => (Refusal::Ending, holder),
-        };
-        let (pid, uid, holder) = holder.map_or((0, 0, String::new()), |holder| (holder.pid, holder.uid, holder.name));
-        self.say(asker, Message::NotGranted { refusal, pid, uid, holder })
-    }
-
-    fn preparing(&mut self, asker: Asker) -> bool {
-        let refusal = Refusal::Preparing;
-        self.say(asker, Message::NotGranted { refusal, pid: 0, uid: 0, holder: String::new() })
-    }
-
-    fn mapped(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch, now: Instant) -> Result<bool, Refusing> {
-        let index = self.may_publish(asker, topic, number)?;
-        let partition = &mut self.partitions[index.0];
-        let granted = partition.mapped(asker.id, epoch);
-        let tail = match granted {
-            None => return Err((FailureCode::NotOwner, format!("{} epoch {epoch}", place(topic, number)))),
-            Some(Err(error)) => return Err((FailureCode::BadMessage, error.to_string())),
-            Some(Ok(tail)) => tail,
-        };
-        if let Some(holder) = partition.holder() {
-            log(format_args!("{}: granted to {holder}", partition.label()));
-        }
-        let Tail { position, sequence, time_ns } = tail;
-        let durability = partition.durability;
-        let (binding, templates) = binding_of(self.topic(topic)?.1);
-        let message = Message::Granted { epoch, position, sequence, time_ns, durability, binding, templates };
-        let sent = self.say(asker, message);
-        self.unpark(index, now);
-        Ok(sent)
     }
 
     fn release(
@@ -204,7 +134,7 @@ impl Control {
         client.subscribed.insert(index);
         let partition = &self.partitions[index.0];
         let message = Message::Subscribed {
-            newest: partition.newest_known(),
+            newest: partition.newest(),
             capacity: partition.capacity_bytes,
             durability: partition.durability,
             journal: partition.journal_id,
@@ -223,7 +153,7 @@ impl Control {
         wait: bool,
     ) -> Result<bool, Refusing> {
         let index = self.subscribed(asker, topic, number)?;
-        let newest = self.partitions[index.0].newest_known();
+        let newest = self.partitions[index.0].newest();
         if epoch <= newest {
             return Ok(self.show_epoch(asker, index, epoch));
         }
@@ -258,7 +188,7 @@ impl Control {
 
     /// Answers those who wait for an epoch that is there now.
     pub(crate) fn unpark(&mut self, index: PartitionIndex, now: Instant) {
-        let newest = self.partitions[index.0].newest_known();
+        let newest = self.partitions[index.0].newest();
         let due = |parked: &Parked| parked.partition == index && parked.epoch <= newest;
         while let Some(at) = self.parked.iter().position(due) {
             let Parked { connection, correlation, partition, epoch } = self.parked.swap_remove(at);
@@ -297,7 +227,7 @@ impl Control {
     fn list_epochs(&mut self, asker: Asker, topic: &str, number: u16, from: Epoch) -> Result<bool, Refusing> {
         let index = self.subscribed(asker, topic, number)?;
         let partition = &self.partitions[index.0];
-        let newest = partition.newest_known();
+        let newest = partition.newest();
         let known = |start: &&EpochStart| (from..=newest).contains(&start.epoch);
         let epochs = partition.epochs.iter().filter(known).take(oyez_protocol::message::EPOCHS_MAX).copied().collect();
         let running = Tail { position: Position(u64::MAX), sequence: Sequence(u64::MAX), time_ns: 0 };
@@ -329,7 +259,7 @@ impl Control {
             retention_h: (topic.retention.as_secs() / 3_600) as u32,
             may_publish: topic.may_publish(&client.peer),
             may_subscribe: topic.may_subscribe(&client.peer),
-            newest: partition.newest_known(),
+            newest: partition.newest(),
             owner_pid: holder.map_or(0, |holder| holder.pid),
             owner_uid: holder.map_or(0, |holder| holder.uid),
             earliest: partition.pages.earliest(),
@@ -365,7 +295,7 @@ impl Control {
         }
     }
 
-    fn topic(&self, name: &str) -> Result<(usize, &Topic), Refusing> {
+    pub(crate) fn topic(&self, name: &str) -> Result<(usize, &Topic), Refusing> {
         self.catalog.topic(name).ok_or_else(|| (FailureCode::UnknownTopic, name.to_owned()))
     }
 
@@ -378,7 +308,7 @@ impl Control {
         Ok((PartitionIndex(self.first[at].0 + usize::from(number)), at))
     }
 
-    fn may_publish(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
+    pub(crate) fn may_publish(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
         let (index, at) = self.find(topic, number)?;
         let allowed = &self.catalog.topics[at];
         match self.clients.get_mut(asker.id) {
@@ -401,23 +331,23 @@ impl Control {
         }
     }
 
-    fn holder(&mut self, asker: Asker) -> Holder {
+    pub(crate) fn holder(&mut self, asker: Asker) -> Holder {
         let client = self.clients.get_mut(asker.id);
         let (pid, uid, name) =
             client.map_or((0, 0, String::new()), |client| (client.peer.pid, client.peer.uid, client.name.clone()));
         Holder { connection: asker.id, pid, uid, name }
     }
 
-    fn say(&mut self, asker: Asker, message: Message) -> bool {
+    pub(crate) fn say(&mut self, asker: Asker, message: Message) -> bool {
         self.clients.send(asker.id, asker.correlation, message, &[])
     }
 
-    fn fail(&mut self, asker: Asker, (code, about): Refusing) -> bool {
+    pub(crate) fn fail(&mut self, asker: Asker, (code, about): Refusing) -> bool {
         self.say(asker, Message::failure(code, about))
     }
 }
 
-fn place(topic: &str, partition: u16) -> String {
+pub(crate) fn place(topic: &str, partition: u16) -> String {
     format!("{topic}/{partition}")
 }
 
@@ -426,7 +356,7 @@ fn who(uid: u32, topic: &str, partition: u16) -> String {
 }
 
 /// Which messages may be published, as it is told to publishers.
-fn binding_of(topic: &Topic) -> (Binding, Vec<u16>) {
+pub(crate) fn binding_of(topic: &Topic) -> (Binding, Vec<u16>) {
     let bound = |schema: &TopicSchema| {
         let TopicSchema { id, version_min, version_max, .. } = *schema;
         (Binding { schema_id: Some(id), version_min, version_max }, schema.templates.clone())

@@ -1,15 +1,18 @@
 //! The ring of one epoch at the broker: handed out step by step in the one safe order, or adopted from the store.
 //!
 //! ```text
-//!   spare ──► head written ──► stored, acknowledged ──► epoch durable ──► HandOut: the owner maps a re-opened descriptor
-//!                                                                            │ size checked, writers sealed out,
-//!                                                                            ▼ every writable descriptor closed
-//!   store of a former life ──► missing seals added ─────────────────────────► Ring: readers may have it
+//!   spare ──► HandOut: whoever wants to own maps a re-opened descriptor, and answers
+//!                │ size checked, writers sealed out
+//!                ▼ it waits here for as long as somebody else owns the partition
+//!             head written ──► stored, acknowledged ──► epoch durable ──► Ring: granted, and readers may have it
+//!                                                                          ▲
+//!   store of a former life ──► missing seals added ────────────────────────┘
 //! ```
 //!
 //! Each step shuts a hole: an unstored ring would die with the broker, an epoch that is not durable could be given twice,
 //! the original descriptor escapes the lease and can be sealed for ever, an unsealed memory can be shrunk or written by
-//! whoever re-opens it.
+//! whoever re-opens it. Nothing from the head on maps memory or waits for a page of it. What is mapped so early may be
+//! scribbled on before the grant; it is judged like every frame, and what was offered to one is never offered to another.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -68,12 +71,18 @@ impl RingName {
     }
 }
 
-/// A ring between offer and grant: the owner may map it, nobody else may see it.
+/// A ring on offer: whoever it was offered to may map it. It belongs to no epoch yet, and nobody else may see it.
 #[derive(Debug)]
 pub(crate) struct HandOut {
     original: OwnedFd,
-    ring: Ring,
-    tail: Tail,
+    /// The broker's own, to write the head: it goes with the grant.
+    head: RegionMut,
+    region: Region,
+    data: OwnedFd,
+    /// All zeros, which is no state to publish in, until the grant.
+    page: RegionMut,
+    control_page: OwnedFd,
+    pub(crate) capacity_bytes: u64,
 }
 
 /// A ring that readers may have.
@@ -93,79 +102,71 @@ pub(crate) struct Ring {
 }
 
 impl HandOut {
-    /// Head, store, `epochs`: after this the ring can be offered. Where it fails, nobody was told of anything.
-    pub(crate) fn begin(
-        spare: Spare,
+    /// Makes a spare ready to be offered.
+    pub(crate) fn new(spare: Spare) -> Result<HandOut, MemoryError> {
+        let Spare { original, region, capacity_bytes, .. } = spare;
+        let head = map_mut(&original, Memory::len_bytes(capacity_bytes))?;
+        // The pages that the grant will write, faulted in now: the head's, and the mark's.
+        [0, capacity_bytes as usize].into_iter().for_each(|offset| head.store(offset, 0));
+        let data = memory::reopen(&original, Access::Read)?;
+        let (page, control_page) = control_page()?;
+        Ok(HandOut { original, head, region, data, page, control_page, capacity_bytes })
+    }
+
+    /// A writable descriptor for the owner-to-be: re-opened, since the kernel's leases count only such.
+    pub(crate) fn writable(&self) -> Result<OwnedFd, MemoryError> {
+        memory::reopen(&self.original, Access::Write)
+    }
+
+    /// The control page, opened read-only.
+    pub(crate) fn control_page(&self) -> &OwnedFd {
+        &self.control_page
+    }
+
+    /// It is mapped: from here on nobody can open the memory for writing.
+    pub(crate) fn seal(&self) -> Result<(), MemoryError> {
+        memory::check_size(&self.original, Memory::len_bytes(self.capacity_bytes))?;
+        memory::seal_writers(&self.original)
+    }
+
+    /// Head, store, `epochs`: after this readers may have it, and its owner begins at the tail. Where it fails, nobody
+    /// was told of anything.
+    pub(crate) fn grant(
+        self,
         name: RingName,
         start: EpochStart,
         recorded: bool,
         store: &mut Store,
         begin_epoch: impl FnOnce(&EpochStart) -> Result<(), JournalError>,
         now_ns: u64,
-    ) -> Result<HandOut, HandOutError> {
-        let Spare { original, region, capacity_bytes, .. } = spare;
-        let tail = {
-            // The one mapping that writes; it is gone before anybody else gets one.
-            let writable = map_mut(&original, Memory::len_bytes(capacity_bytes))?;
-            write_head(&writable, capacity_bytes, &start, now_ns)
-        };
+    ) -> Result<(Ring, Tail), HandOutError> {
+        let HandOut { original, head, region, data, page, control_page, capacity_bytes } = self;
+        let tail = write_head(&head, capacity_bytes, &start, now_ns);
         let stored = name.to_string();
-        let ring = Ring::new(&original, region, name, start, recorded)?;
         store.put(&stored, original.as_fd()).map_err(HandOutError::Store)?;
         if let Err(error) = begin_epoch(&start) {
             // Nobody has seen it. A store that does not hear of this keeps it until the broker's next life drops it.
             let _ = store.remove(&stored);
             return Err(error.into());
         }
-        Ok(HandOut { original, ring, tail })
-    }
-
-    /// A writable descriptor for the owner: re-opened, since the kernel's leases count only such.
-    pub(crate) fn writable(&self) -> Result<OwnedFd, MemoryError> {
-        memory::reopen(&self.original, Access::Write)
-    }
-
-    /// Where the owner begins.
-    pub(crate) fn tail(&self) -> Tail {
-        self.tail
-    }
-
-    /// The epoch on offer.
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.ring.start.epoch
-    }
-
-    /// Its name in the store.
-    pub(crate) fn name(&self) -> String {
-        self.ring.name.to_string()
-    }
-
-    /// The control page, opened read-only.
-    pub(crate) fn control_page(&self) -> &OwnedFd {
-        &self.ring.control_page
-    }
-
-    /// Ends the hand-out: from here on nobody can open the memory for writing, and readers may have it.
-    pub(crate) fn seal(self) -> Result<Ring, MemoryError> {
-        memory::check_size(&self.original, Memory::len_bytes(self.ring.name.capacity_bytes))?;
-        memory::seal_writers(&self.original)?;
-        Ok(self.ring)
+        Ok((Ring::new(name, start, recorded, region, data, page, control_page), tail))
     }
 }
 
 impl Ring {
     fn new(
-        original: &OwnedFd,
-        region: Region,
         name: RingName,
         start: EpochStart,
         recorded: bool,
-    ) -> Result<Ring, MemoryError> {
+        region: Region,
+        data: OwnedFd,
+        page: RegionMut,
+        control_page: OwnedFd,
+    ) -> Ring {
         let gate = if recorded { start.position.plus(name.capacity_bytes) } else { Position(u64::MAX) };
-        let (control, control_page) = control_page(start.position, gate)?;
-        let data = memory::reopen(original, Access::Read)?;
+        let control = ControlMut::open(page, start.position, gate);
         let memory = Memory::new(region, name.capacity_bytes);
-        Ok(Ring { name, start, memory, control, data, control_page, end: None, recorded: false })
+        Ring { name, start, memory, control, data, control_page, end: None, recorded: false }
     }
 
     /// Takes over a ring of the broker's former life; `stored` is open for writing, so that seals can be completed.
@@ -178,8 +179,10 @@ impl Ring {
         let len_bytes = Memory::len_bytes(name.capacity_bytes);
         memory::check_size(stored, len_bytes)?;
         memory::seal_writers(stored)?;
-        let region = spare::map(&memory::reopen(stored, Access::Read)?, len_bytes)?;
-        Ring::new(stored, region, name, start, recorded)
+        let data = memory::reopen(stored, Access::Read)?;
+        let region = spare::map(&data, len_bytes)?;
+        let (page, control_page) = control_page()?;
+        Ok(Ring::new(name, start, recorded, region, data, page, control_page))
     }
 
     /// An adopted ring that is recorded up to here: the gate stands where the recorder would put it, so that its owner
@@ -227,11 +230,12 @@ impl Ring {
 }
 
 /// Makes a control page: mapped by the broker, then sealed against every other writer.
-fn control_page(start: Position, gate: Position) -> Result<(ControlMut, OwnedFd), MemoryError> {
+fn control_page() -> Result<(RegionMut, OwnedFd), MemoryError> {
     let original = memory::create("oyez-control", Control::LEN_BYTES as u64)?;
     let page = map_mut(&memory::reopen(&original, Access::Write)?, Control::LEN_BYTES as u64)?;
+    page.store(0, 0);
     memory::seal_writers(&original)?;
-    Ok((ControlMut::open(page, start, gate), memory::reopen(&original, Access::Read)?))
+    Ok((page, memory::reopen(&original, Access::Read)?))
 }
 
 fn map_mut(memory: &OwnedFd, len_bytes: u64) -> Result<RegionMut, MemoryError> {

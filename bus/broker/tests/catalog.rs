@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oyez_broker::catalog::{Catalog, Idle, Peer, Right};
+use oyez_broker::catalog::{Catalog, Idle, Peer, Right, TakeOver};
 use oyez_protocol::Durability;
 
 const HEAD: &str = "[broker]\nname = \"demo\"\ndata = \"data\"\nsocket = \"bus.sock\"\n";
@@ -258,4 +258,33 @@ fn a_path_too_long_for_a_socket_and_a_file_that_is_not_there_are_refused() {
     assert!(error.contains("broker.socket") && error.contains("92"), "{error}");
     let error = Catalog::load("/nonexistent/oyez.toml").expect_err("no file").to_string();
     assert!(error.contains("/nonexistent/oyez.toml") && error.contains("cannot read"), "{error}");
+}
+
+#[test]
+fn standbys_and_take_over_are_declared_within_bounds() {
+    let topic = |more: &str| format!("{HEAD}[[topics]]\nname = \"md\"\nring_mib = 64\n{more}");
+    let catalog = load(&topic("standbys = 2\ntakeover = \"kill\"\npublish = [\"self\"]\n")).expect("a catalog");
+    assert_eq!((catalog.topics[0].standbys, catalog.topics[0].takeover), (2, TakeOver::Kill));
+    // Two rings, two standbys' and the spare.
+    assert_eq!(catalog.memory_bytes, 5 * (64 << 20) + 5 * 65_536);
+    let refused = |more: &str, parts: &[&str]| refused(&format!("[[topics]]\nname = \"md\"\n{more}"), parts);
+    refused("standbys = 9\n", &["topics.md.standbys", "take 0 to 8"]);
+    refused("takeover = \"kil\"\n", &["topics.md.takeover", "did you mean `kill`?"]);
+    let tight = HEAD.to_owned() + "memory_mib_max = 256\n[[topics]]\nname = \"md\"\nstandbys = 2\n";
+    assert!(load(&tight).expect_err("too much").contains("the standbys'"));
+}
+
+#[test]
+fn owners_that_the_broker_could_not_kill_are_no_ones_to_take_over_from() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let everybody = format!("{HEAD}[[topics]]\nname = \"md\"\ntakeover = \"kill\"\npublish = [\"*\"]\n");
+    let own = everybody.replace("\"*\"", "\"self\"");
+    let mut sets = capabilities(None).expect("capabilities");
+    assert_eq!(load(&everybody).is_ok(), sets.effective.contains(CapabilitySet::KILL));
+    // Of this thread alone.
+    sets.effective.remove(CapabilitySet::KILL);
+    set_capabilities(None, sets).expect("fewer");
+    let error = load(&everybody).expect_err("it could not be done");
+    assert!(error.contains("topics.md.takeover: `kill`, where other users") && error.contains("CAP_KILL"), "{error}");
+    assert_eq!(load(&own).expect("own processes").topics[0].takeover, TakeOver::Kill);
 }

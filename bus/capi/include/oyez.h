@@ -185,6 +185,12 @@
 /// As many unanswered requests as one connection may have.
 #define OYEZ_REFUSED_TOO_MANY_REQUESTS -119
 
+/// The owner is not to be killed, or cannot be.
+#define OYEZ_REFUSED_TAKE_OVER_DENIED -120
+
+/// Nobody would go on in the owner's place.
+#define OYEZ_REFUSED_NO_STANDBY -121
+
 /// In shared memory: it outlives the publisher and the broker, not the machine.
 #define OYEZ_PUBLISHED 0
 
@@ -327,7 +333,8 @@ typedef struct oyez_publisher_options {
     uint32_t struct_size;
     /// 0.
     uint32_t reserved;
-    /// How long to ask again and again while the partition has another owner, or the broker is away; 0: not at all.
+    /// How long to wait while the partition has another owner, or the broker is away; 0: not at all. Those who wait come in
+    /// the order of arrival; the first, with its ring mapped already, where the catalog says `standbys`.
     uint64_t wait_ns;
 } oyez_publisher_options;
 

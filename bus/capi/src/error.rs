@@ -100,6 +100,10 @@ pub const OYEZ_REFUSED_BROKER: i32 = -117;
 pub const OYEZ_REFUSED_NO_SCHEMA: i32 = -118;
 /// As many unanswered requests as one connection may have.
 pub const OYEZ_REFUSED_TOO_MANY_REQUESTS: i32 = -119;
+/// The owner is not to be killed, or cannot be.
+pub const OYEZ_REFUSED_TAKE_OVER_DENIED: i32 = -120;
+/// Nobody would go on in the owner's place.
+pub const OYEZ_REFUSED_NO_STANDBY: i32 = -121;
 
 /// What helps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -164,6 +168,8 @@ const CODES: &[(i32, Remedy, &CStr)] = &[
     (OYEZ_REFUSED_BROKER, Change, c"BROKER: something failed at the broker; its log says why"),
     (OYEZ_REFUSED_NO_SCHEMA, Change, c"NO_SCHEMA: name one in the catalog"),
     (OYEZ_REFUSED_TOO_MANY_REQUESTS, Retry, c"TOO_MANY_REQUESTS: wait for the answers first"),
+    (OYEZ_REFUSED_TAKE_OVER_DENIED, Change, c"TAKE_OVER_DENIED: see `takeover` of the topic, or end the owner"),
+    (OYEZ_REFUSED_NO_STANDBY, Change, c"NO_STANDBY: start one first, and wait until it is warm"),
 ];
 
 /// A call that failed. In a box, so that what a call returns that did not fail is small.
@@ -348,7 +354,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_header_has_a_text_with_its_own_name() {
-        for (prefix, first, last) in [("OYEZ_ERR_", -1, -25), ("OYEZ_REFUSED_", -101, -119)] {
+        for (prefix, first, last) in [("OYEZ_ERR_", -1, -25), ("OYEZ_REFUSED_", -101, -121)] {
             let codes = constants(prefix);
             let numbers: Vec<i32> = codes.iter().map(|(_, code)| *code).collect();
             assert_eq!(numbers, (last..=first).rev().collect::<Vec<_>>(), "dense, and none given twice");

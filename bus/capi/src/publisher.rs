@@ -43,7 +43,8 @@ pub struct oyez_publisher_options {
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// How long to ask again and again while the partition has another owner, or the broker is away; 0: not at all.
+    /// How long to wait while the partition has another owner, or the broker is away; 0: not at all. Those who wait come in
+    /// the order of arrival; the first, with its ring mapped already, where the catalog says `standbys`.
     pub wait_ns: u64,
 }
 

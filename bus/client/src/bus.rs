@@ -4,13 +4,10 @@ use crate::connection::Link;
 use crate::in_process::{InProcess, Topic};
 use crate::partition::Attached;
 use crate::subscriber::SubscriberBuilder;
-use crate::{BusError, PublishError, Publisher, TopicInfo};
+use crate::{BusError, Owner, PublishError, Publisher, Standby, TopicInfo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long after a refusal a publisher asks again: the owner's death frees a partition within about a millisecond.
-const ASK_AGAIN: Duration = Duration::from_millis(1);
+use std::time::Duration;
 
 /// How to connect to a broker.
 #[derive(Clone, Debug)]
@@ -50,7 +47,7 @@ impl Connect {
 pub struct Bus(Kind);
 
 #[derive(Clone)]
-enum Kind {
+pub(crate) enum Kind {
     Broker(Arc<Link>),
     InProcess(Arc<InProcess>),
 }
@@ -127,6 +124,17 @@ impl Bus {
         SubscriberBuilder::new(self.clone())
     }
 
+    /// Has the owner of a partition killed, as [`Standby::take_over`] does: for whoever is no standby itself.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_over(&self, topic: &str, partition: u16) -> Result<Option<Owner>, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.take_over(topic, partition),
+            Kind::InProcess(_) => self.publisher(topic).partition(partition).standby().take_over(),
+        }
+    }
+
     pub(crate) fn attach(&self, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
         match &self.0 {
             Kind::Broker(link) => link.attach(topic, partition),
@@ -152,7 +160,7 @@ impl std::fmt::Debug for Bus {
 }
 
 /// Which partition to own, and how long to wait for it: made by [`Bus::publisher`].
-#[must_use = "a publisher is opened with `open`"]
+#[must_use = "a publisher is opened with `open`, or waited for with `standby`"]
 pub struct PublisherBuilder {
     bus: Bus,
     topic: String,
@@ -167,10 +175,16 @@ impl PublisherBuilder {
         self
     }
 
-    /// Asks again and again, for so long, while the partition has another owner or the broker is away.
+    /// Waits for so long, as a [`Standby`], while the partition has another owner or the broker is away.
     pub fn wait(mut self, timeout: Duration) -> PublisherBuilder {
         self.wait = timeout;
         self
+    }
+
+    /// Waits for the partition behind its owner, from here on; see [`Standby`]. Neither blocks nor fails: what is wrong
+    /// [`Standby::wait`] says.
+    pub fn standby(self) -> Standby {
+        Standby::new(&self.bus.0, &self.topic, self.partition)
     }
 
     /// Becomes the owner.
@@ -178,16 +192,15 @@ impl PublisherBuilder {
     /// # Errors
     /// [`PublishError::NotGranted`] says who owns it; [`PublishError::Bus`]: an unknown topic, no right to it, no answer.
     pub fn open(self) -> Result<Publisher, PublishError> {
-        let deadline = Instant::now() + self.wait;
-        loop {
-            let answer = match &self.bus.0 {
-                Kind::Broker(link) => link.publisher(&self.topic, self.partition),
-                Kind::InProcess(bus) => bus.publisher(&self.topic, self.partition),
-            };
-            match answer {
-                Err(error) if error.is_retriable() && Instant::now() < deadline => std::thread::sleep(ASK_AGAIN),
-                answer => return answer,
-            }
+        let PublisherBuilder { bus, topic, partition, wait } = self;
+        if !wait.is_zero()
+            && let Some(publisher) = Standby::new(&bus.0, &topic, partition).wait(wait)?
+        {
+            return Ok(publisher);
+        }
+        match &bus.0 {
+            Kind::Broker(link) => link.publisher(&topic, partition),
+            Kind::InProcess(bus) => bus.publisher(&topic, partition),
         }
     }
 }

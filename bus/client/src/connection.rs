@@ -6,22 +6,22 @@
 mod attendant;
 mod owned;
 mod reading;
+mod standby;
 
 use crate::partition::{Attached, Facts, Partition};
-use crate::publisher::Granted;
-use crate::{BusError, Connect, Durability, HeaderCheck, PublishError, Publisher, TopicInfo, binding};
-use attendant::{Attendant, Claim, Command, Request};
+use crate::{BusError, Connect, Durability, Owner, PublishError, Publisher, TopicInfo};
+use attendant::{Attendant, Command, Request};
 use nix::sys::signal::SigSet;
-use owned::{Owned, Ownership, map_owned};
 use oyez_journal::JournalId;
-use oyez_protocol::{Message, Received, Refusal};
-use oyez_ring::{Tail, Writer};
+use oyez_protocol::{FailureCode, Message, Received, Refusal};
 use reading::Reading;
 use rustix::event::{EventfdFlags, eventfd};
+use standby::Mapped;
+pub(crate) use standby::Standby;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -141,45 +141,43 @@ impl Link {
 
     pub(crate) fn publisher(self: &Arc<Link>, topic: &str, partition: u16) -> Result<Publisher, PublishError> {
         let offer = self.offer(topic, partition)?;
-        let (epoch, capacity) = match offer.packet.message {
-            Message::RingOffer { epoch, capacity, .. } => (epoch, capacity),
+        let ring = match offer.packet.message {
             Message::NotGranted { refusal, pid, uid, holder } => {
                 let why = why_not(refusal, pid, uid, &holder);
                 return Err(PublishError::NotGranted { topic: topic.to_owned(), partition, why });
             }
-            _ => return Err(unexpected("OpenPublisher", &offer).into()),
+            _ => Mapped::new(self, topic, partition, &offer)?,
         };
-        // Declared before the memory, so dropped after it: the broker hears of the end when nothing is mapped any more.
-        let owned = Owned::new(topic, partition, epoch, Arc::clone(&self.wake));
-        let (memory, control) = map_owned(topic, capacity, &offer.descriptors)?;
-        let request = Request {
-            message: Message::Mapped { partition, epoch, topic: topic.to_owned() },
-            correlation: Some(offer.packet.correlation),
-            claim: Some(Claim::new(&owned)),
+        let request = ring.request(offer.packet.correlation);
+        drop(offer);
+        Ok(ring.granted(self, self.once("Mapped", request, Instant::now() + self.timeout)?)?)
+    }
+
+    /// Has the owner of a partition killed; who that was, if anybody was left to be killed.
+    pub(crate) fn take_over(&self, topic: &str, partition: u16) -> Result<Option<Owner>, BusError> {
+        let describe = Message::DescribeTopic { partition, topic: topic.to_owned() };
+        let answer = self.request("DescribeTopic", describe)?;
+        // Whoever owns a later epoch, the standby itself perhaps, is not meant.
+        let Message::Topic { newest: epoch, .. } = answer.packet.message else {
+            return Err(unexpected("DescribeTopic", &answer));
         };
-        let granted = self.once("Mapped", request, Instant::now() + self.timeout)?;
-        let Message::Granted { position, sequence, time_ns, durability, binding, templates, .. } =
-            granted.packet.message
-        else {
-            return Err(unexpected("Mapped", &granted).into());
-        };
-        let tail = Tail { position, sequence, time_ns };
-        Ok(Publisher::new(Granted {
-            topic: topic.into(),
-            epoch,
-            durability: durability.into(),
-            check: HeaderCheck::new(binding::told(binding, templates)),
-            writer: Writer::new(memory, capacity, control, epoch, tail),
-            signal: owned.signal(),
-            ownership: Box::new(Ownership::new(owned, Arc::clone(self))),
-        }))
+        let message = Message::TakeOver { partition, epoch, topic: topic.to_owned() };
+        match self.request("TakeOver", message) {
+            Err(BusError::Refused { code: FailureCode::EpochEnded, .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(answer) => match answer.packet.message {
+                Message::OwnerKilled { pid, uid, holder: name } => Ok(Some(Owner { pid, uid, name })),
+                Message::NotGranted { .. } => Ok(None),
+                _ => Err(unexpected("TakeOver", &answer)),
+            },
+        }
     }
 
     /// What the broker offers, once it has anything ready to be offered.
     fn offer(&self, topic: &str, partition: u16) -> Result<Received, BusError> {
         let deadline = Instant::now() + self.timeout;
         loop {
-            let open = Message::OpenPublisher { partition, topic: topic.to_owned() };
+            let open = Message::OpenPublisher { partition, standby: false, topic: topic.to_owned() };
             let answer = self.request("OpenPublisher", open)?;
             match answer.packet.message {
                 Message::NotGranted { refusal: Refusal::Preparing, .. } if Instant::now() < deadline => {
@@ -203,20 +201,25 @@ impl Link {
     }
 
     fn once(&self, name: &'static str, request: Request, deadline: Instant) -> Result<Received, BusError> {
+        match self.ask(request).before(deadline) {
+            Some(answer) => answer,
+            None => {
+                let (socket, timeout_ms) = (self.socket.clone(), self.timeout.as_millis());
+                Err(BusError::Timeout { request: name, socket, timeout_ms })
+            }
+        }
+    }
+
+    /// Asks; the answer comes when it comes.
+    fn ask(&self, request: Request) -> Answer {
         let (reply, answer) = mpsc::sync_channel(1);
         self.command(Command::Request(Box::new(request), reply));
-        let received = match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(received) => received?,
-            Err(RecvTimeoutError::Timeout) => {
-                let (socket, timeout_ms) = (self.socket.clone(), self.timeout.as_millis());
-                return Err(BusError::Timeout { request: name, socket, timeout_ms });
-            }
-            Err(RecvTimeoutError::Disconnected) => return Err(BusError::Away { socket: self.socket.clone() }),
-        };
-        match received.packet.message {
-            Message::Failure { code, text } => Err(BusError::Refused { code, text }),
-            _ => Ok(received),
-        }
+        Answer { answer, socket: self.socket.clone() }
+    }
+
+    /// Waits no more for a partition.
+    fn withdraw(&self, topic: &str, partition: u16) {
+        self.command(Command::Say(Message::Withdraw { partition, topic: topic.to_owned() }));
     }
 
     fn command(&self, command: Command) {
@@ -225,6 +228,27 @@ impl Link {
             let _ = commands.send(command);
         }
         self.wake.wake();
+    }
+}
+
+/// What the broker will have said.
+struct Answer {
+    answer: Receiver<Result<Received, BusError>>,
+    socket: String,
+}
+
+impl Answer {
+    /// Waits for it; `None` where it does not come in time.
+    fn before(&self, deadline: Instant) -> Option<Result<Received, BusError>> {
+        let received = match self.answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(received) => received,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => Err(BusError::Away { socket: self.socket.clone() }),
+        };
+        Some(received.and_then(|received| match received.packet.message {
+            Message::Failure { code, text } => Err(BusError::Refused { code, text }),
+            _ => Ok(received),
+        }))
     }
 }
 
@@ -254,5 +278,6 @@ fn why_not(refusal: Refusal, pid: u32, uid: u32, holder: &str) -> String {
         Refusal::Ending => format!("its last owner's epoch is ending (process {pid} still maps its memory)"),
         Refusal::Preparing => "the broker is still preparing a ring".to_owned(),
         Refusal::Offered => "it is being granted to another publisher".to_owned(),
+        Refusal::Withdrawn => "its standby withdrew".to_owned(),
     }
 }

@@ -42,6 +42,7 @@ mod in_process;
 mod journal;
 mod partition;
 mod publisher;
+mod standby;
 mod subscriber;
 mod topic;
 
@@ -55,6 +56,7 @@ pub use oyez_journal::Digest;
 pub use oyez_protocol::{ConnectionError, FailureCode};
 pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Position, Sequence};
 pub use publisher::{Claim, Offer, Published, Publisher};
+pub use standby::Standby;
 pub use subscriber::{Lag, Subscriber, SubscriberBuilder};
 pub use topic::{Owner, TopicInfo};
 

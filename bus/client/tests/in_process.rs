@@ -297,3 +297,16 @@ fn publisher_and_subscriber_in_threads_of_their_own() {
     publish(&mut publisher, COUNT as usize, 64);
     reading.join().expect("every message, or a gap");
 }
+
+#[test]
+fn a_standby_waits_until_the_other_publisher_is_dropped_and_kills_nobody() {
+    let bus = bus();
+    let first = bus.publisher("md").open().expect("nobody owns it");
+    let mut standby = bus.publisher("md").standby();
+    assert!(standby.wait(Duration::from_millis(2)).expect("it may wait").is_none());
+    assert!(standby.take_over().expect_err("of this process").to_string().contains("drop the other publisher"));
+    drop(first);
+    let second = standby.wait(Duration::ZERO).expect("nothing is wrong").expect("it is free");
+    assert_eq!(second.epoch(), Epoch(2));
+    assert!(bus.publisher("nope").standby().wait(Duration::ZERO).is_err());
+}

@@ -28,6 +28,10 @@ impl FailureCode {
             Broker => "the broker could not do it; its log says why",
             NoSchema => "the topic has no schema; name one in the catalog",
             TooManyRequests => "too many unanswered requests on this connection; wait for the answers first",
+            TakeOverDenied => {
+                "the owner is not to be killed, or cannot be; see `takeover` of the topic in the catalog, or end the owner"
+            }
+            NoStandby => "nobody would go on in the owner's place; start a standby first, and wait until it is warm",
         }
     }
 }
@@ -45,13 +49,13 @@ mod tests {
     #[test]
     fn numbers_are_dense_and_every_text_says_what_and_what_to_do() {
         let known = |number| FailureCode::try_from(crate::schema::FailureCode(number));
-        for number in 1..=19 {
+        for number in 1..=21 {
             let code = known(number).expect("a code");
             assert!(code.text().contains(';'), "{code:?} has no remedy");
             // The page is where users find the numbers; they are for ever.
             let line = format!("| {number} | `{code:?}` | {} |", code.text());
             assert!(include_str!("../../../docs/formats/protocol.md").contains(&line), "{line}");
         }
-        assert!(known(0).is_err() && known(20).is_err());
+        assert!(known(0).is_err() && known(22).is_err());
     }
 }

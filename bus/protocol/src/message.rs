@@ -130,8 +130,8 @@ macro_rules! messages {
 
 messages! {
     Hello = hello { version: u16 } (name)
-    OpenPublisher = open_publisher { partition: u16 } (topic)
-    Mapped = mapped { partition: u16, epoch: Epoch } (topic)
+    OpenPublisher = open_publisher { partition: u16, standby: bool } (topic)
+    Mapped = mapped { partition: u16 } (topic)
     Release = release { partition: u16, epoch: Epoch } (topic)
     Reclaim = reclaim { partition: u16, epoch: Epoch } (topic)
     OpenSubscriber = open_subscriber { partition: u16 } (topic)
@@ -143,7 +143,7 @@ messages! {
     OpenSchema = open_schema { index: u16 } (topic)
     Failure = failure { code: FailureCode } (text)
     Welcome = welcome { version: u16, pid: u32 } (broker, build)
-    RingOffer = ring_offer { partition: u16, epoch: Epoch, capacity: u64 } (topic)
+    RingOffer = ring_offer { partition: u16, capacity: u64 } (topic)
     Granted = granted {
         epoch: Epoch, position: Position, sequence: Sequence, time_ns: u64, durability: Durability, binding: Binding
     } [templates of template: u16]
@@ -165,6 +165,9 @@ messages! {
     } [templates of template: u16] (topic, schema, owner, state)
     SchemaOpened = schema_opened { version: u16, count: u16 } (schema)
     Closing = closing {}
+    Withdraw = withdraw { partition: u16 } (topic)
+    TakeOver = take_over { partition: u16, epoch: Epoch } (topic)
+    OwnerKilled = owner_killed { pid: u32, uid: u32 } (holder)
 }
 
 impl Message {

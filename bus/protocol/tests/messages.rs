@@ -26,8 +26,8 @@ fn samples() -> Vec<Packet> {
     let binding = Binding { schema_id: Some(44), version_min: 365, version_max: 367 };
     let messages = vec![
         Message::Hello { version: 7, name: "app".into() },
-        Message::OpenPublisher { partition: 3, topic: topic() },
-        Message::Mapped { partition: 3, epoch, topic: topic() },
+        Message::OpenPublisher { partition: 3, standby: true, topic: topic() },
+        Message::Mapped { partition: 3, topic: topic() },
         Message::Release { partition: 3, epoch, topic: topic() },
         Message::Reclaim { partition: 3, epoch, topic: topic() },
         Message::OpenSubscriber { partition: 3, topic: topic() },
@@ -39,7 +39,7 @@ fn samples() -> Vec<Packet> {
         Message::OpenSchema { index: 2, topic: topic() },
         Message::Failure { code: FailureCode::UnknownTopic, text: "no such topic".into() },
         Message::Welcome { version: 7, pid: 4711, broker: "demo".into(), build: "0.1.0".into() },
-        Message::RingOffer { partition: 3, epoch, capacity: 64 << 20, topic: topic() },
+        Message::RingOffer { partition: 3, capacity: 64 << 20, topic: topic() },
         Message::Granted {
             epoch,
             position: Position(0x1111_0060),
@@ -95,6 +95,9 @@ fn samples() -> Vec<Packet> {
         },
         Message::SchemaOpened { version: 365, count: 2, schema: "optiq".into() },
         Message::Closing {},
+        Message::Withdraw { partition: 3, topic: topic() },
+        Message::TakeOver { partition: 3, epoch, topic: topic() },
+        Message::OwnerKilled { pid: 4711, uid: 1000, holder: "other".into() },
     ];
     let number = |(index, message)| Packet { correlation: 0xc0_0000_0000 + index as u64, message };
     messages.into_iter().enumerate().map(number).collect()

@@ -64,6 +64,13 @@ impl Peer {
         let groups = entries("/etc/group").into_iter().filter(named).map(|entry| entry.number);
         Peer { pid, uid, groups: std::iter::once(gid).chain(groups).collect() }
     }
+
+    /// Whether the kernel gives a handle of the process behind a socket, as Linux does from 6.5 on.
+    pub(super) fn has_handle() -> std::io::Result<()> {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair()?;
+        nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerPidfd)?;
+        Ok(())
+    }
 }
 
 struct Entry {

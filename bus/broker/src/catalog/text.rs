@@ -122,6 +122,10 @@ pub(super) struct TopicText {
     pub(super) retention_h: u32,
     pub(super) retention_why: Option<String>,
     #[serde(default)]
+    pub(super) standbys: u64,
+    #[serde(default = "defaults::takeover")]
+    pub(super) takeover: String,
+    #[serde(default)]
     pub(super) publish: Vec<String>,
     #[serde(default = "defaults::subscribe")]
     pub(super) subscribe: Vec<String>,
@@ -190,6 +194,9 @@ mod defaults {
     }
     pub(super) fn retention_h() -> u32 {
         48
+    }
+    pub(super) fn takeover() -> String {
+        "release".into()
     }
     pub(super) fn subscribe() -> Vec<String> {
         vec!["self".into()]

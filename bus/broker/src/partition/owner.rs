@@ -1,36 +1,34 @@
 //! A partition's owner: the state machine that decides who may write, and when no longer.
 //!
 //! ```text
-//!              offer                  mapped: sealed, granted
-//!   Nobody ───────────► Offered ──────────────────────────────► Owned
-//!     ▲                    │ gone, or silent                      │ released, or its connection is gone
-//!     │                    ▼                                      ▼
+//!              granted to the first of those who wait and have mapped their ring
+//!   Nobody ───────────────────────────────────────────────────────────────────────► Owned
+//!     ▲                                                                               │ released, killed, or its
+//!     │                                                                               ▼ connection is gone
 //!     └──── the kernel proves that nobody maps the ring for writing: scanned, `end` written ◄── Leaving
 //! ```
 //!
 //! No timer ends an epoch. A connection that is gone only makes the broker look; an owner that is alive and comes back
-//! goes on (`Reclaim`). Every epoch that is in the `epochs` file goes through all of this, one whose offer failed too.
+//! goes on (`Reclaim`). Who waits, and with what, is in `standby.rs`.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use oyez_mem::memory::MemoryError;
 use oyez_protocol::Durability;
 use oyez_ring::{Epoch, State, Tail};
 
+use super::standby::Warm;
 use super::{Partition, lock};
 use crate::catalog::RINGS_PER_PARTITION;
 use crate::control::now_ns;
 use crate::holders;
 use crate::log::log;
-use crate::ring::{HandOut, HandOutError, Ring, RingName};
-use crate::spare::Spare;
+use crate::request::Asker;
+use crate::ring::{HandOutError, Ring, RingName};
 use crate::store::Store;
 
-/// An offer that is not answered by then is given up, and its client with it.
-pub(crate) const OFFER_MAX: Duration = Duration::from_secs(5);
 /// How soon the kernel is asked again, at first and at most.
 const PROOF_PAUSE: Duration = Duration::from_micros(100);
 const PROOF_PAUSE_MAX: Duration = Duration::from_millis(10);
@@ -61,7 +59,6 @@ impl std::fmt::Display for Holder {
 #[derive(Debug)]
 pub(super) enum Owner {
     Nobody,
-    Offered { hand_out: Box<HandOut>, holder: Holder, until: Instant },
     Owned(Holder),
     Leaving(Leaving),
 }
@@ -84,8 +81,6 @@ pub(super) struct Leaving {
 pub(crate) enum Refused {
     /// Somebody owns it.
     Taken(Holder),
-    /// Somebody is being given it.
-    Offered(Holder),
     /// The kernel does not prove the last ring free yet.
     Ending(Option<Holder>),
 }
@@ -103,7 +98,7 @@ impl Partition {
     pub(crate) fn holder(&self) -> Option<&Holder> {
         match &self.owner {
             Owner::Nobody => None,
-            Owner::Offered { holder, .. } | Owner::Owned(holder) => Some(holder),
+            Owner::Owned(holder) => Some(holder),
             Owner::Leaving(leaving) => leaving.holder.as_ref(),
         }
     }
@@ -113,21 +108,30 @@ impl Partition {
         !matches!(self.owner, Owner::Nobody)
     }
 
-    /// Whether a publisher could be given the partition now. The kernel is asked here too: an owner that has unmapped
-    /// its ring owns nothing, whatever its connection says.
+    /// Whether the partition could be granted now. The kernel is asked here too: an owner that has unmapped its ring owns
+    /// nothing, whatever its connection says.
     pub(crate) fn vacancy(&mut self, now: Instant) -> Result<Option<Ended>, Refused> {
         let ended = match &self.owner {
             Owner::Owned(_) | Owner::Leaving(_) => self.end_if_free(now),
-            _ => None,
+            Owner::Nobody => None,
         };
         let strays = self.strays_are_written();
         match &self.owner {
             Owner::Nobody if strays => Err(Refused::Ending(None)),
             Owner::Nobody => Ok(ended),
-            Owner::Offered { holder, .. } => Err(Refused::Offered(holder.clone())),
             Owner::Owned(holder) => Err(Refused::Taken(holder.clone())),
             Owner::Leaving(leaving) => Err(Refused::Ending(leaving.holder.clone())),
         }
+    }
+
+    /// Whether nobody stands between the partition and its next owner.
+    pub(crate) fn is_vacant(&self) -> bool {
+        matches!(self.owner, Owner::Nobody) && self.strays.is_empty() && !self.is_behind()
+    }
+
+    /// Who is to be offered a ring now.
+    pub(crate) fn wants_ring(&self) -> Option<Asker> {
+        self.standbys.wants_ring(self.is_vacant())
     }
 
     fn strays_are_written(&mut self) -> bool {
@@ -142,62 +146,26 @@ impl Partition {
         self.rings.len() >= RINGS_PER_PARTITION && self.rings.front().is_some_and(behind)
     }
 
-    /// Offers a new epoch to `holder`; the partition is vacant.
-    pub(crate) fn offer(
-        &mut self,
-        spare: Spare,
-        holder: Holder,
-        store: &mut Store,
-        now_ns: u64,
-    ) -> Result<&HandOut, HandOutError> {
+    /// Begins the next epoch on what `warm` has mapped; the partition is vacant. The tail is where its owner begins.
+    pub(crate) fn grant(&mut self, warm: Warm, store: &mut Store, now_ns: u64) -> Result<Tail, HandOutError> {
+        let Warm { holder, hand_out, .. } = warm;
         let journal = Arc::clone(&self.journal);
         let mut journal = lock(&journal);
         let start = journal.next_epoch(self.tail);
-        let (topic, partition) = (self.topic.clone(), self.number);
-        let (capacity_bytes, uid) = (self.capacity_bytes, holder.uid);
-        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes, uid };
+        let (topic, partition, capacity_bytes) = (self.topic.clone(), self.number, hand_out.capacity_bytes);
+        let name = RingName { topic, partition, epoch: start.epoch, capacity_bytes, uid: holder.uid };
         let recorded = self.durability != Durability::Published;
-        let hand_out = HandOut::begin(spare, name, start, recorded, store, |start| journal.begin_epoch(start), now_ns)?;
+        let (ring, tail) = hand_out.grant(name, start, recorded, store, |start| journal.begin_epoch(start), now_ns)?;
         self.epochs = journal.epochs().clone();
         drop(journal);
-        let until = Instant::now() + OFFER_MAX;
-        self.owner = Owner::Offered { hand_out: Box::new(hand_out), holder, until };
-        match &self.owner {
-            Owner::Offered { hand_out, .. } => Ok(hand_out),
-            _ => unreachable!("set above"),
-        }
-    }
-
-    /// The owner has mapped its ring: seals it and grants the epoch. `None`: nothing was offered to this connection.
-    pub(crate) fn mapped(&mut self, connection: ConnectionId, epoch: Epoch) -> Option<Result<Tail, HandOutError>> {
-        match &self.owner {
-            Owner::Offered { hand_out, holder, .. } if holder.connection == connection && hand_out.epoch() == epoch => {
-            }
-            _ => return None,
-        }
-        let Owner::Offered { hand_out, holder, .. } = std::mem::replace(&mut self.owner, Owner::Nobody) else {
-            unreachable!("looked at above")
-        };
-        let tail = hand_out.tail();
-        Some(self.sealed(*hand_out, Owner::Owned(holder)).map(|()| tail).map_err(HandOutError::from))
-    }
-
-    /// Seals what was offered; readers and recorder may have it from here on.
-    fn sealed(&mut self, hand_out: HandOut, owner: Owner) -> Result<(), MemoryError> {
-        let name = hand_out.name();
-        let ring = hand_out.seal().inspect_err(|error| {
-            // The owner-to-be tampered with it: the epoch has no ring, and readers find it empty.
-            log(format_args!("{}: not granted: {error}", self.label()));
-            self.dropped.push(name);
-        })?;
-        self.owner = owner;
+        self.owner = Owner::Owned(holder);
         self.pages.add(ring.control.clone());
         self.rings.push_back(ring);
         self.record_next();
         if self.recorder.is_none() {
             self.drop_rings(self.rings.len().saturating_sub(RINGS_PER_PARTITION));
         }
-        Ok(())
+        Ok(tail)
     }
 
     /// The owner lets go; its request is answered when the epoch has ended. False: it does not own that epoch.
@@ -231,13 +199,12 @@ impl Partition {
 
     /// A connection is gone, and with it perhaps the owner.
     pub(crate) fn disconnected(&mut self, connection: ConnectionId, now: Instant) {
-        match &mut self.owner {
-            Owner::Owned(holder) if holder.connection == connection => {
-                self.owner = Owner::Leaving(Leaving::new(Some(holder.clone()), None, now));
-            }
-            Owner::Offered { holder, until, .. } if holder.connection == connection => *until = now,
-            _ => {}
+        if let Owner::Owned(holder) = &self.owner
+            && holder.connection == connection
+        {
+            self.owner = Owner::Leaving(Leaving::new(Some(holder.clone()), None, now));
         }
+        self.standbys.leave(connection);
     }
 
     /// The broker stops: owners are asked to release.
@@ -249,36 +216,19 @@ impl Partition {
 
     /// When the partition wants to be looked at again.
     pub(crate) fn next_look(&self) -> Option<Instant> {
-        match &self.owner {
-            Owner::Offered { until, .. } => Some(*until),
+        let proof = match &self.owner {
             Owner::Leaving(leaving) => Some(leaving.next_look),
             Owner::Nobody | Owner::Owned(_) => None,
-        }
-    }
-
-    /// Looks: gives up a stale offer, ends an epoch that the kernel proves free. The connection returned has not
-    /// answered its offer in time.
-    pub(crate) fn tick(&mut self, now: Instant) -> (Option<Ended>, Option<ConnectionId>) {
-        if self.next_look().is_none_or(|at| at > now) {
-            return (None, None);
-        }
-        let silent = self.give_up_offer(now);
-        (self.end_if_free(now), silent)
-    }
-
-    /// An offer that came to nothing is an epoch like any other, only short: sealed, then ended when it is free.
-    fn give_up_offer(&mut self, now: Instant) -> Option<ConnectionId> {
-        if !matches!(self.owner, Owner::Offered { .. }) {
-            return None;
-        }
-        let Owner::Offered { hand_out, holder, .. } = std::mem::replace(&mut self.owner, Owner::Nobody) else {
-            unreachable!("looked at above")
         };
-        log(format_args!("{}: offered to process {}, never mapped; given up", self.label(), holder.pid));
-        let connection = holder.connection;
-        // An error has been logged, and leaves nobody as the owner.
-        let _ = self.sealed(*hand_out, Owner::Leaving(Leaving::new(Some(holder), None, now)));
-        Some(connection)
+        proof.into_iter().chain(self.standbys.next_look()).min()
+    }
+
+    /// Looks whether the kernel proves an epoch free that is ending.
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<Ended> {
+        match &self.owner {
+            Owner::Leaving(leaving) if leaving.next_look <= now => self.end_if_free(now),
+            _ => None,
+        }
     }
 
     /// Ends the epoch if the kernel proves that nobody maps its ring for writing.

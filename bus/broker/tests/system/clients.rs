@@ -7,7 +7,7 @@ use crate::house::House;
 use crate::peer::{PATIENCE, Peer};
 
 fn open_publisher(topic: &str, partition: u16) -> Message {
-    Message::OpenPublisher { partition, topic: topic.into() }
+    Message::OpenPublisher { partition, standby: false, topic: topic.into() }
 }
 
 fn open_subscriber(topic: &str) -> Message {

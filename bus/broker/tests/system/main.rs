@@ -10,4 +10,6 @@ mod clients;
 mod hostile;
 mod owners;
 mod readers;
+mod standby;
 mod start;
+mod stored;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oyez_mem::memory;
-use oyez_protocol::{Connection, FailureCode, Message, Received, VERSION};
+use oyez_protocol::{Connection, FailureCode, Message, Packet, Received, VERSION};
 use oyez_ring::{
     Control, Epoch, EpochStart, Kind, Memory, Offer, Poll, Reader, Region, RegionMut, Sequence, Tail, Writer,
 };
@@ -26,6 +26,16 @@ pub(crate) struct Owned {
     pub(crate) topic: String,
     pub(crate) epoch: Epoch,
     pub(crate) writer: Writer,
+}
+
+/// A ring that was offered: memory, control page, capacity.
+type Ring = (RegionMut, Control, u64);
+
+/// One that waits with its ring mapped.
+pub(crate) struct Warm {
+    pub(crate) peer: Peer,
+    topic: String,
+    pub(crate) ring: Ring,
 }
 
 /// An epoch to read.
@@ -93,13 +103,13 @@ impl Peer {
 
     /// Asks once to own the topic; the answer, whatever it is.
     pub(crate) fn open_publisher(&mut self, topic: &str) -> Received {
-        self.ask(Message::OpenPublisher { partition: 0, topic: topic.into() })
+        self.ask(Message::OpenPublisher { partition: 0, standby: false, topic: topic.into() })
     }
 
     /// Owns the topic as soon as it can be had.
     pub(crate) fn own(mut self, topic: &str) -> Owned {
         let offer = until("an offer", || {
-            let answer = self.try_ask(Message::OpenPublisher { partition: 0, topic: topic.into() })?;
+            let answer = self.try_ask(Message::OpenPublisher { partition: 0, standby: false, topic: topic.into() })?;
             match answer.packet.message {
                 Message::NotGranted { .. } => None,
                 Message::RingOffer { .. } => Some(answer),
@@ -111,18 +121,39 @@ impl Peer {
 
     /// Maps what is offered, answers, and owns.
     pub(crate) fn accept(mut self, topic: &str, offer: Received) -> Owned {
-        let Message::RingOffer { epoch, capacity, .. } = offer.packet.message else { panic!("no offer") };
-        let [data, page] = <[OwnedFd; 2]>::try_from(offer.descriptors).expect("two descriptors");
-        let region = RegionMut::map(&data, Memory::len_bytes(capacity) as usize).expect("writable");
-        drop(data);
-        let control = map_control(&page);
-        match self.ask(Message::Mapped { partition: 0, epoch, topic: topic.into() }).packet.message {
+        let ring = map_offer(offer);
+        let granted = self.ask(Message::Mapped { partition: 0, topic: topic.into() });
+        self.granted(topic, ring, granted)
+    }
+
+    /// Stands by for the topic and is warm as soon as it is offered a ring.
+    pub(crate) fn stand_by(mut self, topic: &str) -> Warm {
+        self.say(Message::OpenPublisher { partition: 0, standby: true, topic: topic.into() });
+        let offer = self.hear();
+        let ring = map_offer(offer);
+        self.say(Message::Mapped { partition: 0, topic: topic.into() });
+        Warm { peer: self, topic: topic.into(), ring }
+    }
+
+    fn granted(self, topic: &str, (region, control, capacity): Ring, granted: Received) -> Owned {
+        match granted.packet.message {
             Message::Granted { epoch, position, sequence, time_ns, .. } => {
                 let writer = Writer::new(region, capacity, control, epoch, Tail { position, sequence, time_ns });
                 Owned { peer: self, topic: topic.into(), epoch, writer }
             }
             other => panic!("not granted: {other:?}"),
         }
+    }
+
+    /// Says something whose answer is heard later, or never.
+    pub(crate) fn say(&mut self, message: Message) {
+        self.correlation += 1;
+        self.connection.send(&Packet { correlation: self.correlation, message }, &[]).expect("a broker");
+    }
+
+    /// The next thing that the broker says.
+    pub(crate) fn hear(&self) -> Received {
+        self.connection.receive(Instant::now() + PATIENCE).expect("a word")
     }
 
     pub(crate) fn subscribe(&mut self, topic: &str) -> Message {
@@ -157,6 +188,14 @@ impl Peer {
 impl AsFd for Peer {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.connection.as_fd()
+    }
+}
+
+impl Warm {
+    /// Owns, as soon as the broker says so.
+    pub(crate) fn own(self) -> Owned {
+        let granted = self.peer.hear();
+        self.peer.granted(&self.topic, self.ring, granted)
     }
 }
 
@@ -211,6 +250,13 @@ impl Opened {
         }
         numbers
     }
+}
+
+fn map_offer(offer: Received) -> Ring {
+    let Message::RingOffer { capacity, .. } = offer.packet.message else { panic!("no offer: {offer:?}") };
+    let [data, page] = <[OwnedFd; 2]>::try_from(offer.descriptors).expect("two descriptors");
+    let region = RegionMut::map(&data, Memory::len_bytes(capacity) as usize).expect("writable");
+    (region, map_control(&page), capacity)
 }
 
 pub(crate) fn map_control(page: &OwnedFd) -> Control {

@@ -310,7 +310,7 @@ class Client(_Handle):
         )
 
     def publisher(self, topic: str, partition: int = 0, *, wait: float = 0.0) -> Publisher:
-        """Becomes the owner of a partition; asks again for `wait` where it has another."""
+        """Becomes the owner of a partition; where it has another, stands by for `wait` seconds."""
         return Publisher(self, topic, partition, wait)
 
     def subscriber(

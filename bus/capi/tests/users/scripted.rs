@@ -106,7 +106,7 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
         Message::OpenPublisher { topic, .. } if topic == "taken" => {
             plain(Message::NotGranted { refusal: Refusal::Taken, pid: 7, uid: 0, holder: "another".to_owned() })
         }
-        Message::OpenPublisher { partition, topic } => {
+        Message::OpenPublisher { partition, topic, .. } => {
             let (control, page) = page(topic != "open-page");
             match topic.as_str() {
                 "closing" => control.set_state(State::Closing),
@@ -117,8 +117,7 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
             *granted = Some(control);
             let access = if topic == "read-only" { Access::Read } else { Access::Write };
             let data = reopen(data(false).0, access).expect("a descriptor");
-            let epoch = Epoch(1);
-            Some((Message::RingOffer { partition, epoch, capacity: CAPACITY, topic }, vec![data, page]))
+            Some((Message::RingOffer { partition, capacity: CAPACITY, topic }, vec![data, page]))
         }
         Message::Mapped { topic, .. } => plain(Message::Granted {
             epoch: Epoch(1),

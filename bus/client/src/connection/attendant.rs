@@ -6,6 +6,7 @@ use super::{Wake, unexpected};
 use crate::publisher::News;
 use crate::{BusError, Connect, HeaderCheck, binding};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received, VERSION};
+use oyez_ring::Epoch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -24,6 +25,8 @@ pub(super) enum Command {
     Read(Reading),
     /// The publisher itself releases this.
     Forget(Weak<Owned>),
+    /// To be said, and answered to whoever asked before.
+    Say(Message),
 }
 
 /// Something to be said, and what to do with the answer beside passing it on.
@@ -56,6 +59,17 @@ pub(super) struct Claim {
 impl Claim {
     pub(super) fn new(owned: &Arc<Owned>) -> Claim {
         Claim { owned: Arc::downgrade(owned), release: owned.release_message() }
+    }
+
+    /// Owned from here on, or to be given back where nobody wants it any more.
+    fn granted(mut self, granted: Epoch) -> Claim {
+        if let Message::Release { epoch, .. } = &mut self.release {
+            *epoch = granted;
+        }
+        if let Some(owned) = self.owned.upgrade() {
+            owned.granted(granted);
+        }
+        self
     }
 }
 
@@ -134,7 +148,7 @@ impl Attendant {
         }
         for claim in std::mem::take(&mut self.claims) {
             if let Some(held) = claim.owned.upgrade() {
-                let (partition, epoch, topic) = (held.partition, held.epoch, held.topic.clone());
+                let (partition, epoch, topic) = (held.partition, held.epoch(), held.topic.clone());
                 self.say(Message::Reclaim { partition, epoch, topic }, Waiter::Reclaim(claim));
             }
         }
@@ -173,8 +187,8 @@ impl Attendant {
         self.pause = PAUSE_MIN;
         match self.waiters.remove(&received.packet.correlation) {
             Some(Waiter::Caller(reply, claim)) => {
-                if let Message::Granted { .. } = received.packet.message {
-                    self.claims.extend(claim);
+                if let Message::Granted { epoch, .. } = received.packet.message {
+                    self.claims.extend(claim.map(|claim| claim.granted(epoch)));
                 }
                 drop(reply.try_send(Ok(received)));
             }
@@ -224,6 +238,11 @@ impl Attendant {
                 Ok(Command::Read(reading)) => {
                     self.reading_number += 1;
                     self.readings.insert(self.reading_number, reading);
+                }
+                Ok(Command::Say(message)) => {
+                    let correlation = self.next_correlation();
+                    // To nobody where the broker is away, which then knows of nothing either.
+                    let _ = self.send(correlation, message);
                 }
                 Ok(Command::Forget(weak)) => self.claims.retain(|claim| !claim.owned.ptr_eq(&weak)),
                 Err(TryRecvError::Empty) => return true,

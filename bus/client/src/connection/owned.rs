@@ -8,26 +8,37 @@ use oyez_protocol::Message;
 use oyez_ring::{BLOCK, Control, Epoch, Memory, Region, RegionMut, Tail};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Beyond this no ring is: a broker that says so is not sound, and the address space would not hold it.
 const CAPACITY_BYTES_MAX: u64 = 1 << 40;
 
-/// An epoch owned by a publisher of this process. The thread holds it weakly: when it is gone, so are the publisher and
-/// its mapping, and the epoch is released.
+/// An epoch owned by a publisher of this process, or to be owned once it is granted. The thread holds it weakly: when it
+/// is gone, so are the publisher and its mapping, and the epoch is released.
 pub(super) struct Owned {
     pub(super) topic: String,
     pub(super) partition: u16,
-    pub(super) epoch: Epoch,
+    epoch: OnceLock<Epoch>,
     signal: Arc<AtomicU64>,
     news: Mutex<Option<News>>,
     wake: Arc<Wake>,
 }
 
 impl Owned {
-    pub(super) fn new(topic: &str, partition: u16, epoch: Epoch, wake: Arc<Wake>) -> Arc<Owned> {
+    pub(super) fn new(topic: &str, partition: u16, wake: Arc<Wake>) -> Arc<Owned> {
         let (signal, news) = (Arc::new(AtomicU64::new(0)), Mutex::new(None));
-        Arc::new(Owned { topic: topic.to_owned(), partition, epoch, signal, news, wake })
+        Arc::new(Owned { topic: topic.to_owned(), partition, epoch: OnceLock::new(), signal, news, wake })
+    }
+
+    /// The epoch that was granted; 0 before.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch.get().copied().unwrap_or(Epoch(0))
+    }
+
+    /// It is owned from here on.
+    pub(super) fn granted(&self, epoch: Epoch) {
+        // It is granted once.
+        let _ = self.epoch.set(epoch);
     }
 
     pub(super) fn signal(&self) -> Arc<AtomicU64> {
@@ -40,7 +51,7 @@ impl Owned {
     }
 
     pub(super) fn release_message(&self) -> Message {
-        Message::Release { partition: self.partition, epoch: self.epoch, topic: self.topic.clone() }
+        Message::Release { partition: self.partition, epoch: self.epoch(), topic: self.topic.clone() }
     }
 }
 

@@ -99,6 +99,11 @@ impl House {
         self.await_ready(1);
     }
 
+    /// Whether keeper or broker has said so.
+    pub(crate) fn said(&self, part: &str) -> bool {
+        self.lines.lock().expect("lines").iter().any(|line| line.contains(part))
+    }
+
     fn lives(&self) -> usize {
         self.lines.lock().expect("lines").iter().filter(|line| line.contains("ready ")).count()
     }

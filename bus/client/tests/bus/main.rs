@@ -5,6 +5,7 @@ mod house;
 mod large;
 mod losses;
 mod reading;
+mod standby;
 #[path = "../support/trace.rs"]
 mod trace;
 mod writing;

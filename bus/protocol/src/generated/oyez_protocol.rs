@@ -320,6 +320,10 @@ pub mod oyez_protocol {
         ///
         /// `Offered`
         pub const OFFERED: Self = Self(4);
+        /// It was asked for by a standby that has withdrawn
+        ///
+        /// `Withdrawn`
+        pub const WITHDRAWN: Self = Self(5);
 
         /// Its name in the schema, if it has one there.
         #[inline]
@@ -329,6 +333,7 @@ pub mod oyez_protocol {
                 Self::ENDING => "Ending",
                 Self::PREPARING => "Preparing",
                 Self::OFFERED => "Offered",
+                Self::WITHDRAWN => "Withdrawn",
                 _ => return None,
             };
             Some(name)
@@ -425,6 +430,14 @@ pub mod oyez_protocol {
         ///
         /// `TooManyRequests`
         pub const TOO_MANY_REQUESTS: Self = Self(19);
+        /// The catalog does not let the owner be killed, or the kernel does not let the broker do it
+        ///
+        /// `TakeOverDenied`
+        pub const TAKE_OVER_DENIED: Self = Self(20);
+        /// Nobody would go on where the owner was killed: no standby of another process has mapped its ring
+        ///
+        /// `NoStandby`
+        pub const NO_STANDBY: Self = Self(21);
 
         /// Its name in the schema, if it has one there.
         #[inline]
@@ -449,6 +462,8 @@ pub mod oyez_protocol {
                 Self::BROKER => "Broker",
                 Self::NO_SCHEMA => "NoSchema",
                 Self::TOO_MANY_REQUESTS => "TooManyRequests",
+                Self::TAKE_OVER_DENIED => "TakeOverDenied",
+                Self::NO_STANDBY => "NoStandby",
                 _ => return None,
             };
             Some(name)
@@ -569,6 +584,10 @@ pub mod oyez_protocol {
             ///
             /// `Offered`
             Offered = 4,
+            /// It was asked for by a standby that has withdrawn
+            ///
+            /// `Withdrawn`
+            Withdrawn = 5,
         }
 
         impl TryFrom<super::Refusal> for Refusal {
@@ -581,6 +600,7 @@ pub mod oyez_protocol {
                     2 => Self::Ending,
                     3 => Self::Preparing,
                     4 => Self::Offered,
+                    5 => Self::Withdrawn,
                     value => {
                         let what = "enum Refusal";
                         let value = value as i64;
@@ -680,6 +700,14 @@ pub mod oyez_protocol {
             ///
             /// `TooManyRequests`
             TooManyRequests = 19,
+            /// The catalog does not let the owner be killed, or the kernel does not let the broker do it
+            ///
+            /// `TakeOverDenied`
+            TakeOverDenied = 20,
+            /// Nobody would go on where the owner was killed: no standby of another process has mapped its ring
+            ///
+            /// `NoStandby`
+            NoStandby = 21,
         }
 
         impl TryFrom<super::FailureCode> for FailureCode {
@@ -707,6 +735,8 @@ pub mod oyez_protocol {
                     17 => Self::Broker,
                     18 => Self::NoSchema,
                     19 => Self::TooManyRequests,
+                    20 => Self::TakeOverDenied,
+                    21 => Self::NoStandby,
                     value => {
                         let what = "enum FailureCode";
                         let value = value as i64;
@@ -912,22 +942,204 @@ pub mod oyez_protocol {
         }
     }
 
-    /// Client: wants to own a partition. Answer: RingOffer, NotGranted or Failure, at once
+    /// Client: wants to own a partition. Answer: RingOffer, NotGranted or Failure, at once; to a standby RingOffer or Failure, as soon as there is a ring for it
     ///
-    /// Message `OpenPublisher`, template 2: 20 bytes and more, as groups and data have them.
+    /// Message `OpenPublisher`, template 2: 21 bytes and more, as groups and data have them.
     pub mod open_publisher {
         use super::*;
 
         /// The message's number in its header.
         pub const TEMPLATE_ID: u16 = 2;
         /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 11;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 21;
+
+        /// Client: wants to own a partition. Answer: RingOffer, NotGranted or Failure, at once; to a standby RingOffer or Failure, as soon as there is a ring for it
+        ///
+        /// Reads `OpenPublisher`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 11>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn partition(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// Where somebody else owns it: wait for it, in the order of arrival, instead of NotGranted
+            ///
+            /// `standby` at 10, 1 byte: `Boolean`.
+            #[inline]
+            pub fn standby(&self) -> Boolean {
+                let bytes = self.block.view::<10, 1>();
+                let value = u8::from_le_bytes(*bytes);
+                Boolean(value)
+            }
+
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn topic(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_topic(self.rest)?;
+                Ok((data, rest.end()))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        fn read_topic<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data topic";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_topic(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message OpenPublisher";
+            let (block, rest) = rest.block::<11>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            pub partition: u16,
+            /// Where somebody else owns it: wait for it, in the order of arrival, instead of NotGranted
+            ///
+            /// `standby` at 10, 1 byte: `Boolean`.
+            pub standby: Boolean,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 11]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.partition;
+                out.put::<8, 2>(value.to_le_bytes());
+                let value = self.standby;
+                out.put::<10, 1>(value.0.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message OpenPublisher";
+            let (out, rest) = rt::Writer::new(buffer).array::<19>(what)?;
+            out.put::<0, 2>(11_u16.to_le_bytes());
+            out.put::<2, 2>(2_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 11>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `topic`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn topic(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data topic";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
+    /// Client, in answer to a RingOffer and with its correlation: the memory is mapped and its descriptor closed. Answer: Granted, to a standby when everybody before it is gone, NotGranted once withdrawn, or Failure
+    ///
+    /// Message `Mapped`, template 3: 20 bytes and more, as groups and data have them.
+    pub mod mapped {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 3;
+        /// Bytes of the fixed part.
         pub const BLOCK_BYTES: usize = 10;
         /// Bytes of the message, header included, with no entry in a group and no byte in data.
         pub const MESSAGE_BYTES_MIN: usize = 20;
 
-        /// Client: wants to own a partition. Answer: RingOffer, NotGranted or Failure, at once
+        /// Client, in answer to a RingOffer and with its correlation: the memory is mapped and its descriptor closed. Answer: Granted, to a standby when everybody before it is gone, NotGranted once withdrawn, or Failure
         ///
-        /// Reads `OpenPublisher`.
+        /// Reads `Mapped`.
         #[derive(Clone, Copy, Debug)]
         pub struct Decoder<'a> {
             block: rt::Block<'a, 10>,
@@ -1011,7 +1223,7 @@ pub mod oyez_protocol {
             header: rt::Header,
             rest: rt::Reader<'_>,
         ) -> Result<Decoder<'_>, rt::Error> {
-            let what = "message OpenPublisher";
+            let what = "message Mapped";
             let (block, rest) = rest.block::<10>(header.block_length, what)?;
             Ok(Decoder { block, rest })
         }
@@ -1044,194 +1256,13 @@ pub mod oyez_protocol {
         /// If the buffer is too small.
         #[inline]
         pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
-            let what = "message OpenPublisher";
+            let what = "message Mapped";
             let (out, rest) = rt::Writer::new(buffer).array::<18>(what)?;
             out.put::<0, 2>(10_u16.to_le_bytes());
-            out.put::<2, 2>(2_u16.to_le_bytes());
-            out.put::<4, 2>(100_u16.to_le_bytes());
-            out.put::<6, 2>(0_u16.to_le_bytes());
-            fields.write(out.part::<8, 10>());
-            Ok(Encoder(rest))
-        }
-
-        /// Writes `topic`.
-        #[derive(Debug)]
-        #[must_use = "the message is not whole"]
-        pub struct Encoder<'a>(rt::Writer<'a>);
-
-        impl<'a> Encoder<'a> {
-            /// Which topic
-            ///
-            /// Data `topic`.
-            ///
-            /// # Errors
-            /// If the buffer is full, or the bytes are too many for their count.
-            #[inline]
-            pub fn topic(self, bytes: &[u8]) -> Result<usize, rt::Error> {
-                let what = "data topic";
-                let length: u16 = rt::count(bytes.len(), what)?;
-                let (head, rest) = self.0.array::<2>(what)?;
-                head.put::<0, 2>(length.to_le_bytes());
-                let rest = rest.bytes(bytes, what)?;
-                Ok(rest.end())
-            }
-        }
-    }
-
-    /// Client, in answer to a RingOffer and with its correlation: the memory is mapped and its descriptor closed. Answer: Granted or Failure
-    ///
-    /// Message `Mapped`, template 3: 24 bytes and more, as groups and data have them.
-    pub mod mapped {
-        use super::*;
-
-        /// The message's number in its header.
-        pub const TEMPLATE_ID: u16 = 3;
-        /// Bytes of the fixed part.
-        pub const BLOCK_BYTES: usize = 14;
-        /// Bytes of the message, header included, with no entry in a group and no byte in data.
-        pub const MESSAGE_BYTES_MIN: usize = 24;
-
-        /// Client, in answer to a RingOffer and with its correlation: the memory is mapped and its descriptor closed. Answer: Granted or Failure
-        ///
-        /// Reads `Mapped`.
-        #[derive(Clone, Copy, Debug)]
-        pub struct Decoder<'a> {
-            block: rt::Block<'a, 14>,
-            rest: rt::Reader<'a>,
-        }
-
-        impl<'a> Decoder<'a> {
-            /// `correlation` at 0, 8 bytes: `uint64`.
-            #[inline]
-            pub fn correlation(&self) -> u64 {
-                let bytes = self.block.view::<0, 8>();
-                u64::from_le_bytes(*bytes)
-            }
-
-            /// Which partition
-            ///
-            /// `partition` at 8, 2 bytes: `uint16`.
-            #[inline]
-            pub fn partition(&self) -> u16 {
-                let bytes = self.block.view::<8, 2>();
-                u16::from_le_bytes(*bytes)
-            }
-
-            /// The epoch offered
-            ///
-            /// `epoch` at 10, 4 bytes: `uint32`.
-            #[inline]
-            pub fn epoch(&self) -> u32 {
-                let bytes = self.block.view::<10, 4>();
-                u32::from_le_bytes(*bytes)
-            }
-
-            /// Which topic
-            ///
-            /// Data `topic`.
-            ///
-            /// # Errors
-            /// If the message is cut short.
-            #[inline]
-            pub fn topic(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
-                let (data, rest) = read_topic(self.rest)?;
-                Ok((data, rest.end()))
-            }
-
-            /// The version of the schema that the writer had.
-            #[inline]
-            pub fn schema_version(&self) -> u16 {
-                self.block.version()
-            }
-
-            /// The end of the message, all before it checked and not looked at.
-            ///
-            /// # Errors
-            /// If the message is cut short.
-            #[inline]
-            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
-                Ok(skip(self.rest)?.end())
-            }
-        }
-
-        #[inline]
-        fn read_topic<'a, H>(
-            reader: rt::Reader<'a, H>,
-        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
-            let what = "data topic";
-            let (head, rest) = reader.array::<2>(what)?;
-            let length = u16::from_le_bytes(*head.view::<0, 2>());
-            rest.bytes(length.into(), what)
-        }
-
-        #[inline]
-        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
-            let (_, rest) = read_topic(rest)?;
-            Ok(rest)
-        }
-
-        /// The message at the start of the bytes.
-        ///
-        /// # Errors
-        /// If its header or its block is cut short, or it is another message.
-        #[inline]
-        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
-            let (header, rest) = header(bytes)?;
-            header.of_template(TEMPLATE_ID)?;
-            open(header, rest)
-        }
-
-        #[inline]
-        pub(super) fn open(
-            header: rt::Header,
-            rest: rt::Reader<'_>,
-        ) -> Result<Decoder<'_>, rt::Error> {
-            let what = "message Mapped";
-            let (block, rest) = rest.block::<14>(header.block_length, what)?;
-            Ok(Decoder { block, rest })
-        }
-
-        /// The fields of the message, to be written.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        pub struct Fields {
-            /// `correlation` at 0, 8 bytes: `uint64`.
-            pub correlation: u64,
-            /// Which partition
-            ///
-            /// `partition` at 8, 2 bytes: `uint16`.
-            pub partition: u16,
-            /// The epoch offered
-            ///
-            /// `epoch` at 10, 4 bytes: `uint32`.
-            pub epoch: u32,
-        }
-
-        impl Fields {
-            /// Writes it, and zeros where the schema has gaps.
-            #[inline]
-            fn write(&self, out: &mut [u8; 14]) {
-                let value = self.correlation;
-                out.put::<0, 8>(value.to_le_bytes());
-                let value = self.partition;
-                out.put::<8, 2>(value.to_le_bytes());
-                let value = self.epoch;
-                out.put::<10, 4>(value.to_le_bytes());
-            }
-        }
-
-        /// Writes header and fields; what is given writes the rest.
-        ///
-        /// # Errors
-        /// If the buffer is too small.
-        #[inline]
-        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
-            let what = "message Mapped";
-            let (out, rest) = rt::Writer::new(buffer).array::<22>(what)?;
-            out.put::<0, 2>(14_u16.to_le_bytes());
             out.put::<2, 2>(3_u16.to_le_bytes());
             out.put::<4, 2>(100_u16.to_le_bytes());
             out.put::<6, 2>(0_u16.to_le_bytes());
-            fields.write(out.part::<8, 14>());
+            fields.write(out.part::<8, 10>());
             Ok(Encoder(rest))
         }
 
@@ -3193,25 +3224,25 @@ pub mod oyez_protocol {
         }
     }
 
-    /// Broker: answers OpenPublisher. Descriptors: data memory to read and write, control page to read
+    /// Broker: answers OpenPublisher: a ring to be mapped, which belongs to no epoch before the grant. Descriptors: data memory to read and write, control page to read
     ///
-    /// Message `RingOffer`, template 34: 32 bytes and more, as groups and data have them.
+    /// Message `RingOffer`, template 34: 28 bytes and more, as groups and data have them.
     pub mod ring_offer {
         use super::*;
 
         /// The message's number in its header.
         pub const TEMPLATE_ID: u16 = 34;
         /// Bytes of the fixed part.
-        pub const BLOCK_BYTES: usize = 22;
+        pub const BLOCK_BYTES: usize = 18;
         /// Bytes of the message, header included, with no entry in a group and no byte in data.
-        pub const MESSAGE_BYTES_MIN: usize = 32;
+        pub const MESSAGE_BYTES_MIN: usize = 28;
 
-        /// Broker: answers OpenPublisher. Descriptors: data memory to read and write, control page to read
+        /// Broker: answers OpenPublisher: a ring to be mapped, which belongs to no epoch before the grant. Descriptors: data memory to read and write, control page to read
         ///
         /// Reads `RingOffer`.
         #[derive(Clone, Copy, Debug)]
         pub struct Decoder<'a> {
-            block: rt::Block<'a, 22>,
+            block: rt::Block<'a, 18>,
             rest: rt::Reader<'a>,
         }
 
@@ -3232,21 +3263,12 @@ pub mod oyez_protocol {
                 u16::from_le_bytes(*bytes)
             }
 
-            /// The epoch on offer
-            ///
-            /// `epoch` at 10, 4 bytes: `uint32`.
-            #[inline]
-            pub fn epoch(&self) -> u32 {
-                let bytes = self.block.view::<10, 4>();
-                u32::from_le_bytes(*bytes)
-            }
-
             /// Bytes of the ring; the data memory is one block longer
             ///
-            /// `capacity` at 14, 8 bytes: `uint64`.
+            /// `capacity` at 10, 8 bytes: `uint64`.
             #[inline]
             pub fn capacity(&self) -> u64 {
-                let bytes = self.block.view::<14, 8>();
+                let bytes = self.block.view::<10, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
@@ -3311,7 +3333,7 @@ pub mod oyez_protocol {
             rest: rt::Reader<'_>,
         ) -> Result<Decoder<'_>, rt::Error> {
             let what = "message RingOffer";
-            let (block, rest) = rest.block::<22>(header.block_length, what)?;
+            let (block, rest) = rest.block::<18>(header.block_length, what)?;
             Ok(Decoder { block, rest })
         }
 
@@ -3324,28 +3346,22 @@ pub mod oyez_protocol {
             ///
             /// `partition` at 8, 2 bytes: `uint16`.
             pub partition: u16,
-            /// The epoch on offer
-            ///
-            /// `epoch` at 10, 4 bytes: `uint32`.
-            pub epoch: u32,
             /// Bytes of the ring; the data memory is one block longer
             ///
-            /// `capacity` at 14, 8 bytes: `uint64`.
+            /// `capacity` at 10, 8 bytes: `uint64`.
             pub capacity: u64,
         }
 
         impl Fields {
             /// Writes it, and zeros where the schema has gaps.
             #[inline]
-            fn write(&self, out: &mut [u8; 22]) {
+            fn write(&self, out: &mut [u8; 18]) {
                 let value = self.correlation;
                 out.put::<0, 8>(value.to_le_bytes());
                 let value = self.partition;
                 out.put::<8, 2>(value.to_le_bytes());
-                let value = self.epoch;
-                out.put::<10, 4>(value.to_le_bytes());
                 let value = self.capacity;
-                out.put::<14, 8>(value.to_le_bytes());
+                out.put::<10, 8>(value.to_le_bytes());
             }
         }
 
@@ -3356,12 +3372,12 @@ pub mod oyez_protocol {
         #[inline]
         pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
             let what = "message RingOffer";
-            let (out, rest) = rt::Writer::new(buffer).array::<30>(what)?;
-            out.put::<0, 2>(22_u16.to_le_bytes());
+            let (out, rest) = rt::Writer::new(buffer).array::<26>(what)?;
+            out.put::<0, 2>(18_u16.to_le_bytes());
             out.put::<2, 2>(34_u16.to_le_bytes());
             out.put::<4, 2>(100_u16.to_le_bytes());
             out.put::<6, 2>(0_u16.to_le_bytes());
-            fields.write(out.part::<8, 22>());
+            fields.write(out.part::<8, 18>());
             Ok(Encoder(rest))
         }
 
@@ -3748,7 +3764,7 @@ pub mod oyez_protocol {
         }
     }
 
-    /// Broker: answers OpenPublisher; ask again after a pause
+    /// Broker: answers OpenPublisher: ask again after a pause; or what was withdrawn
     ///
     /// Message `NotGranted`, template 36: 27 bytes and more, as groups and data have them.
     pub mod not_granted {
@@ -3761,7 +3777,7 @@ pub mod oyez_protocol {
         /// Bytes of the message, header included, with no entry in a group and no byte in data.
         pub const MESSAGE_BYTES_MIN: usize = 27;
 
-        /// Broker: answers OpenPublisher; ask again after a pause
+        /// Broker: answers OpenPublisher: ask again after a pause; or what was withdrawn
         ///
         /// Reads `NotGranted`.
         #[derive(Clone, Copy, Debug)]
@@ -6405,6 +6421,534 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Client: stands by for this partition no more. Answer: NotGranted with the correlation of its OpenPublisher, or none where it was answered before
+    ///
+    /// Message `Withdraw`, template 60: 20 bytes and more, as groups and data have them.
+    pub mod withdraw {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 60;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 10;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 20;
+
+        /// Client: stands by for this partition no more. Answer: NotGranted with the correlation of its OpenPublisher, or none where it was answered before
+        ///
+        /// Reads `Withdraw`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 10>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn partition(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn topic(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_topic(self.rest)?;
+                Ok((data, rest.end()))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        fn read_topic<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data topic";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_topic(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message Withdraw";
+            let (block, rest) = rest.block::<10>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            pub partition: u16,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 10]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.partition;
+                out.put::<8, 2>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message Withdraw";
+            let (out, rest) = rt::Writer::new(buffer).array::<18>(what)?;
+            out.put::<0, 2>(10_u16.to_le_bytes());
+            out.put::<2, 2>(60_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 10>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `topic`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn topic(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data topic";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
+    /// Client: wants the owner killed, so that the standby goes on. Answer: OwnerKilled, NotGranted where it is gone but its epoch has not ended yet, or Failure
+    ///
+    /// Message `TakeOver`, template 61: 24 bytes and more, as groups and data have them.
+    pub mod take_over {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 61;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 14;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 24;
+
+        /// Client: wants the owner killed, so that the standby goes on. Answer: OwnerKilled, NotGranted where it is gone but its epoch has not ended yet, or Failure
+        ///
+        /// Reads `TakeOver`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 14>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn partition(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// The epoch of that owner: who owns a later one is not meant
+            ///
+            /// `epoch` at 10, 4 bytes: `uint32`.
+            #[inline]
+            pub fn epoch(&self) -> u32 {
+                let bytes = self.block.view::<10, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn topic(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_topic(self.rest)?;
+                Ok((data, rest.end()))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        fn read_topic<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data topic";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_topic(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message TakeOver";
+            let (block, rest) = rest.block::<14>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            pub partition: u16,
+            /// The epoch of that owner: who owns a later one is not meant
+            ///
+            /// `epoch` at 10, 4 bytes: `uint32`.
+            pub epoch: u32,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 14]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.partition;
+                out.put::<8, 2>(value.to_le_bytes());
+                let value = self.epoch;
+                out.put::<10, 4>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message TakeOver";
+            let (out, rest) = rt::Writer::new(buffer).array::<22>(what)?;
+            out.put::<0, 2>(14_u16.to_le_bytes());
+            out.put::<2, 2>(61_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 14>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `topic`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn topic(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data topic";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
+    /// Broker: answers TakeOver: the signal is sent. The epoch ends when the kernel has proven the memory free
+    ///
+    /// Message `OwnerKilled`, template 62: 26 bytes and more, as groups and data have them.
+    pub mod owner_killed {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 62;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 16;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 26;
+
+        /// Broker: answers TakeOver: the signal is sent. The epoch ends when the kernel has proven the memory free
+        ///
+        /// Reads `OwnerKilled`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 16>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Process of the owner
+            ///
+            /// `pid` at 8, 4 bytes: `uint32`.
+            #[inline]
+            pub fn pid(&self) -> u32 {
+                let bytes = self.block.view::<8, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
+            /// User of the owner
+            ///
+            /// `uid` at 12, 4 bytes: `uint32`.
+            #[inline]
+            pub fn uid(&self) -> u32 {
+                let bytes = self.block.view::<12, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
+            /// What the owner called itself
+            ///
+            /// Data `holder`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn holder(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_holder(self.rest)?;
+                Ok((data, rest.end()))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        fn read_holder<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data holder";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_holder(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message OwnerKilled";
+            let (block, rest) = rest.block::<16>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Process of the owner
+            ///
+            /// `pid` at 8, 4 bytes: `uint32`.
+            pub pid: u32,
+            /// User of the owner
+            ///
+            /// `uid` at 12, 4 bytes: `uint32`.
+            pub uid: u32,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 16]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.pid;
+                out.put::<8, 4>(value.to_le_bytes());
+                let value = self.uid;
+                out.put::<12, 4>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message OwnerKilled";
+            let (out, rest) = rt::Writer::new(buffer).array::<24>(what)?;
+            out.put::<0, 2>(16_u16.to_le_bytes());
+            out.put::<2, 2>(62_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 16>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `holder`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// What the owner called itself
+            ///
+            /// Data `holder`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn holder(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data holder";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
     /// Any message of the schema.
     #[derive(Clone, Copy, Debug)]
     pub enum Message<'a> {
@@ -6464,6 +7008,12 @@ pub mod oyez_protocol {
         SchemaOpened(schema_opened::Decoder<'a>),
         /// `Closing`, template 47.
         Closing(closing::Decoder<'a>),
+        /// `Withdraw`, template 60.
+        Withdraw(withdraw::Decoder<'a>),
+        /// `TakeOver`, template 61.
+        TakeOver(take_over::Decoder<'a>),
+        /// `OwnerKilled`, template 62.
+        OwnerKilled(owner_killed::Decoder<'a>),
     }
 
     impl<'a> Message<'a> {
@@ -6587,6 +7137,18 @@ pub mod oyez_protocol {
                     let message = closing::open(header, rest)?;
                     Self::Closing(message)
                 }
+                60 => {
+                    let message = withdraw::open(header, rest)?;
+                    Self::Withdraw(message)
+                }
+                61 => {
+                    let message = take_over::open(header, rest)?;
+                    Self::TakeOver(message)
+                }
+                62 => {
+                    let message = owner_killed::open(header, rest)?;
+                    Self::OwnerKilled(message)
+                }
                 found => return Err(rt::Error::TemplateId { found }),
             };
             Ok(message)
@@ -6627,6 +7189,9 @@ pub mod oyez_protocol {
                 Self::Topic(message) => message.skip(),
                 Self::SchemaOpened(message) => message.skip(),
                 Self::Closing(message) => message.skip(),
+                Self::Withdraw(message) => message.skip(),
+                Self::TakeOver(message) => message.skip(),
+                Self::OwnerKilled(message) => message.skip(),
             }
         }
     }

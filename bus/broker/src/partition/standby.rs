@@ -1,0 +1,166 @@
+//! Who wants to own a partition, in the order of arrival. Each is offered a ring to map: long before it is needed, as far
+//! as the catalog counts memory for that, the others when the partition is vacant. The first of those who have mapped
+//! theirs is granted it, so that one that is slow, or stopped, holds nobody up.
+//!
+//! ```text
+//!   Cold ── a spare is there ──► Offered ── mapped: sealed ──► Warm ── the partition is vacant ──► granted
+//! ```
+
+use std::time::{Duration, Instant};
+
+use oyez_mem::memory::MemoryError;
+
+use super::{ConnectionId, Holder};
+use crate::request::Asker;
+use crate::ring::HandOut;
+
+/// An offer that is not answered by then is taken back.
+const OFFER_MAX: Duration = Duration::from_secs(5);
+/// Who may wait for one partition.
+const STANDBYS_MAX: usize = 16;
+
+/// Everybody who waits for one partition.
+#[derive(Debug)]
+pub(crate) struct Standbys {
+    queue: Vec<Standby>,
+    /// How many may have a ring while somebody else owns.
+    warm_max: usize,
+}
+
+#[derive(Debug)]
+struct Standby {
+    holder: Holder,
+    correlation: u64,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Cold,
+    Offered { hand_out: Box<HandOut>, until: Instant },
+    Warm(Box<HandOut>),
+}
+
+/// One that has mapped its ring, and now is to own.
+#[derive(Debug)]
+pub(crate) struct Warm {
+    pub(crate) holder: Holder,
+    pub(crate) correlation: u64,
+    pub(crate) hand_out: HandOut,
+}
+
+impl Standbys {
+    pub(super) fn new(warm_max: usize) -> Standbys {
+        Standbys { queue: Vec::new(), warm_max }
+    }
+
+    /// Who has waited longest.
+    pub(crate) fn first(&self) -> Option<&Holder> {
+        self.queue.first().map(|standby| &standby.holder)
+    }
+
+    /// Whether this connection waits here.
+    pub(crate) fn has(&self, connection: ConnectionId) -> bool {
+        self.queue.iter().any(|standby| standby.holder.connection == connection)
+    }
+
+    /// Whether somebody would go on at once without that process.
+    pub(crate) fn has_warm_beside(&self, pid: u32) -> bool {
+        self.queue.iter().any(|standby| standby.holder.pid != pid && matches!(standby.stage, Stage::Warm(_)))
+    }
+
+    /// Waits from here on. False: it does already, or too many do.
+    pub(crate) fn join(&mut self, holder: Holder, Asker { correlation, .. }: Asker) -> bool {
+        let joins = self.queue.len() < STANDBYS_MAX && !self.has(holder.connection);
+        if joins {
+            self.queue.push(Standby { holder, correlation, stage: Stage::Cold });
+        }
+        joins
+    }
+
+    /// Waits no more; the request that it waits with. What it was offered goes with it: it may have been written to.
+    pub(crate) fn leave(&mut self, connection: ConnectionId) -> Option<Asker> {
+        let at = self.queue.iter().position(|standby| standby.holder.connection == connection)?;
+        Some(self.queue.remove(at).asker())
+    }
+
+    /// Everybody, who is then to be told why.
+    pub(crate) fn leave_all(&mut self) -> impl Iterator<Item = Asker> + use<> {
+        std::mem::take(&mut self.queue).into_iter().map(|standby| standby.asker())
+    }
+
+    /// Who is to be offered a ring next; more are while the partition is vacant.
+    pub(super) fn wants_ring(&self, vacant: bool) -> Option<Asker> {
+        let rings = self.queue.iter().filter(|standby| !standby.is_cold()).count();
+        let cold = self.queue.iter().find(|standby| standby.is_cold());
+        cold.filter(|_| rings < self.warm_max.max(vacant.into())).map(Standby::asker)
+    }
+
+    /// Whether it waits, and for a ring still.
+    pub(crate) fn is_cold(&self, connection: ConnectionId) -> bool {
+        self.queue.iter().any(|standby| standby.holder.connection == connection && standby.is_cold())
+    }
+
+    /// It is offered this.
+    pub(crate) fn offered(&mut self, connection: ConnectionId, hand_out: HandOut, now: Instant) {
+        if let Some(standby) = self.of(connection) {
+            standby.stage = Stage::Offered { hand_out: Box::new(hand_out), until: now + OFFER_MAX };
+        }
+    }
+
+    /// It has mapped what it was offered, which is sealed now; the grant answers this request. `None`: nothing was offered
+    /// to it.
+    pub(crate) fn mapped(&mut self, asker: Asker) -> Option<Result<(), MemoryError>> {
+        let standby = self.of(asker.id)?;
+        match std::mem::replace(&mut standby.stage, Stage::Cold) {
+            Stage::Offered { hand_out, .. } => {
+                let sealed = hand_out.seal();
+                (standby.correlation, standby.stage) = (asker.correlation, Stage::Warm(hand_out));
+                Some(sealed)
+            }
+            stage => {
+                standby.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// Who is to own next; it waits no more.
+    pub(crate) fn take_warm(&mut self) -> Option<Warm> {
+        let at = self.queue.iter().position(|standby| matches!(standby.stage, Stage::Warm(_)))?;
+        match self.queue.remove(at) {
+            Standby { holder, correlation, stage: Stage::Warm(hand_out) } => {
+                Some(Warm { holder, correlation, hand_out: *hand_out })
+            }
+            _ => unreachable!("looked at above"),
+        }
+    }
+
+    /// One who does not answer its offer.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<&Holder> {
+        let is_overdue = |standby: &&Standby| matches!(standby.stage, Stage::Offered { until, .. } if until <= now);
+        self.queue.iter().find(is_overdue).map(|standby| &standby.holder)
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let until = |standby: &Standby| match standby.stage {
+            Stage::Offered { until, .. } => Some(until),
+            Stage::Cold | Stage::Warm(_) => None,
+        };
+        self.queue.iter().filter_map(until).min()
+    }
+
+    fn of(&mut self, connection: ConnectionId) -> Option<&mut Standby> {
+        self.queue.iter_mut().find(|standby| standby.holder.connection == connection)
+    }
+}
+
+impl Standby {
+    fn asker(&self) -> Asker {
+        Asker { id: self.holder.connection, correlation: self.correlation }
+    }
+
+    fn is_cold(&self) -> bool {
+        matches!(self.stage, Stage::Cold)
+    }
+}

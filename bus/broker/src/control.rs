@@ -13,8 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::catalog::Catalog;
 use crate::clients::Clients;
-use crate::core::Core;
+use crate::core::{Core, NOTE_MAX};
 use crate::event::{Event, EventQueue, Helper, PartitionIndex};
+use crate::keeper::HANDED_OVER;
 use crate::log::log;
 use crate::partition::{ConnectionId, Ended, Partition, lock};
 use crate::spare::Spares;
@@ -66,7 +67,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Serves until told to stop; answers with the exit code: 0, or 1 when an owner or the disk would not finish.
+    /// Serves until told to stop; answers with the exit code: 0, 1 when an owner or the disk would not finish, 3 when
+    /// another build is to go on.
     pub(crate) fn run(mut self) -> u8 {
         let mut housekeeping = Instant::now() + HOUSEKEEPING;
         let mut stopping = None;
@@ -80,6 +82,9 @@ impl Control {
             if now >= housekeeping {
                 housekeeping = now + HOUSEKEEPING;
                 self.keep_house(now);
+            }
+            if crate::stop::take_upgrade() && !self.stopping {
+                return self.make_way();
             }
             if crate::stop::requested() {
                 let began = stopping.is_some();
@@ -249,11 +254,27 @@ impl Control {
         Some(u8::from(owned || !settled))
     }
 
+    /// Makes way for another build: what is under way on the disk is finished, all rings stay in the store and with their
+    /// owners, and no epoch ends.
+    fn make_way(mut self) -> u8 {
+        log("handing over: rings and owners are kept for the next broker");
+        // Nothing is to be noted: the next broker looks for itself.
+        let stalls = self.stop_cores(Duration::ZERO);
+        log(format_args!("handed over; {stalls} turns of the cores took longer than 50 µs"));
+        HANDED_OVER
+    }
+
+    /// Ends the cores; how many of their turns were too long.
+    fn stop_cores(&mut self, after: Duration) -> u64 {
+        let stalls = self.cores.iter().map(Core::stalls).sum();
+        self.cores.iter().for_each(|core| core.ask_to_stop(after));
+        self.cores.drain(..).for_each(Core::join);
+        stalls
+    }
+
     /// Lets go of everything, in the order that loses nothing.
     fn leave(mut self, code: u8) -> u8 {
-        let stalls: u64 = self.cores.iter().map(Core::stalls).sum();
-        self.cores.iter().for_each(Core::ask_to_stop);
-        self.cores.into_iter().for_each(Core::join);
+        let stalls = self.stop_cores(NOTE_MAX);
         for partition in &mut self.partitions {
             partition.drop_all();
             for name in partition.take_dropped() {

@@ -21,7 +21,7 @@ const STALL: Duration = Duration::from_micros(50);
 /// Longest sleep while I/O is under way: its completion opens the gate.
 const SLEEP_IN_FLIGHT_MAX: Duration = Duration::from_micros(50);
 /// How long recorders have, once told to stop, to note on disk how far they are durable.
-const NOTE_MAX: Duration = Duration::from_millis(250);
+pub(crate) const NOTE_MAX: Duration = Duration::from_millis(250);
 /// Idle turns that spin, and idle turns up to which the thread yields, before it sleeps.
 const SPINS: u32 = 64;
 const YIELDS: u32 = 128;
@@ -35,8 +35,8 @@ pub(crate) enum Command {
     End { slot: usize, end: Position },
     /// The segment that was wanted.
     Give { slot: usize, segment: Segment },
-    /// Finish what is under way and return.
-    Stop,
+    /// Go on for so long, finish what is under way, and return.
+    Stop(Duration),
 }
 
 /// An epoch to record.
@@ -95,10 +95,10 @@ impl Core {
         self.stalls.load(Ordering::Relaxed)
     }
 
-    /// Asks it to stop.
-    pub(crate) fn ask_to_stop(&self) {
+    /// Asks it to stop, no sooner than after so long.
+    pub(crate) fn ask_to_stop(&self, after: Duration) {
         // A core that is gone has stopped.
-        let _ = self.commands.send(Command::Stop);
+        let _ = self.commands.send(Command::Stop(after));
     }
 
     /// Waits until nothing is under way any more; it was asked to stop.
@@ -154,7 +154,7 @@ impl Duty {
             log(format_args!("core {}: cannot be pinned there; name a CPU this process may use in `cores`", pace.cpu));
         }
         let mut idle_turns = 0;
-        while self.stopping.is_none_or(|until| self.in_flight() > 0 || Instant::now() < until) {
+        while self.stopping.is_none_or(|until| Instant::now() < until) {
             let began = Instant::now();
             let work = self.obey() + self.complete() + self.record() + self.report();
             if began.elapsed() > STALL {
@@ -162,6 +162,11 @@ impl Duty {
             }
             idle_turns = if work > 0 { 0 } else { idle_turns + 1 };
             self.rest(pace, idle_turns);
+        }
+        // An owner may publish on, under the next broker: what is under way is finished, and nothing more begun.
+        while self.in_flight() > 0 {
+            self.complete();
+            std::thread::yield_now();
         }
     }
 
@@ -176,7 +181,7 @@ impl Duty {
                 }
                 Command::End { slot, end } => self.slots[slot].end(end),
                 Command::Give { slot, segment } => self.slots[slot].give(segment),
-                Command::Stop => self.stopping = Some(Instant::now() + NOTE_MAX),
+                Command::Stop(after) => self.stopping = Some(Instant::now() + after),
             }
         }
         count
@@ -388,7 +393,7 @@ mod tests {
         let memory = Memory::new(RegionMut::heap(Memory::len_bytes(1 << 21) as usize).reader(), 1 << 21);
         let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, position);
         core.commands.send(Command::Attach(Box::new(Attach { slot: 0, memory, control, start, at }))).expect("a core");
-        core.commands.send(Command::Stop).expect("a core");
+        core.commands.send(Command::Stop(NOTE_MAX)).expect("a core");
         core.thread.join().expect("no panic");
     }
 }

@@ -4,6 +4,11 @@
 //! `READY=1`), and `LISTEN_FDS`, `LISTEN_FDNAMES` when it starts the broker.
 //!
 //! It maps nothing and interprets nothing, so that nothing a ring holds can bring it down.
+//!
+//! SIGHUP has it ask the broker to hand over, and start whatever program stands in this one's place by then. Once that
+//! serves, and so has shown what it can do, the keeper becomes that program too (`renewal.rs`).
+
+mod renewal;
 
 use std::ffi::OsString;
 use std::io::{IoSliceMut, Read as _};
@@ -12,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -21,10 +26,11 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketAddrUnix, SocketFlags,
     SocketType,
 };
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGCHLD, SIGKILL};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGKILL};
 
 use crate::log::log;
+use renewal::Estate;
 
 /// Most descriptors kept; told to the broker as `FDSTORE`, as systemd does.
 const KEPT_MAX: usize = 1_024;
@@ -39,18 +45,19 @@ const PAUSE_DOUBLINGS_MAX: u32 = 6;
 /// so many die is not.
 const STEADY: Duration = Duration::from_secs(5);
 const EARLY_DEATHS: u32 = 4;
+/// Exit code of a broker that has made way for another build: its rings are kept, and their owners go on.
+pub(crate) const HANDED_OVER: u8 = 3;
 /// Exit code of a broker whose panic was not caught, and of one that was killed by a signal.
 const DIED: u8 = 101;
 
 struct Keeper {
     program: PathBuf,
     arguments: Vec<OsString>,
-    /// Where the broker sends its datagrams; removed when the keeper goes.
-    path: PathBuf,
-    socket: OwnedFd,
+    /// The socket, where the broker sends its datagrams, is removed when the keeper goes.
+    estate: Estate,
+    /// How the present broker has ended: its number may be another's by now.
+    exited: Option<ExitStatus>,
     signals: UnixStream,
-    kept: Vec<(String, OwnedFd)>,
-    child: Child,
     /// Since when the present broker has been ready.
     ready: Option<Instant>,
     /// Some broker has been ready: from then on there may be publishers whose rings only the keeper holds.
@@ -58,41 +65,59 @@ struct Keeper {
     /// Brokers in a row that died early.
     failures: u32,
     stopping: bool,
+    /// The broker has made way for another build, and the keeper is to follow.
+    upgrading: bool,
 }
 
-/// Keeps a broker running until it exits by itself or is told to stop; answers with its exit code. `beside` is the
+/// Keeps a broker running until it exits by itself or is told to stop; answers with its exit code. `beside` tells the
 /// broker's socket: the keeper's own is made beside it.
 ///
 /// # Errors
 /// The socket cannot be made, or the broker cannot be started: one line with place and remedy.
-pub(crate) fn keep(arguments: Vec<OsString>, beside: &Path) -> Result<u8, String> {
-    let own_pid = std::process::id();
-    let mut path = beside.as_os_str().to_owned();
-    path.push(format!(".keeper-{own_pid}"));
-    let path = PathBuf::from(path);
-    let place = |error: std::io::Error| {
-        format!("{}: cannot make the keeper's socket: {error}; let this user write its folder", path.display())
-    };
-    let socket = listen(&path).map_err(|errno| place(errno.into()))?;
+pub(crate) fn keep<E: From<String>>(
+    arguments: Vec<OsString>,
+    beside: impl FnOnce() -> Result<PathBuf, E>,
+) -> Result<u8, E> {
     let signals = crate::stop::watch(&[SIGCHLD])
         .map_err(|error| format!("keeper: cannot watch signals: {error}; raise the limits"))?;
     let program =
         std::env::current_exe().map_err(|error| format!("keeper: no path of its own: {error}; mount /proc"))?;
-    let child = start(&program, &arguments, &path, &[])?;
+    let inherited = renewal::inherit();
+    let is_renewed = inherited.is_some();
+    let estate = match inherited {
+        Some(estate) => estate.map_err(|error| format!("keeper: nothing to go on with: {error}; start again"))?,
+        None => begin(&program, &arguments, &beside()?)?,
+    };
+    let ready = is_renewed.then(Instant::now);
     let mut keeper = Keeper {
         program,
         arguments,
-        path,
-        socket,
+        estate,
+        exited: None,
         signals,
-        kept: Vec::new(),
-        child,
-        ready: None,
-        was_ready: false,
+        ready,
+        was_ready: is_renewed,
         failures: 0,
         stopping: false,
+        upgrading: false,
     };
-    keeper.run()
+    if is_renewed {
+        log(format_args!("keeper: goes on as another build; {} rings kept", keeper.estate.kept.len()));
+    }
+    Ok(keeper.run()?)
+}
+
+/// What a keeper begins with.
+fn begin(program: &Path, arguments: &[OsString], beside: &Path) -> Result<Estate, String> {
+    let mut path = beside.as_os_str().to_owned();
+    path.push(format!(".keeper-{}", std::process::id()));
+    let path = PathBuf::from(path);
+    let socket = listen(&path).map_err(|errno| {
+        let error = std::io::Error::from(errno);
+        format!("{}: cannot make the keeper's socket: {error}; let this user write its folder", path.display())
+    })?;
+    let child = start(program, arguments, &path, &[])?;
+    Ok(Estate { path, socket, child, kept: Vec::new() })
 }
 
 fn listen(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -107,7 +132,7 @@ fn listen(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Starts the broker with everything kept, as systemd would.
-fn start(program: &Path, arguments: &[OsString], notify: &Path, kept: &[(String, OwnedFd)]) -> Result<Child, String> {
+fn start(program: &Path, arguments: &[OsString], notify: &Path, kept: &[(String, OwnedFd)]) -> Result<Pid, String> {
     let names: Vec<&str> = kept.iter().map(|(name, _)| name.as_str()).collect();
     let failed = |error: &dyn std::fmt::Display| {
         format!("{}: cannot start the broker: {error}; raise the limits of processes and files", program.display())
@@ -115,8 +140,9 @@ fn start(program: &Path, arguments: &[OsString], notify: &Path, kept: &[(String,
     let copies: Vec<OwnedFd> =
         kept.iter().map(|(_, fd)| fd.try_clone()).collect::<Result<_, _>>().map_err(|error| failed(&error))?;
     let mappings = (LISTEN_FDS_START..).zip(copies).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
-    Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
+        .stdin(Stdio::null())
         .env("NOTIFY_SOCKET", notify)
         .env("FDSTORE", KEPT_MAX.to_string())
         .env("OYEZ_KEEPER", std::process::id().to_string())
@@ -126,28 +152,45 @@ fn start(program: &Path, arguments: &[OsString], notify: &Path, kept: &[(String,
         .fd_mappings(mappings.collect())
         .map_err(|error| failed(&error))?
         .spawn()
-        .map_err(|error| failed(&error))
+        .map_err(|error| failed(&error))?;
+    Ok(Pid::from_child(&child))
 }
 
 impl Keeper {
     fn run(&mut self) -> Result<u8, String> {
         loop {
-            self.wait(None);
-            self.forward_stop();
+            self.forward_signals();
             // Before the child is looked at: what a dying broker sent must be taken before the next one starts.
             while self.take_datagram() {}
-            let exited = self.child.try_wait().map_err(|error| format!("keeper: cannot wait: {error}; start again"))?;
-            if let Some(status) = exited
+            if let Some(status) = self.exited()
                 && let Some(code) = self.after(status)?
             {
                 return Ok(code);
             }
+            if self.upgrading && self.ready.is_some() {
+                self.upgrading = false;
+                let error = renewal::become_program(&self.program, &self.estate);
+                log(format_args!("keeper: stays the build that it is: {error}; it keeps the rings all the same"));
+            }
+            self.wait(None);
         }
+    }
+
+    /// How the broker has ended, if it has.
+    fn exited(&mut self) -> Option<ExitStatus> {
+        if self.exited.is_none() {
+            self.exited = match waitpid(Some(self.estate.child), WaitOptions::NOHANG) {
+                Ok(status) => status.map(|(_, status)| ExitStatus::from_raw(status.as_raw())),
+                // There is none any more, and nobody knows how it ended.
+                Err(_) => Some(ExitStatus::from_raw(SIGKILL)),
+            };
+        }
+        self.exited
     }
 
     fn wait(&self, at_most: Option<Duration>) {
         let mut sources = [
-            PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.estate.socket.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
         ];
         let timeout = at_most.and_then(|pause| Timespec::try_from(pause).ok());
@@ -155,18 +198,25 @@ impl Keeper {
         let _ = poll(&mut sources, timeout.as_ref());
     }
 
-    /// Passes a stop on to the broker. One byte in the pipe stands for any of the three signals; a child's death brings
-    /// one too, and then the signal goes to nobody.
-    fn forward_stop(&mut self) {
+    /// Passes a stop on to the broker, or the wish that another build take its place. One byte in the pipe stands for any
+    /// of the signals; a child's death brings one too, and then the signal goes to nobody.
+    fn forward_signals(&mut self) {
         let mut bytes = [0; 64];
         while matches!((&self.signals).read(&mut bytes), Ok(1..)) {}
         if crate::stop::requested() && !self.stopping {
             self.stopping = true;
-            // One that has been waited for has left its number to others.
-            let alive = matches!(self.child.try_wait(), Ok(None));
-            if let Some(pid) = Pid::from_raw(self.child.id() as i32).filter(|_| alive) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
+            self.signal_child(Signal::TERM);
+        }
+        if crate::stop::take_upgrade() && !self.stopping {
+            log("keeper: upgrade: the broker is asked to hand over");
+            self.signal_child(Signal::HUP);
+        }
+    }
+
+    fn signal_child(&mut self, signal: Signal) {
+        // One that has been waited for has left its number to others.
+        if self.exited().is_none() {
+            let _ = kill_process(self.estate.child, signal);
         }
     }
 
@@ -179,19 +229,30 @@ impl Keeper {
         if answer || self.stopping {
             return Ok(Some(code));
         }
-        let cause = match status.signal() {
-            Some(signal) => format!("killed by signal {signal}"),
-            None => format!("exit code {code}"),
-        };
-        log(format_args!("keeper: the broker died ({cause}); {} rings kept, starting it again", self.kept.len()));
+        // Of the signal itself dies a broker that has not come so far as to heed it.
+        self.upgrading = code == HANDED_OVER || status.signal() == Some(SIGHUP);
+        let (kept, program) = (self.estate.kept.len(), self.program.display());
+        match status.signal() {
+            Some(signal) => {
+                log(format_args!(
+                    "keeper: the broker died (killed by signal {signal}); {kept} rings kept, starting it again"
+                ));
+            }
+            None if code == HANDED_OVER => {
+                log(format_args!("keeper: the broker handed over; {kept} rings kept, starting {program}"));
+            }
+            None => {
+                log(format_args!("keeper: the broker died (exit code {code}); {kept} rings kept, starting it again"))
+            }
+        }
         loop {
             self.pause(status);
             if self.stopping {
                 return Ok(Some(code));
             }
-            match start(&self.program, &self.arguments, &self.path, &self.kept) {
+            match start(&self.program, &self.arguments, &self.estate.path, &self.estate.kept) {
                 Ok(child) => {
-                    self.child = child;
+                    (self.estate.child, self.exited) = (child, None);
                     return Ok(None);
                 }
                 // No descriptors, no processes, a program that is just being replaced: all of it passes.
@@ -205,7 +266,8 @@ impl Keeper {
     /// time. SIGKILL comes from outside, as a rule: whom it meets has not died of itself.
     fn pause(&mut self, status: ExitStatus) {
         let ready = self.ready.take();
-        if ready.is_some_and(|since| since.elapsed() >= STEADY || status.signal() == Some(SIGKILL)) {
+        let not_of_itself = status.signal() == Some(SIGKILL) || status.code() == Some(HANDED_OVER.into());
+        if ready.is_some_and(|since| since.elapsed() >= STEADY || not_of_itself) {
             self.failures = 0;
             return;
         }
@@ -216,7 +278,7 @@ impl Keeper {
         let until = Instant::now() + PAUSE * 2_u32.pow(doublings.min(PAUSE_DOUBLINGS_MAX));
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !self.stopping) {
             self.wait(Some(left));
-            self.forward_stop();
+            self.forward_signals();
         }
     }
 
@@ -227,7 +289,9 @@ impl Keeper {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let mut iov = [IoSliceMut::new(&mut bytes)];
-        let Ok(received) = rustix::net::recvmsg(&self.socket, &mut iov, &mut control, flags) else { return false };
+        let Ok(received) = rustix::net::recvmsg(&self.estate.socket, &mut iov, &mut control, flags) else {
+            return false;
+        };
         let mut descriptors = Vec::new();
         for ancillary in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = ancillary {
@@ -249,16 +313,16 @@ impl Keeper {
             self.was_ready = true;
         }
         if has("FDSTOREREMOVE=1") {
-            self.kept.retain(|(kept, _)| kept != name);
+            self.estate.kept.retain(|(kept, _)| kept != name);
         } else if has("FDSTORE=1") {
-            let room = KEPT_MAX - self.kept.len();
-            self.kept.extend(descriptors.into_iter().take(room).map(|fd| (name.to_owned(), fd)));
+            let room = KEPT_MAX - self.estate.kept.len();
+            self.estate.kept.extend(descriptors.into_iter().take(room).map(|fd| (name.to_owned(), fd)));
         }
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.estate.path);
     }
 }

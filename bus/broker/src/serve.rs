@@ -116,9 +116,16 @@ pub enum StartError {
     Keeper(String),
 }
 
+impl From<String> for StartError {
+    fn from(text: String) -> StartError {
+        StartError::Keeper(text)
+    }
+}
+
 /// Serves until told to stop by SIGTERM or SIGINT. The answer is the process's exit code: 0 stopped with everything
 /// durable; 1 stopped, but an owner did not release or the disk did not finish (the log names it); 2 could not start
-/// (one line on stderr says why).
+/// (one line on stderr says why); 3, from a broker alone, told by SIGHUP to make way for another build, which finds
+/// everything in the store. A keeper that is told so has its broker replaced by the program that then stands at its path.
 #[must_use]
 pub fn serve(options: &ServeOptions) -> u8 {
     raise_descriptors();
@@ -142,8 +149,7 @@ fn raise_descriptors() {
 }
 
 fn keep(catalog: &Path, arguments: Vec<OsString>) -> Result<u8, StartError> {
-    let catalog = Catalog::load(catalog)?;
-    keeper::keep(arguments, &catalog.socket).map_err(StartError::Keeper)
+    keeper::keep(arguments, || Ok(Catalog::load(catalog)?.socket))
 }
 
 /// Opens everything, adopts what a former life left, and says `ready`.

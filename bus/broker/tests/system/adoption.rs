@@ -214,3 +214,38 @@ fn a_broker_that_dies_time_after_time_is_given_more_and_more_time() {
     assert!(away[7] > std::time::Duration::from_millis(400), "{away:?}");
     assert!(away[0] < std::time::Duration::from_millis(400), "{away:?}");
 }
+
+#[test]
+fn a_keeper_that_is_hung_up_on_has_another_build_take_over_and_no_epoch_ends() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = crate::house::folder();
+    let [program, next] = ["program", "next"].map(|name| folder.path().join(name));
+    std::fs::copy(crate::house::program(), &program).expect("a copy");
+    let mut house = House::run_by(&program);
+    let mut owned = house.peer("owner").own("md");
+    for round in 1..=3 {
+        std::fs::copy(crate::house::program(), &next).expect("a copy");
+        let inode = std::fs::metadata(&next).expect("a file").ino();
+        std::fs::rename(&next, &program).expect("installed");
+        owned.publish_all(50);
+        crate::house::signal(house.keeper.id(), rustix::process::Signal::HUP);
+        until("the next broker", || (house.keeper.count("ready") > round).then_some(()));
+        owned.publish_all(50);
+        owned.reclaim(&house.socket);
+        let runs = |pid: u32| std::fs::metadata(format!("/proc/{pid}/exe")).expect("a program").ino();
+        assert_eq!(runs(house.peer("asker").broker_pid), inode, "the old program runs");
+        // The keeper follows when the broker has shown that the program serves.
+        until("the keeper's other build", || (runs(house.keeper.id()) == inode).then_some(()));
+        assert_eq!(house.keeper.count("the broker handed over; 1 rings kept"), round);
+    }
+    assert_eq!((owned.epoch, house.keeper.count("the broker died")), (Epoch(1), 0));
+    // What it has kept over all that is what it kept.
+    house.kill_broker();
+    owned.reclaim(&house.socket);
+    owned.publish();
+    owned.release();
+    assert_eq!(house.peer("next").own("md").epoch, Epoch(2), "a ring that a keeper has open is never proven free");
+    assert_eq!(house.keeper.stop().code(), Some(0));
+    let journal = oyez_journal::Folder::open(&house.data.path().join("data/md/0")).expect("a journal");
+    assert_eq!(journal.verify(&mut |_, _| ()).expect("verified").messages, 301);
+}

@@ -78,6 +78,7 @@ fn a_broker_is_replaced_beneath_its_publisher_and_loses_nothing() {
         let before = durable(&manager);
         until("more messages", || (durable(&manager) > before).then_some(()));
     }
+    assert_eq!(manager.log().matches("handed over").count(), 1, "a restart is no death: {}", manager.log());
     assert_eq!(manager.show("NFileDescriptorStore"), "1");
     // One that turns is not noticed.
     let (lives, began) = (pid(), Instant::now());

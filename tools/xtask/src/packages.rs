@@ -26,6 +26,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "pkg-config", program: "pkg-config", why: "finds the C library as its users do" },
     Package { name: "cmake", program: "cmake", why: "finds the C library as its users do" },
     Package { name: "valgrind", program: "valgrind", why: "runs programs against the C library" },
+    Package { name: "spin", program: "spin", why: "searches the model of owners and take-over" },
     Package { name: "abigail-tools", program: "abidiff", why: "compares the C ABI with the one before" },
 ];
 

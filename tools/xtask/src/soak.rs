@@ -31,9 +31,40 @@ pub(crate) const SOAKS: &[Soak] = &[
         env: &[("OYEZ_KILLS_PUBLISHER", "200"), ("OYEZ_KILLS_REST_MS", "300")],
     },
     Soak {
+        name: "take-over",
+        test: "-p oyez-broker --test kills a_standby_takes_over",
+        env: &[("OYEZ_KILLS_TAKE_OVER", "1000")],
+    },
+    Soak {
+        name: "take-over-stopped",
+        test: "-p oyez-broker --test kills a_standby_has_a_stopped_owner_killed",
+        env: &[("OYEZ_KILLS_STOPPED", "300")],
+    },
+    Soak {
         name: "broker-kills",
         test: "-p oyez-broker --test kills a_killed_broker",
-        env: &[("OYEZ_KILLS_BROKER", "200"), ("OYEZ_KILLS_RATE", "1000000"), ("OYEZ_KILLS_REST_MS", "100")],
+        env: &[
+            ("OYEZ_KILLS_BROKER", "500"),
+            ("OYEZ_KILLS_RATE", "1000000"),
+            ("OYEZ_KILLS_REST_MS", "100"),
+            ("OYEZ_KILLS_AWAY_MS_P99_MAX", "1000"),
+        ],
+    },
+    Soak {
+        // To another build where `OYEZ_KILLS_OTHER_BUILD` names one: the test's own program of another state of the source.
+        name: "broker-upgrades",
+        test: "-p oyez-broker --test kills an_upgraded_broker",
+        env: &[
+            ("OYEZ_KILLS_UPGRADE", "20"),
+            ("OYEZ_KILLS_RATE", "1000000"),
+            ("OYEZ_KILLS_REST_MS", "500"),
+            ("OYEZ_KILLS_AWAY_MS_P99_MAX", "1000"),
+        ],
+    },
+    Soak {
+        name: "broker-away",
+        test: "-p oyez-broker --test kills a_broker_that_is_away",
+        env: &[("OYEZ_KILLS_AWAY", "50")],
     },
     Soak {
         name: "frozen-subscriber",

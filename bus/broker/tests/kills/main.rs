@@ -57,7 +57,95 @@ fn a_killed_publisher_loses_nothing_and_the_next_goes_on() {
         pauses_ms.push(next.first_time_ns.saturating_sub(killed_ns) as f64 / 1e6);
     }
     let verdict = stage.verdict();
-    eprintln!("publisher killed {kills} times, {} messages: next first commit {}", verdict.messages, spread(pauses_ms));
+    eprintln!(
+        "publisher killed {kills} times, {} messages: next first commit {}",
+        verdict.messages,
+        spread(&pauses_ms)
+    );
+}
+
+#[test]
+fn a_standby_takes_over_from_a_killed_owner_and_nothing_is_lost() {
+    let kills = count("OYEZ_KILLS_TAKE_OVER", 20);
+    take_over("killed", kills, |_, owner| owner.kill());
+}
+
+#[test]
+fn a_standby_has_a_stopped_owner_killed_and_nothing_is_lost() {
+    let kills = count("OYEZ_KILLS_STOPPED", 10);
+    take_over("stopped, and killed for the standby,", kills, |stage, owner| stage.take_over_from_stopped(owner));
+}
+
+/// Ends the owner so often while it publishes; its standby, which is warm, goes on each time.
+fn take_over(how: &str, kills: usize, mut end: impl FnMut(&mut Stage, stage::Owner)) {
+    let mut stage = Stage::with_standby(64, 100_000);
+    let mut pauses_ms = Vec::new();
+    for kill in 0..kills {
+        stage.await_warm();
+        stage.let_run(5 + content::mix(kill as u64) % 20);
+        let owner = stage.owner();
+        let ended_ns = stage::wall_ns();
+        end(&mut stage, owner);
+        let next = stage.await_epoch_after(owner.epoch);
+        pauses_ms.push(next.first_time_ns.saturating_sub(ended_ns) as f64 / 1e6);
+        stage.replace(owner);
+    }
+    let verdict = stage.verdict();
+    assert_eq!(verdict.epochs, kills + 1, "each owner's end is one epoch's, and no epoch is lost on the way");
+    eprintln!(
+        "owner {how} {kills} times, {} messages: standby's first commit {}",
+        verdict.messages,
+        spread(&pauses_ms)
+    );
+}
+
+#[test]
+fn an_upgraded_broker_loses_nothing_and_publishers_go_on() {
+    let upgrades = count("OYEZ_KILLS_UPGRADE", 3);
+    let rate = count("OYEZ_KILLS_RATE", 100_000) as u64;
+    let rest_ms = count("OYEZ_KILLS_REST_MS", 20) as u64;
+    let own = std::env::current_exe().unwrap();
+    // Without another, another file of the same build.
+    let other = std::env::var_os("OYEZ_KILLS_OTHER_BUILD").map_or(own.clone(), Into::into);
+    let mut stage = Stage::new(256, rate, Mix::Small, 1);
+    let mut away_ms = Vec::new();
+    for upgrade in 0..upgrades {
+        stage.let_run(rest_ms + content::mix(upgrade as u64) % 60);
+        stage.await_recorded();
+        away_ms.push(stage.upgrade(if upgrade % 2 == 0 { &other } else { &own }).as_secs_f64() * 1e3);
+    }
+    stage.let_run(rest_ms);
+    let verdict = stage.verdict();
+    let away = soon(&away_ms);
+    assert_eq!(verdict.epochs, 1, "an upgrade is no end of an epoch");
+    assert_eq!(verdict.back_pressured, 0, "the ring is deep enough for the absence: {away}");
+    eprintln!(
+        "broker upgraded {upgrades} times at {rate} messages/s, {} messages: away {}, longest gap between commits {:.1} ms",
+        verdict.messages,
+        away,
+        verdict.commit_gap_ns as f64 / 1e6,
+    );
+}
+
+/// The declared policy, `when_behind = "wait"`: what the recorder has not taken is not overwritten, and publishers wait.
+#[test]
+fn a_broker_that_is_away_for_longer_than_the_ring_is_deep_holds_publishers_back_and_loses_nothing() {
+    let times = count("OYEZ_KILLS_AWAY", 2);
+    let mut stage = Stage::new(8, 200_000, Mix::Small, 1);
+    let mut away_ms = Vec::new();
+    for _ in 0..times {
+        stage.let_run(50);
+        away_ms.push(stage.keep_away_until_back_pressured().as_secs_f64() * 1e3);
+    }
+    stage.let_run(50);
+    let verdict = stage.verdict();
+    assert!(verdict.back_pressured > 0 && verdict.epochs == 1, "{} epochs", verdict.epochs);
+    eprintln!(
+        "broker away {times} times until the ring was full, {} messages: away {}, back-pressured {} times, nothing lost",
+        verdict.messages,
+        spread(&away_ms),
+        verdict.back_pressured,
+    );
 }
 
 #[test]
@@ -69,16 +157,18 @@ fn a_killed_broker_loses_nothing_and_publishers_go_on() {
     let mut away_ms = Vec::new();
     for kill in 0..kills {
         stage.let_run(rest_ms + content::mix(kill as u64) % 60);
+        stage.await_recorded();
         away_ms.push(stage.kill(Victim::Broker).as_secs_f64() * 1e3);
     }
     let verdict = stage.verdict();
+    let away = soon(&away_ms);
     assert_eq!(verdict.epochs, 1, "a broker's death is no end of an epoch");
-    assert_eq!(verdict.back_pressured, 0, "the ring is deep enough for the absence");
+    assert_eq!(verdict.back_pressured, 0, "the ring is deep enough for the absence: {away}");
     eprintln!(
         "broker killed {kills} times at {rate} messages/s, {} messages: away {}, longest gap between commits {:.1} ms, \
          between deliveries {:.1} ms",
         verdict.messages,
-        spread(away_ms),
+        away,
         verdict.commit_gap_ns as f64 / 1e6,
         verdict.delivery_gap.as_secs_f64() * 1e3,
     );
@@ -154,9 +244,22 @@ fn a_stopped_subscriber_costs_nobody_anything_and_loses_nothing() {
     }
 }
 
-fn spread(mut values: Vec<f64>) -> String {
-    values.sort_by(f64::total_cmp);
-    let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+/// How long the broker was away, which has a bound.
+fn soon(away_ms: &[f64]) -> String {
+    let bound_ms = count("OYEZ_KILLS_AWAY_MS_P99_MAX", 10_000) as f64;
+    let spread = spread(away_ms);
+    assert!(quantile(away_ms, 0.99) < bound_ms, "away for longer than {bound_ms} ms: {spread}");
+    spread
+}
+
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+}
+
+fn spread(values: &[f64]) -> String {
+    let at = |share| quantile(values, share);
     format!("p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0))
 }
 

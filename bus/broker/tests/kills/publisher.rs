@@ -2,14 +2,15 @@
 
 use crate::content::Mix;
 use crate::witness::Witness;
-use oyez::{Bus, Connect, Offer, Publisher};
+use oyez::{Bus, Connect, Offer, PublishError, Publisher, Standby};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Messages go out in bursts of this many ms, so that two cores hold a publisher, a broker and readers.
 const BURST_MS: u64 = 1;
 
-pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64, mix: Mix) -> ! {
+/// Whose turn it is; the other waits as a standby, or asks again and again.
+pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64, mix: Mix, stands_by: bool) -> ! {
     let bus = loop {
         // The broker may be away at this very moment.
         match Bus::connect(Connect::new(socket).name("killed")) {
@@ -18,9 +19,30 @@ pub(crate) fn run(socket: &Path, topic: &str, folder: &Path, messages_per_s: u64
         }
     };
     loop {
-        match bus.publisher(topic).wait(Duration::from_secs(60)).open() {
+        let publisher = bus.publisher(topic);
+        let opened = match stands_by {
+            true => stand_by(publisher.standby(), folder),
+            false => publisher.wait(Duration::from_secs(60)).open(),
+        };
+        match opened {
             Ok(publisher) => publish(publisher, folder, messages_per_s, mix),
             Err(error) => eprintln!("publisher: {error}"),
+        }
+    }
+}
+
+/// Tells by a file that it is warm.
+fn stand_by(mut standby: Standby, folder: &Path) -> Result<Publisher, PublishError> {
+    let warm = folder.join(format!("warm-{}", std::process::id()));
+    let _ = std::fs::remove_file(&warm);
+    loop {
+        // Short until it is warm, so that the file is there soon.
+        let patience = Duration::from_millis(if warm.exists() { 10_000 } else { 5 });
+        if let Some(publisher) = standby.wait(patience)? {
+            return Ok(publisher);
+        }
+        if standby.is_warm() {
+            std::fs::write(&warm, "").unwrap();
         }
     }
 }
@@ -49,7 +71,7 @@ fn publish_one(publisher: &mut Publisher, witness: &mut Witness, message: &[u8])
         witness.offering(0);
         match offer {
             Ok(Offer::Published(published)) => {
-                witness.committed(published.sequence.0, published.time_ns);
+                witness.committed(published.sequence.0, published.position.0, published.time_ns);
                 return true;
             }
             Ok(Offer::BackPressured) => {

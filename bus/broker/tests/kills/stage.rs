@@ -9,7 +9,10 @@ use oyez_broker::{Role, ServeOptions, serve};
 use oyez_journal::Folder;
 use oyez_ring::layout::EpochOpening;
 use oyez_ring::{Epoch, Kind, Position};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,8 +21,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) const TOPIC: &str = "killed";
+const PROGRAM: &str = "program";
 const CATALOG: &str = "OYEZ_TEST_CATALOG";
 const PUBLISHER: &str = "OYEZ_TEST_PUBLISHER";
+const STANDS_BY: &str = "OYEZ_TEST_STANDS_BY";
+/// How far behind the recorder may be when its broker is ended.
+const CLOSE_BYTES: u64 = 16 << 20;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn wall_ns() -> u64 {
@@ -27,7 +34,11 @@ pub(crate) fn wall_ns() -> u64 {
 }
 
 pub(crate) fn again(test: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    run(&std::env::current_exe().unwrap(), test)
+}
+
+fn run(program: &Path, test: &str) -> Command {
+    let mut command = Command::new(program);
     command.args(["--exact", test, "--nocapture"]);
     command
 }
@@ -51,7 +62,8 @@ pub(crate) fn publisher_process() {
     let Ok(task) = std::env::var(PUBLISHER) else { return };
     let [folder, rate, mix] = task.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{task}: no task") };
     let (folder, mix) = (Path::new(folder), if mix == "Large" { Mix::Large } else { Mix::Small });
-    publisher::run(&folder.join("bus.sock"), TOPIC, folder, rate.parse().unwrap(), mix);
+    let stands_by = std::env::var_os(STANDS_BY).is_some();
+    publisher::run(&folder.join("bus.sock"), TOPIC, folder, rate.parse().unwrap(), mix, stands_by);
 }
 
 /// Who dies.
@@ -68,6 +80,12 @@ pub(crate) struct Owner {
     pid: u32,
 }
 
+impl Owner {
+    pub(crate) fn kill(self) {
+        signal(self.pid, Signal::KILL);
+    }
+}
+
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
     keeper: Child,
@@ -75,22 +93,38 @@ pub(crate) struct Stage {
     publishers: Vec<Child>,
     messages_per_s: u64,
     mix: Mix,
+    stands_by: bool,
     reader: Option<JoinHandle<(Ledger, Duration)>>,
     read: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
 
 impl Stage {
+    /// Publishers that ask again and again for the partition that one of them has.
     pub(crate) fn new(ring_mib: u64, messages_per_s: u64, mix: Mix, publishers: usize) -> Stage {
+        Stage::with(ring_mib, messages_per_s, mix, publishers, false)
+    }
+
+    /// An owner and a standby, which may have it killed.
+    pub(crate) fn with_standby(ring_mib: u64, messages_per_s: u64) -> Stage {
+        Stage::with(ring_mib, messages_per_s, Mix::Small, 2, true)
+    }
+
+    fn with(ring_mib: u64, messages_per_s: u64, mix: Mix, publishers: usize, stands_by: bool) -> Stage {
         // On a real disk: tmpfs is refused for what is durable.
         let folder = tempfile::Builder::new().prefix("kills").tempdir_in("/var/tmp").unwrap();
         let catalog = folder.path().join("catalog.toml");
         let text = format!(
             "[broker]\nname = \"kills\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 16\n\
-             [[topics]]\nname = \"{TOPIC}\"\nring_mib = {ring_mib}\npublish = [\"self\"]\n"
+             [[topics]]\nname = \"{TOPIC}\"\nring_mib = {ring_mib}\npublish = [\"self\"]\n{}\n",
+            if stands_by { "standbys = 1\ntakeover = \"kill\"" } else { "" }
         );
         std::fs::write(&catalog, text).unwrap();
-        let mut keeper = again("the_keeper_process").env(CATALOG, &catalog).stdout(Stdio::piped()).spawn().unwrap();
+        // A copy, which another build may be put in place of.
+        let program = folder.path().join(PROGRAM);
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let mut keeper =
+            run(&program, "the_keeper_process").env(CATALOG, &catalog).stdout(Stdio::piped()).spawn().unwrap();
         let (tell, ready) = mpsc::channel();
         let lines = std::io::BufRead::lines(std::io::BufReader::new(keeper.stdout.take().unwrap()));
         std::thread::spawn(move || {
@@ -105,7 +139,8 @@ impl Stage {
             Some(std::thread::spawn(move || subscribe(&socket, mix, &read, &stop)))
         };
         let none = Vec::new();
-        let mut stage = Stage { folder, keeper, ready, publishers: none, messages_per_s, mix, reader, read, stop };
+        let mut stage =
+            Stage { folder, keeper, ready, publishers: none, messages_per_s, mix, stands_by, reader, read, stop };
         (0..publishers).for_each(|_| stage.start_publisher());
         stage.await_epoch_after(0);
         stage
@@ -113,8 +148,12 @@ impl Stage {
 
     fn start_publisher(&mut self) {
         let task = format!("{} {} {:?}", self.folder.path().display(), self.messages_per_s, self.mix);
-        let publisher = again("the_publisher_process").env(PUBLISHER, task).stdout(Stdio::null()).spawn().unwrap();
-        self.publishers.push(publisher);
+        let mut publisher = again("the_publisher_process");
+        publisher.env(PUBLISHER, task).stdout(Stdio::null());
+        if self.stands_by {
+            publisher.env(STANDS_BY, "1");
+        }
+        self.publishers.push(publisher.spawn().unwrap());
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -132,6 +171,21 @@ impl Stage {
         std::thread::sleep(Duration::from_millis(ms));
         while self.read.load(Ordering::Relaxed) == before {
             assert!(begun.elapsed() < PATIENCE, "nothing flows");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until the recorder is close behind the publisher: the next absence then finds the ring as deep as it is.
+    pub(crate) fn await_recorded(&self) {
+        let bus = Bus::connect(Connect::new(self.folder.path().join("bus.sock")).name("recorded?")).unwrap();
+        let begun = Instant::now();
+        loop {
+            let published = Testimony::newest(self.folder.path()).map_or(0, |newest| newest.position);
+            let behind = published.saturating_sub(bus.describe(TOPIC).unwrap().written.0);
+            if behind < CLOSE_BYTES {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the recorder stays {behind} bytes behind");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -164,18 +218,72 @@ impl Stage {
 
     /// Kills it and starts another in its place.
     pub(crate) fn kill_publisher(&mut self, owner: Owner) {
+        owner.kill();
+        self.replace(owner);
+    }
+
+    /// Has the kernel stop it, and the broker kill it for the standby.
+    pub(crate) fn take_over_from_stopped(&mut self, owner: Owner) {
+        signal(owner.pid, Signal::STOP);
+        let bus = Bus::connect(Connect::new(self.folder.path().join("bus.sock")).name("operator")).unwrap();
+        let killed = bus.take_over(TOPIC, 0).unwrap_or_else(|error| panic!("{error}")).expect("an owner");
+        assert_eq!(killed.pid, owner.pid);
+    }
+
+    /// Waits for its death and starts another in its place.
+    pub(crate) fn replace(&mut self, owner: Owner) {
         let place = self.publishers.iter().position(|child| child.id() == owner.pid).expect("a publisher of ours");
-        let mut killed = self.publishers.swap_remove(place);
-        killed.kill().unwrap();
-        killed.wait().unwrap();
+        let died = self.publishers.swap_remove(place).wait().unwrap();
+        assert_eq!(died.signal(), Some(Signal::KILL.as_raw()));
         self.start_publisher();
+    }
+
+    /// Waits until the one that does not own is warm.
+    pub(crate) fn await_warm(&self) {
+        let owner = self.owner().pid;
+        let standby = self.publishers.iter().find(|child| child.id() != owner).expect("two publishers").id();
+        let (begun, warm) = (Instant::now(), self.folder.path().join(format!("warm-{standby}")));
+        while !warm.exists() {
+            assert!(begun.elapsed() < PATIENCE, "the standby is not warm");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Puts another build in place of the one that runs, and has the keeper upgrade to it; how long until that was ready.
+    pub(crate) fn upgrade(&mut self, build: &Path) -> Duration {
+        let next = self.folder.path().join("next");
+        std::fs::copy(build, &next).unwrap();
+        let inode = std::fs::metadata(&next).unwrap().ino();
+        std::fs::rename(&next, self.folder.path().join(PROGRAM)).unwrap();
+        let begun = Instant::now();
+        signal(self.keeper.id(), Signal::HUP);
+        let away = self.ready.recv_timeout(PATIENCE).expect("the keeper starts the other build") - begun;
+        let runs = std::fs::metadata(format!("/proc/{}/exe", self.broker_pid())).unwrap().ino();
+        assert_eq!(runs, inode, "the former build runs");
+        away
+    }
+
+    /// Kills the broker, and lets the keeper start it again only when publishers are held back.
+    pub(crate) fn keep_away_until_back_pressured(&mut self) -> Duration {
+        let held_back = || Testimony::newest(self.folder.path()).map_or(0, |newest| newest.back_pressured);
+        let (keeper, before) = (self.keeper.id(), held_back());
+        let killed = Instant::now();
+        // Nobody is left to start it again, before it is gone.
+        signal(keeper, Signal::STOP);
+        signal(self.broker_pid(), Signal::KILL);
+        while held_back() < before + 100 {
+            assert!(killed.elapsed() < PATIENCE, "the ring is never full");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        signal(keeper, Signal::CONT);
+        self.ready.recv_timeout(PATIENCE).expect("the keeper starts the broker again") - killed
     }
 
     /// Kills; how long until the broker was ready again.
     pub(crate) fn kill(&mut self, victim: Victim) -> Duration {
         let broker = self.broker_pid();
         let killed = Instant::now();
-        signal(broker, rustix::process::Signal::KILL);
+        signal(broker, Signal::KILL);
         if let Victim::Both(owner) = victim {
             self.kill_publisher(owner);
         }
@@ -206,7 +314,7 @@ impl Stage {
         std::thread::sleep(Duration::from_millis(200));
         self.stop.store(true, Ordering::Relaxed);
         let (read, delivery_gap) = self.reader.take().unwrap().join().expect("the subscriber's own checks");
-        signal(self.keeper.id(), rustix::process::Signal::TERM);
+        signal(self.keeper.id(), Signal::TERM);
         assert_eq!(self.keeper.wait().unwrap().code(), Some(0), "a clean stop");
         let (journal, cut) = journal(&self.folder.path().join("data"), self.mix);
         Verdict::new(&testimonies, &read, &journal, cut, delivery_gap)
@@ -220,13 +328,13 @@ impl Drop for Stage {
             let _ = publisher.wait();
         }
         if self.keeper.try_wait().is_ok_and(|status| status.is_none()) {
-            signal(self.keeper.id(), rustix::process::Signal::TERM);
+            signal(self.keeper.id(), Signal::TERM);
             let _ = self.keeper.wait();
         }
     }
 }
 
-pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
+pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }

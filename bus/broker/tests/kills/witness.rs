@@ -1,8 +1,8 @@
 //! What a publisher knows of itself, in a mapped file that outlives its killing: one for each epoch it owned.
 //!
 //! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured, p99 of
-//! the gaps, bytes of the message that is being published (0: none); then two slots of (hash over the commits that
-//! returned, their count), written in turn, hash first. The higher count counts.
+//! the gaps, bytes of the message that is being published (0: none), a position that was published; then two slots of
+//! (hash over the commits that returned, their count), written in turn, hash first. The higher count counts.
 
 use crate::content;
 use hdrhistogram::Histogram;
@@ -19,7 +19,8 @@ const GAP: usize = 24;
 const BACK_PRESSURED: usize = 32;
 const GAP_P99: usize = 48;
 const OFFERING: usize = 56;
-const SLOTS: [usize; 2] = [64, 128];
+const POSITION: usize = 64;
+const SLOTS: [usize; 2] = [128, 192];
 
 /// The writing half, in the publisher.
 pub(crate) struct Witness {
@@ -43,12 +44,17 @@ pub(crate) struct Testimony {
     pub(crate) gap_p99_ns: u64,
     pub(crate) back_pressured: u64,
     pub(crate) offering_bytes: u64,
+    pub(crate) position: u64,
 }
 
 impl Witness {
     pub(crate) fn new(folder: &Path, epoch: u32) -> Witness {
-        let path = folder.join(format!("witness-{epoch}"));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).expect("one owner an epoch");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path(folder, epoch))
+            .expect("one owner an epoch");
         file.set_len(LEN_BYTES as u64).unwrap();
         let page = RegionMut::map(&file, LEN_BYTES).unwrap();
         page.store(EPOCH, u64::from(epoch));
@@ -57,7 +63,7 @@ impl Witness {
     }
 
     /// The commit of `sequence` returned.
-    pub(crate) fn committed(&mut self, sequence: u64, time_ns: u64) {
+    pub(crate) fn committed(&mut self, sequence: u64, position: u64, time_ns: u64) {
         if self.count == 0 {
             self.page.store(FIRST, sequence);
             self.page.store(FIRST_TIME, time_ns);
@@ -66,6 +72,7 @@ impl Witness {
         if let Some(last) = self.last.replace(now) {
             self.gaps_ns.saturating_record(now.duration_since(last).as_nanos() as u64);
             if self.count.is_multiple_of(1 << 12) {
+                self.page.store(POSITION, position);
                 self.page.store(GAP, self.gaps_ns.max());
                 self.page.store(GAP_P99, self.gaps_ns.value_at_quantile(0.99));
             }
@@ -103,21 +110,29 @@ impl Testimony {
             gap_p99_ns: page.load(GAP_P99),
             back_pressured: page.load(BACK_PRESSURED),
             offering_bytes: page.load(OFFERING),
+            position: page.load(POSITION),
         })
     }
 
     /// All of them, by epoch.
     pub(crate) fn all(folder: &Path) -> Vec<Testimony> {
-        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let named =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("witness-"));
-        let mut all: Vec<_> = paths.filter(named).filter_map(|path| Testimony::read(&path)).collect();
+        let mut all: Vec<_> = epochs(folder).filter_map(|epoch| Testimony::read(&path(folder, epoch))).collect();
         all.sort_by_key(|testimony| testimony.epoch);
         all
     }
 
     /// That of the epoch begun last.
     pub(crate) fn newest(folder: &Path) -> Option<Testimony> {
-        Testimony::all(folder).pop()
+        epochs(folder).max().and_then(|epoch| Testimony::read(&path(folder, epoch)))
     }
+}
+
+fn path(folder: &Path, epoch: u32) -> PathBuf {
+    folder.join(format!("witness-{epoch}"))
+}
+
+/// Those that have a witness.
+fn epochs(folder: &Path) -> impl Iterator<Item = u32> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.to_str()?.strip_prefix("witness-")?.parse().ok())
 }

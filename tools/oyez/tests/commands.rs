@@ -123,6 +123,31 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn an_owner_is_killed_for_a_standby_that_goes_on_in_its_place() {
+    let house = House::new();
+    let _broker = house.serve();
+    let gone = house.run(&["topic", "take-over", "bare"]);
+    assert_eq!((gone.status.code(), gone.stdout.as_slice()), (Some(1), &b"nobody was left to be killed\n"[..]));
+    let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
+    let mut owner = house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs");
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !done() {
+            assert!(Instant::now() < deadline, "waited in vain for {what}");
+        }
+    };
+    until("an owner", &|| stdout(&house.run(&["topic", "describe", "bare"])).contains("owned"));
+    refused(&house.run(&["topic", "take-over", "bare"]), &["bare/0 epoch 1", "start a standby first"]);
+    let standby = ["publish", "bare", "--standby", "--sample", "2", "--messages", "5", "--format", "json"];
+    let standby = house.command(&standby).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    let killed = format!("killed oyez (process {}, user {})\n", owner.id(), rustix::process::geteuid().as_raw());
+    until("a warm standby", &|| house.run(&["topic", "take-over", "bare"]).stdout == killed.as_bytes());
+    let published = json(&standby.wait_with_output().expect("it ends")).remove(0);
+    assert_eq!((&published["messages"], &published["epoch"]), (&json!(5), &json!(2)));
+    assert!(!owner.wait().expect("it ends").success());
+}
+
+#[test]
 fn a_damaged_journal_is_a_negative_answer() {
     let house = House::new();
     let broker = house.serve();

@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "demo",
     "serve",
     "topic",
     "topic list",
     "topic describe",
+    "topic take-over",
     "publish",
     "tail",
     "journal",

@@ -24,6 +24,9 @@ pub(crate) struct PublishArgs {
     /// Publish so many messages a second; as fast as the bus takes them if left out
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) rate_messages_per_s: Option<u64>,
+    /// Wait for the partition for as long as another publisher owns it, and go on when that one is gone
+    #[arg(long)]
+    pub(crate) standby: bool,
     #[command(flatten)]
     pub(crate) broker: BrokerArgs,
 }

@@ -19,7 +19,8 @@ pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Fail
     let info = bus.describe(&args.topic)?;
     let mut input = Input::open(&args.source, info.message_bytes_max())?;
     let check = Check::new(&bus, info, args.headers_only)?;
-    let mut publishing = Publishing::open(&bus, &args.topic, args.partition)?;
+    let open = if args.standby { Publishing::stand_by } else { Publishing::open };
+    let mut publishing = open(&bus, &args.topic, args.partition)?;
     let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
     let (pace, limit) = (Pace::new(args.rate_messages_per_s), args.messages.unwrap_or(u64::MAX));
     let place = |failure: Failure, input: &Input, published: u64| -> Failure {

@@ -37,8 +37,21 @@ pub(crate) struct Summary {
 impl Publishing {
     /// Becomes the owner of a partition.
     pub(crate) fn open(bus: &Bus, topic: &str, partition: u16) -> Result<Publishing, Failure> {
-        let publisher = bus.publisher(topic).partition(partition).wait(PATIENCE).open()?;
-        Ok(Publishing { publisher, digest: Digest::new(), messages: 0, first: None, end: Position(0) })
+        Ok(Publishing::new(bus.publisher(topic).partition(partition).wait(PATIENCE).open()?))
+    }
+
+    /// Becomes the owner of a partition when its turn has come, however long that takes.
+    pub(crate) fn stand_by(bus: &Bus, topic: &str, partition: u16) -> Result<Publishing, Failure> {
+        let mut standby = bus.publisher(topic).partition(partition).standby();
+        loop {
+            if let Some(publisher) = standby.wait(PATIENCE)? {
+                return Ok(Publishing::new(publisher));
+            }
+        }
+    }
+
+    fn new(publisher: Publisher) -> Publishing {
+        Publishing { publisher, digest: Digest::new(), messages: 0, first: None, end: Position(0) }
     }
 
     /// Publishes a message, as soon as the bus takes it.

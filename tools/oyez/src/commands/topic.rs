@@ -1,4 +1,4 @@
-//! `oyez topic list` and `oyez topic describe`.
+//! `oyez topic list`, `oyez topic describe` and `oyez topic take-over`.
 
 use indicatif::BinaryBytes;
 use oyez::{Durability, TopicInfo};
@@ -13,6 +13,9 @@ pub(crate) fn run(command: TopicCommand, output: &mut Output) -> Result<Answer, 
     match command {
         TopicCommand::List { broker } => list(connect(&broker)?.topics()?, output),
         TopicCommand::Describe { topic, broker } => describe(connect(&broker)?.describe(&topic)?, output),
+        TopicCommand::TakeOver { topic, partition, broker } => {
+            take_over(connect(&broker)?.take_over(&topic, partition)?, output)
+        }
     }
 }
 
@@ -71,6 +74,19 @@ impl Topic {
     fn schema(&self) -> &str {
         self.schema.as_deref().unwrap_or("none")
     }
+}
+
+fn take_over(killed: Option<oyez::Owner>, output: &mut Output) -> Result<Answer, Failure> {
+    let killed = killed.map(|oyez::Owner { pid, uid, name }| Owner { pid, uid, name });
+    let answer = if killed.is_some() { Answer::Yes } else { Answer::No };
+    match (output.format, &killed) {
+        (Format::Json, killed) => output.json(killed)?,
+        (_, Some(Owner { pid, uid, name })) => {
+            output.line(format_args!("killed {name} (process {pid}, user {uid})"))?;
+        }
+        (_, None) => output.line(format_args!("nobody was left to be killed"))?,
+    }
+    Ok(answer)
 }
 
 fn list(topics: Vec<TopicInfo>, output: &mut Output) -> Result<Answer, Failure> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Topics: `md` takes the sample's messages, `orders` only its order updates, `bare` anything.
+/// Topics: `md` takes the sample's messages, `orders` only its order updates, `bare` anything, and has a standby.
 const CATALOG: &str = r#"[broker]
 name = "test"
 data = "data"
@@ -36,6 +36,8 @@ publish = ["self"]
 [[topics]]
 name = "bare"
 ring_mib = 2
+standbys = 1
+takeover = "kill"
 publish = ["self"]
 "#;
 

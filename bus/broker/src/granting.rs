@@ -210,15 +210,17 @@ impl Control {
             return Err((FailureCode::TakeOverDenied, about()));
         }
         let partition = &self.partitions[index.0];
-        let Some(holder) = partition.holder().filter(|_| partition.newest() == epoch).cloned() else {
-            return match partition.is_vacant() || partition.newest() != epoch {
-                true => Err((FailureCode::EpochEnded, about())),
-                false => Ok(self.not_granted(asker, (Refusal::Ending, None))),
-            };
-        };
-        if !partition.standbys.has_warm_beside(holder.pid) {
+        if partition.newest() != epoch || !partition.owned() {
+            return Err((FailureCode::EpochEnded, about()));
+        }
+        let holder = partition.owner_in_sight().cloned();
+        if !partition.standbys.has_warm_beside(holder.as_ref().map_or(0, |holder| holder.pid)) {
             return Err((FailureCode::NoStandby, about()));
         }
+        let Some(holder) = holder else {
+            partition.kill_holders();
+            return Ok(self.not_granted(asker, (Refusal::Ending, None)));
+        };
         if let Err(error) = self.clients.kill(holder.connection) {
             log(format_args!("{}: {holder} cannot be killed: {error}", about()));
             return Err((FailureCode::TakeOverDenied, format!("{}: {error}", about())));

@@ -1,23 +1,41 @@
-//! Who keeps a memory writable: for the log, when the kernel refuses to prove a ring free.
+//! Who keeps a memory writable: for the log, when the kernel refuses to prove a ring free, and for a take-over from an
+//! owner that the broker does not see.
 
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 /// The processes that map this memory for writing, or have it open so, as far as this user may look: "123 (name)".
 /// Slow, for it walks through all of /proc: not for the control thread.
 pub(crate) fn of(memory: impl AsFd) -> String {
     let Ok(inode) = rustix::fs::fstat(memory).map(|status| status.st_ino) else { return "unknown".into() };
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     // The keeper's descriptor and the broker's own are originals, which the kernel's proof does not count.
     let own = [std::process::id(), std::os::unix::process::parent_id()];
-    let holding: Vec<String> = pids
+    let holding: Vec<String> = pids()
         .filter(|pid| !own.contains(pid) && (maps(*pid, inode) || opens(*pid, inode)))
         .map(|pid| format!("{pid} ({})", fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim()))
         .collect();
     if holding.is_empty() { "a process this user may not look into".into() } else { holding.join(", ") }
+}
+
+/// Kills the processes that map this memory for writing, but for those spared; who they were. Slow, as above.
+pub(crate) fn kill(memory: impl AsFd, spared: &[u32]) -> Vec<u32> {
+    let Ok(inode) = rustix::fs::fstat(memory).map(|status| status.st_ino) else { return Vec::new() };
+    let kill = |pid: &u32| {
+        // The handle first: should the process be gone by the next line, its number may be another's, but not the handle.
+        let process = pidfd_open(Pid::from_raw(*pid as i32).ok_or(Errno::SRCH)?, PidfdFlags::empty())?;
+        if maps(*pid, inode) { pidfd_send_signal(process, Signal::KILL) } else { Err(Errno::SRCH) }
+    };
+    pids().filter(|pid| *pid != std::process::id() && !spared.contains(pid) && kill(pid).is_ok()).collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// A line of `maps`: addresses, permissions, offset, device, inode, name.

@@ -74,7 +74,8 @@ impl Standby {
     }
 
     /// Has the owner killed, where the catalog lets it (`takeover = "kill"`) and a standby of another process is warm, which
-    /// then goes on: this one, or one that has waited longer. Answers with who was killed; `None`: it was gone already.
+    /// then goes on: this one, or one that has waited longer. Answers with who was killed; `None`: the broker saw none any
+    /// more, and whoever keeps its ring all the same is looked for, and killed.
     /// Then [`Standby::wait`]: the epoch ends when the kernel has proven that nobody can write any more.
     ///
     /// # Errors

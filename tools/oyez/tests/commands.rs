@@ -127,7 +127,7 @@ fn an_owner_is_killed_for_a_standby_that_goes_on_in_its_place() {
     let house = House::new();
     let _broker = house.serve();
     let gone = house.run(&["topic", "take-over", "bare"]);
-    assert_eq!((gone.status.code(), gone.stdout.as_slice()), (Some(1), &b"nobody was left to be killed\n"[..]));
+    assert!(gone.status.code() == Some(1) && gone.stdout.starts_with(b"no owner is connected"), "{gone:?}");
     let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
     let mut owner = house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs");
     let until = |what: &str, done: &dyn Fn() -> bool| {

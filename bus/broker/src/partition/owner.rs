@@ -103,6 +103,29 @@ impl Partition {
         }
     }
 
+    /// Who owns it now and is connected.
+    pub(crate) fn owner_in_sight(&self) -> Option<&Holder> {
+        match &self.owner {
+            Owner::Owned(holder) => Some(holder),
+            Owner::Nobody | Owner::Leaving(_) => None,
+        }
+    }
+
+    /// Kills whoever keeps the ring of an owner that is out of sight, as one is that was stopped when the broker died; but
+    /// nobody who is to go on in its place.
+    pub(crate) fn kill_holders(&self) {
+        let Some(Ok(memory)) = self.ring().map(|ring| ring.readable()[0].try_clone()) else { return };
+        let (label, spared) = (self.label(), self.standbys.pids());
+        let kill = move || {
+            log(format_args!(
+                "{label}: killed for a standby, since they kept its ring: {:?}",
+                holders::kill(memory, &spared)
+            ));
+        };
+        // Without a thread nobody is killed; it can be asked for again.
+        let _ = std::thread::Builder::new().name("holders".into()).spawn(kill);
+    }
+
     /// Whether an owner, or somebody who maps its ring, is left.
     pub(crate) fn owned(&self) -> bool {
         !matches!(self.owner, Owner::Nobody)

@@ -69,6 +69,11 @@ impl Standbys {
         self.queue.iter().any(|standby| standby.holder.pid != pid && matches!(standby.stage, Stage::Warm(_)))
     }
 
+    /// The processes of all who wait.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.queue.iter().map(|standby| standby.holder.pid).collect()
+    }
+
     /// Waits from here on. False: it does already, or too many do.
     pub(crate) fn join(&mut self, holder: Holder, Asker { correlation, .. }: Asker) -> bool {
         let joins = self.queue.len() < STANDBYS_MAX && !self.has(holder.connection);

@@ -164,6 +164,22 @@ fn a_stopped_owner_is_killed_for_a_standby_and_nothing_committed_is_lost() {
     house.keeper.line(&["md/0 epoch 1", "killed", "takes over"]);
 }
 
+#[test]
+fn an_owner_that_was_stopped_when_the_broker_died_is_found_by_its_ring() {
+    let house = house();
+    let mut owner = house.child("own", &["md", "50"]);
+    owner.line(&["published"]);
+    signal(owner.id(), Signal::STOP);
+    house.kill_broker();
+    let warm = house.peer("standby").stand_by("md");
+    let answer = house.peer("operator").ask(take_over("md", 1)).packet.message;
+    assert!(matches!(answer, Message::NotGranted { refusal: Refusal::Ending, .. }), "{answer:?}");
+    let mut next = warm.own();
+    assert_eq!((next.epoch, next.publish().0), (Epoch(2), 50));
+    house.keeper.line(&["killed for a standby", &format!("[{}]", owner.id())]);
+    assert!(!owner.wait().success());
+}
+
 fn take_over(topic: &str, epoch: u32) -> Message {
     Message::TakeOver { partition: 0, epoch: Epoch(epoch), topic: topic.into() }
 }

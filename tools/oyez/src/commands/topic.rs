@@ -84,7 +84,8 @@ fn take_over(killed: Option<oyez::Owner>, output: &mut Output) -> Result<Answer,
         (_, Some(Owner { pid, uid, name })) => {
             output.line(format_args!("killed {name} (process {pid}, user {uid})"))?;
         }
-        (_, None) => output.line(format_args!("nobody was left to be killed"))?,
+        (_, None) => output
+            .line(format_args!("no owner is connected; whoever keeps its ring is looked for, see the broker's log"))?,
     }
     Ok(answer)
 }

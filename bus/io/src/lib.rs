@@ -7,6 +7,7 @@
 
 mod buffer;
 pub mod file;
+pub mod hangup;
 mod refusal;
 mod syscalls;
 mod uring;

@@ -38,6 +38,8 @@ pub(super) fn become_program(program: &Path, estate: &Estate) -> Error {
         Err(error) => return error,
     };
     let names: Vec<String> = kept.iter().map(|(name, fd)| format!("{}={name}", fd.as_raw_fd())).collect();
+    // Before the next build watches for it, a second wish for an upgrade would end it, and with it everything.
+    let _deaf = oyez_io::hangup::Ignored::new();
     set(FdFlags::empty());
     let failed = Command::new(program)
         .args(std::env::args_os().skip(1))

@@ -236,6 +236,7 @@ fn a_keeper_that_is_hung_up_on_has_another_build_take_over_and_no_epoch_ends() {
         assert_eq!(runs(house.peer("asker").broker_pid), inode, "the old program runs");
         // The keeper follows when the broker has shown that the program serves.
         until("the keeper's other build", || (runs(house.keeper.id()) == inode).then_some(()));
+        until("its word", || (house.keeper.count("goes on as another build") == round).then_some(()));
         assert_eq!(house.keeper.count("the broker handed over; 1 rings kept"), round);
     }
     assert_eq!((owned.epoch, house.keeper.count("the broker died")), (Epoch(1), 0));

@@ -45,9 +45,11 @@
 //! the rule for entering is needed.
 #![forbid(unsafe_code)]
 
+mod area;
 mod control;
 mod head;
 pub mod layout;
+mod lookout;
 mod memory;
 mod pace;
 mod position;
@@ -55,9 +57,11 @@ mod reader;
 mod walk;
 mod writer;
 
+pub use area::{Area, AreaMut, Asleep, Latencies, Progress};
 pub use control::{Control, ControlMut, State};
 pub use head::{EpochStart, write_head};
 pub use layout::{BLOCK, FRAME_HEADER, Kind, LEAD, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, message_bytes_max};
+pub use lookout::Lookout;
 pub use memory::Memory;
 pub use oyez_mem::{Region, RegionMut};
 pub use position::{Epoch, Position, Sequence};

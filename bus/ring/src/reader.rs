@@ -7,7 +7,7 @@ use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
 use oyez_mem::sync;
 
 /// No honest mark comes near it: 146 years at 1 GB/s.
-const MARK_MAX: Position = Position(1 << 62);
+pub(crate) const MARK_MAX: Position = Position(1 << 62);
 
 /// A cursor into one epoch's ring.
 pub struct Reader {
@@ -99,6 +99,17 @@ impl Reader {
         let newest = Position(mark.0.saturating_sub(BLOCK)).block().max(start);
         let open = matches!(Reader::at(memory.clone(), epoch, newest).poll_any(), Ok(Poll::Frame(_)));
         if open { newest } else { Position(newest.0.saturating_sub(BLOCK)).max(start) }
+    }
+
+    /// Goes to another block of the epoch; the sequence is learnt there.
+    ///
+    /// # Panics
+    /// As [`Reader::at`].
+    pub fn seat(&mut self, block: Position) {
+        assert_eq!(block.in_block(), 0, "a reader starts at a block");
+        self.walk = Walk::new(message_bytes_max(self.memory.capacity_bytes()));
+        self.join.forget();
+        self.position = block;
     }
 
     /// Where what comes next begins: of a message of which only a part is there yet, where it began.

@@ -4,8 +4,12 @@
 
 mod support;
 
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-use oyez_ring::{BLOCK, Epoch, Kind, Offer, Poll, Position, Reader, Sequence, Writer};
+use oyez_ring::{
+    Area, AreaMut, Asleep, BLOCK, Epoch, Kind, Lookout, Offer, Poll, Position, Reader, RegionMut, Sequence, Writer,
+};
+use std::sync::Arc;
 use support::Ring;
 
 const CAPACITY: u64 = 2 * BLOCK;
@@ -161,4 +165,59 @@ fn a_gated_recorder_is_never_lapped() {
         let tail = writer.tail().position;
         assert!(offered.contains(&Offer::BackPressured) || tail > Position(CAPACITY), "{offered:?}");
     });
+}
+
+/// A reader that found nothing falls asleep, while the writer publishes and the core looks after another sleeper: the
+/// core's turn after all that wakes it, if none before did. The words `ask` and `bell` stand for the kernel's.
+#[test]
+fn nobody_falls_asleep_on_a_message() {
+    model(3, || {
+        let ring = ring();
+        let area = AreaMut::new(RegionMut::heap(Area::LEN_BYTES));
+        let (ask, tail) = (Arc::new(AtomicU64::new(0)), ring.tail.position);
+        let mut lookout = Lookout::default();
+        lookout.watch(ring.view(), ring.control.reader(), &ring.start);
+        (0..2).for_each(|key| lookout.join(key));
+        lookout.ask(1, Asleep { position: tail, durability: 0 });
+        let mut core = Core { lookout, ask: Arc::clone(&ask), area: area.reader(), woken: [false; 2] };
+
+        let (view, mut writer) = (ring.view(), ring.writer());
+        let reader = thread::spawn(move || {
+            let mut reader = Reader::at(view, Epoch(1), Position(0));
+            while let Poll::Frame(frame) = reader.poll_any().unwrap() {
+                if frame.kind == Kind::Message {
+                    return true;
+                }
+            }
+            area.sleep(Asleep { position: reader.position(), durability: 0 });
+            ask.fetch_add(1, Ordering::Release);
+            false
+        });
+        let turns = thread::spawn(move || {
+            core.turn();
+            core
+        });
+        publish(&mut writer, 0..1, SMALL);
+        let (got, mut core) = (reader.join().unwrap(), turns.join().unwrap());
+        core.turn();
+        assert!(core.woken[1] && (got || core.woken[0]), "a sleeper was not woken");
+    });
+}
+
+struct Core {
+    lookout: Lookout,
+    ask: Arc<AtomicU64>,
+    area: Area,
+    woken: [bool; 2],
+}
+
+impl Core {
+    fn turn(&mut self) {
+        if self.ask.swap(0, Ordering::Acquire) != 0
+            && let Some(asleep) = self.area.asleep()
+        {
+            self.lookout.ask(0, asleep);
+        }
+        self.lookout.look(|key| self.woken[key] = true);
+    }
 }

@@ -8,11 +8,12 @@ mod signals;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oyez_protocol::Durability;
-use oyez_ring::Memory;
+use oyez_ring::{Area, Memory};
 
 pub use rights::{Peer, Right};
 pub use schema::TopicSchema;
@@ -57,6 +58,10 @@ pub struct Limits {
     pub connections_per_user_max: usize,
     /// Subscriptions of one connection.
     pub subscriptions_max: usize,
+    /// Subscriptions in all: each has an area.
+    pub areas_max: usize,
+    /// Subscriptions of one user.
+    pub areas_per_user_max: usize,
 }
 
 /// A topic's way into one Kafka cluster in one format.
@@ -81,6 +86,8 @@ pub struct Topic {
     pub schema: Option<TopicSchema>,
     /// Bytes of a ring, a power of two.
     pub capacity_bytes: u64,
+    /// What publish to poll should take at most, µs, for whoever looks.
+    pub latency_budget_us: Option<u64>,
     /// How far it is recorded.
     pub durability: Durability,
     /// How long its journal keeps.
@@ -120,10 +127,16 @@ pub struct Catalog {
     pub wake_max_us: u64,
     /// How many connections and subscriptions.
     pub limits: Limits,
+    /// Where metrics and health are told over HTTP, if anywhere: a loopback address.
+    pub http: Option<SocketAddr>,
     /// How long a stop waits for owners to release.
     pub stop_timeout: Duration,
     /// Bytes of memory that the declared rings take at most.
     pub memory_bytes: u64,
+    /// Bytes that the readers' areas take at most.
+    pub areas_bytes: u64,
+    /// Bytes of memory that they may take.
+    pub memory_bytes_max: u64,
     /// Bytes of disk that the declared journals take at least.
     pub disk_bytes: u64,
     /// Bytes of disk that the journals may take.
@@ -218,14 +231,19 @@ impl Check<'_> {
                 connections_max: broker.connections_max,
                 connections_per_user_max: broker.connections_per_user_max,
                 subscriptions_max: broker.subscriptions_max,
+                areas_max: broker.areas_max,
+                areas_per_user_max: broker.areas_per_user_max,
             },
+            http: broker.http.as_deref().map(|text| self.loopback("broker.http", text)).transpose()?,
             stop_timeout: Duration::from_millis(broker.stop_timeout_ms),
             memory_bytes: 0,
+            areas_bytes: 0,
+            memory_bytes_max: broker.memory_mib_max.saturating_mul(MIB),
             disk_bytes: 0,
             disk_bytes_max: broker.disk_gib_max.saturating_mul(GIB),
             topics: self.topics(&text, &schemas)?,
         };
-        self.add_up(&mut catalog, broker.memory_mib_max.saturating_mul(MIB))?;
+        self.add_up(&mut catalog)?;
         Ok(catalog)
     }
 
@@ -271,6 +289,7 @@ impl Check<'_> {
             partitions: self.within(&place("partitions"), u64::from(text.partitions), 1, 64)? as u16,
             schema: self.bind(&name, text, schemas)?,
             capacity_bytes: text.ring_mib * MIB,
+            latency_budget_us: text.latency_budget_us,
             durability: if text.recorded { durability } else { Durability::Published },
             retention: Duration::from_secs(u64::from(text.retention_h) * 3_600),
             standbys: self.within(&place("standbys"), text.standbys, 0, 8)? as usize,
@@ -327,6 +346,17 @@ impl Check<'_> {
         }
     }
 
+    /// Metrics tell who is connected: not for other machines.
+    fn loopback(&self, place: &str, text: &str) -> Result<SocketAddr, CatalogError> {
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(address),
+            _ => {
+                let remedy = "take a loopback address and a port, for example 127.0.0.1:9464";
+                self.wrong(place, format!("the value `{text}`"), remedy)
+            }
+        }
+    }
+
     fn one_of<T: Copy>(&self, place: &str, value: &str, known: &[(&str, T)]) -> Result<T, CatalogError> {
         match known.iter().find(|(name, _)| *name == value) {
             Some((_, meaning)) => Ok(*meaning),
@@ -338,7 +368,7 @@ impl Check<'_> {
     }
 
     /// Memory and disk of everything declared, against what the operator allows.
-    fn add_up(&self, catalog: &mut Catalog, memory_bytes_max: u64) -> Result<(), CatalogError> {
+    fn add_up(&self, catalog: &mut Catalog) -> Result<(), CatalogError> {
         let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
         let rings = |topic: &Topic| {
             let each = RINGS_PER_PARTITION + topic.standbys;
@@ -346,10 +376,14 @@ impl Check<'_> {
         };
         let spares = sizes.iter().map(|&size| Memory::len_bytes(size)).sum::<u64>();
         catalog.memory_bytes = catalog.topics.iter().map(rings).sum::<u64>() + spares;
-        if catalog.memory_bytes > memory_bytes_max {
+        catalog.areas_bytes = (catalog.limits.areas_max as u64).saturating_mul(Area::LEN_BYTES as u64);
+        let wanted = catalog.memory_bytes.saturating_add(catalog.areas_bytes);
+        if wanted > catalog.memory_bytes_max {
+            let taken = wanted / MIB;
             let problem =
-                format!("two rings a partition, the standbys' and the spares take {} MiB", catalog.memory_bytes / MIB);
-            return self.wrong("broker.memory_mib_max", problem, "raise it, or lower `ring_mib` of some topics");
+                format!("two rings a partition, the standbys', the spares and the readers' areas take {taken} MiB");
+            let remedy = "raise it, or lower `ring_mib` of some topics, or `areas_max`";
+            return self.wrong("broker.memory_mib_max", problem, remedy);
         }
         let recorded: u64 =
             catalog.topics.iter().filter(|topic| topic.recorded()).map(|topic| u64::from(topic.partitions)).sum();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials, sockopt::PeerPidfd};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received};
+use oyez_ring::Area;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -17,6 +18,7 @@ use crate::catalog::{Limits, Peer};
 use crate::event::{Event, Helper, PartitionIndex};
 use crate::log::{Seldom, log};
 use crate::partition::ConnectionId;
+use crate::sleepers::{Sleeper, SubscriptionId};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -38,8 +40,17 @@ pub(crate) struct Client {
     pub(crate) greeted: bool,
     /// Partitions it may read.
     pub(crate) subscribed: BTreeSet<PartitionIndex>,
+    /// What it subscribed to and has not closed, each with the area that its reader writes.
+    pub(crate) subscriptions: BTreeMap<SubscriptionId, Subscription>,
     /// Requests that wait for an epoch.
     pub(crate) parked: usize,
+}
+
+/// One reader of a partition.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) partition: PartitionIndex,
+    pub(crate) area: Area,
 }
 
 /// The listening socket and everybody behind it.
@@ -54,6 +65,8 @@ pub(crate) struct Clients {
     /// Users whose connections are being closed. That can take as long as they like, since theirs is what is closed.
     closing: Vec<u32>,
     closer: Helper,
+    /// Connections that were refused for a limit.
+    pub(crate) refused: u64,
     /// Lines that clients can cause.
     pub(crate) seldom: Seldom,
     next: ConnectionId,
@@ -85,6 +98,7 @@ impl Clients {
             unread: Vec::new(),
             closing: Vec::new(),
             closer,
+            refused: 0,
             seldom: Seldom::default(),
             next: ConnectionId(1),
             foreign: Vec::new(),
@@ -117,13 +131,16 @@ impl Clients {
         let (pid, uid, gid) = (credentials.pid() as u32, credentials.uid(), credentials.gid());
         let connection = Connection::new(socket);
         if !self.has_room(uid) {
+            self.refused += 1;
             self.seldom.log(format_args!("process {pid}, user {uid}: refused: too many connections"));
             refuse(&connection, FailureCode::ConnectionLimit, &format!("user {uid}"));
             return self.close(uid, connection, Vec::new());
         }
         let peer = Peer::new(pid, uid, gid);
         let (name, subscribed) = (String::new(), BTreeSet::new());
-        let client = Client { connection, peer, name, drained: false, greeted: false, subscribed, parked: 0 };
+        let subscriptions = BTreeMap::new();
+        let client =
+            Client { connection, peer, name, drained: false, greeted: false, subscribed, subscriptions, parked: 0 };
         self.clients.insert(self.next, client);
         self.next.0 += 1;
     }
@@ -205,6 +222,18 @@ impl Clients {
     /// A client, if it is still there.
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Client> {
         self.clients.get_mut(&id)
+    }
+
+    /// Everybody, with what they subscribed to.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    /// A reader has closed its subscription, or cannot be woken.
+    pub(crate) fn left(&mut self, sleeper: &Sleeper) {
+        if let Some(client) = self.clients.get_mut(&sleeper.connection) {
+            client.subscriptions.remove(&sleeper.id);
+        }
     }
 
     /// Hangs up.

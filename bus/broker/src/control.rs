@@ -1,6 +1,7 @@
 //! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
 //! answered in `request.rs` and `granting.rs`, what becomes of a partition is decided in `partition/owner.rs`.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -57,6 +58,12 @@ pub(crate) struct Control {
     pub(crate) store: Store,
     pub(crate) spares: Spares,
     pub(crate) parked: Vec<Parked>,
+    /// Subscriptions so far, and those that were refused for a limit.
+    pub(crate) subscriptions: u64,
+    pub(crate) refused_subscriptions: u64,
+    pub(crate) began: Instant,
+    /// When each user was shown last how all stands.
+    pub(crate) shown: BTreeMap<u32, Instant>,
     pub(crate) segments: Helper,
     pub(crate) events: EventQueue,
     pub(crate) cores: Vec<Core>,
@@ -143,6 +150,7 @@ impl Control {
     pub(crate) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
         self.clients.remove(id);
         self.parked.retain(|parked| parked.connection != id);
+        self.cores.iter().for_each(|core| core.forget(id));
         self.partitions.iter_mut().for_each(|partition| partition.disconnected(id, now));
     }
 
@@ -156,6 +164,8 @@ impl Control {
                 Event::Done(partition) => self.partitions[partition.0].recorded(),
                 Event::Broken(partition, at, cause) => self.partitions[partition.0].broken(at, &cause),
                 Event::Short(partition, at, cause) => self.partitions[partition.0].short(at, &cause),
+                Event::Left(sleeper) => self.clients.left(&sleeper),
+                Event::Look(viewer) => viewer.show(self.stat(None)),
                 Event::Closed(uid) => self.clients.closed(uid),
                 Event::Failed(partition, cause) => self.partitions[partition.0].journal_failed(cause),
                 Event::Spare(capacity_bytes, made) => self.spares.made(capacity_bytes, made),

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use oyez_io::Io;
 use oyez_journal::{Recorder, RecorderState, Segment, recorder_of};
-use oyez_ring::{ControlMut, Epoch, EpochStart, Memory, Position, Tail};
+use oyez_ring::{Control, ControlMut, Epoch, EpochStart, Memory, Position, Tail};
 
 use crate::catalog::Idle;
 use crate::event::{Event, Events, PartitionIndex};
 use crate::log::log;
-use crate::partition::{Judged, RecorderHandle};
+use crate::partition::{ConnectionId, Judged, RecorderHandle};
+use crate::sleepers::{Sleeper, Sleepers};
 
 /// A turn longer than this is counted as a stall.
 const STALL: Duration = Duration::from_micros(50);
@@ -22,6 +23,8 @@ const STALL: Duration = Duration::from_micros(50);
 const SLEEP_IN_FLIGHT_MAX: Duration = Duration::from_micros(50);
 /// How long recorders have, once told to stop, to note on disk how far they are durable.
 pub(crate) const NOTE_MAX: Duration = Duration::from_millis(250);
+/// How long a core that does not sleep may be deaf to readers that ask to be woken.
+const LISTEN: Duration = Duration::from_micros(50);
 /// Idle turns that spin, and idle turns up to which the thread yields, before it sleeps.
 const SPINS: u32 = 64;
 const YIELDS: u32 = 128;
@@ -35,6 +38,12 @@ pub(crate) enum Command {
     End { slot: usize, end: Position },
     /// The segment that was wanted.
     Give { slot: usize, segment: Segment },
+    /// This ring is the partition's newest.
+    Watch(PartitionIndex, Memory, Control, EpochStart),
+    /// A reader may sleep from now on.
+    Join(Box<Sleeper>),
+    /// A connection is gone, with all that read on it.
+    Forget(ConnectionId),
     /// Go on for so long, finish what is under way, and return.
     Stop(Duration),
 }
@@ -55,7 +64,14 @@ pub(crate) struct Core {
     commands: Sender<Command>,
     judged: Vec<Judged>,
     thread: JoinHandle<()>,
-    stalls: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What a core counts.
+#[derive(Debug, Default)]
+struct Counts {
+    turns: AtomicU64,
+    stalls: AtomicU64,
 }
 
 /// How a core passes its time.
@@ -75,14 +91,26 @@ impl Core {
         events: Events,
     ) -> std::io::Result<Core> {
         let (commands, queue) = unbounded();
-        let stalls = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let slots: Vec<Slot> =
             recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
         let judged = slots.iter().map(|slot| Arc::clone(&slot.judged)).collect();
-        let (stopping, io_failed) = (None, false);
-        let duty = Duty { io, slots, commands: queue, events, stalls: Arc::clone(&stalls), stopping, io_failed };
+        let (sleepers, stopping, io_failed) = (Sleepers::new()?, None, false);
+        let duty =
+            Duty { io, slots, sleepers, commands: queue, events, counts: Arc::clone(&counts), stopping, io_failed };
         let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
-        Ok(Core { commands, judged, thread, stalls })
+        Ok(Core { commands, judged, thread, counts })
+    }
+
+    /// Forgets the readers of a connection that is gone.
+    pub(crate) fn forget(&self, connection: ConnectionId) {
+        // A core that is gone has forgotten all.
+        let _ = self.commands.send(Command::Forget(connection));
+    }
+
+    /// The way to the core, for what is not a recorder's.
+    pub(crate) fn commands(&self) -> Sender<Command> {
+        self.commands.clone()
     }
 
     /// The way to the recorder at this place.
@@ -92,7 +120,12 @@ impl Core {
 
     /// Turns above 50 µs so far.
     pub(crate) fn stalls(&self) -> u64 {
-        self.stalls.load(Ordering::Relaxed)
+        self.counts.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Turns so far.
+    pub(crate) fn turns(&self) -> u64 {
+        self.counts.turns.load(Ordering::Relaxed)
     }
 
     /// Asks it to stop, no sooner than after so long.
@@ -140,9 +173,10 @@ enum Told {
 struct Duty {
     io: Box<dyn Io>,
     slots: Vec<Slot>,
+    sleepers: Sleepers,
     commands: Receiver<Command>,
     events: Events,
-    stalls: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     stopping: Option<Instant>,
     /// No operation is ever completed again.
     io_failed: bool,
@@ -154,14 +188,24 @@ impl Duty {
             log(format_args!("core {}: cannot be pinned there; name a CPU this process may use in `cores`", pace.cpu));
         }
         let mut idle_turns = 0;
+        let mut heard = Instant::now();
         while self.stopping.is_none_or(|until| Instant::now() < until) {
             let began = Instant::now();
-            let work = self.obey() + self.complete() + self.record() + self.report();
-            if began.elapsed() > STALL {
-                self.stalls.fetch_add(1, Ordering::Relaxed);
+            let work = self.obey() + self.complete() + self.record() + self.sleepers.look() + self.report();
+            let ended = Instant::now();
+            self.counts.turns.fetch_add(1, Ordering::Relaxed);
+            if ended - began > STALL {
+                self.counts.stalls.fetch_add(1, Ordering::Relaxed);
             }
             idle_turns = if work > 0 { 0 } else { idle_turns + 1 };
-            self.rest(pace, idle_turns);
+            // One that has no time to sleep listens now and then all the same.
+            let pause = self.pause(pace, idle_turns).or((ended - heard > LISTEN).then_some(Duration::ZERO));
+            if let Some(pause) = pause {
+                heard = ended;
+                if self.sleepers.wait(pause) > 0 {
+                    idle_turns = 0;
+                }
+            }
         }
         // An owner may publish on, under the next broker: what is under way is finished, and nothing more begun.
         while self.in_flight() > 0 {
@@ -181,6 +225,11 @@ impl Duty {
                 }
                 Command::End { slot, end } => self.slots[slot].end(end),
                 Command::Give { slot, segment } => self.slots[slot].give(segment),
+                Command::Watch(partition, memory, control, start) => {
+                    self.sleepers.watch(partition, memory, control, &start);
+                }
+                Command::Join(sleeper) => self.sleepers.join(*sleeper),
+                Command::Forget(connection) => self.sleepers.forget(connection),
                 Command::Stop(after) => self.stopping = Some(Instant::now() + after),
             }
         }
@@ -214,26 +263,28 @@ impl Duty {
 
     fn report(&mut self) -> usize {
         let events = &self.events;
-        self.slots.iter_mut().map(|slot| slot.report(events)).sum()
+        self.slots.iter_mut().map(|slot| slot.report(events)).sum::<usize>() + self.sleepers.report(events)
     }
 
     fn in_flight(&self) -> usize {
         if self.io_failed { 0 } else { self.slots.iter().map(|slot| slot.recorder.in_flight()).sum() }
     }
 
-    fn rest(&self, pace: Pace, idle_turns: u32) {
+    /// How long to sleep after so many idle turns; else it spins or yields here.
+    fn pause(&self, pace: Pace, idle_turns: u32) -> Option<Duration> {
         match pace.idle {
             _ if idle_turns == 0 => {}
             Idle::Spin => std::hint::spin_loop(),
             Idle::BackOff if idle_turns < SPINS => std::hint::spin_loop(),
             Idle::BackOff if idle_turns < YIELDS => std::thread::yield_now(),
-            Idle::BackOff | Idle::Block if self.in_flight() > 0 => std::thread::sleep(SLEEP_IN_FLIGHT_MAX),
-            Idle::Block => std::thread::sleep(pace.sleep_max),
+            Idle::BackOff | Idle::Block if self.in_flight() > 0 => return Some(SLEEP_IN_FLIGHT_MAX),
+            Idle::Block => return Some(pace.sleep_max),
             Idle::BackOff => {
                 let doublings = (idle_turns - YIELDS).min(16);
-                std::thread::sleep((SLEEP_IN_FLIGHT_MAX * 2_u32.pow(doublings)).min(pace.sleep_max));
+                return Some((SLEEP_IN_FLIGHT_MAX * 2_u32.pow(doublings)).min(pace.sleep_max));
             }
         }
+        None
     }
 }
 

@@ -9,6 +9,8 @@ use oyez_mem::memory::MemoryError;
 use oyez_ring::{Epoch, Position, Tail};
 use rustix::event::EventfdFlags;
 
+use crate::http::Viewer;
+use crate::sleepers::Sleeper;
 use crate::spare::Spare;
 
 /// Most events under way: each partition has at most a handful.
@@ -35,6 +37,10 @@ pub(crate) enum Event {
     Short(PartitionIndex, Tail, String),
     /// What a client of this user left is closed.
     Closed(u32),
+    /// A reader is gone, or cannot be woken: what it had is closed off the core.
+    Left(Box<Sleeper>),
+    /// Somebody wants to see how all stands.
+    Look(Viewer),
     /// The journal failed, for good.
     Failed(PartitionIndex, String),
     /// A spare ring of this capacity, or why there is none.

@@ -7,9 +7,10 @@
 //!   granting.rs how one becomes an owner, in its turn or by killing       ring.rs     hand-out, step by step
 //!   partition/  owner.rs: who may write; standby.rs: who wants to; recording.rs: the way to disk
 //!   core.rs     a pinned thread: recorders, I/O                           spare.rs    rings made ahead
+//!   sleepers.rs readers that sleep, and how a core sleeps                 stat.rs     how all stands; metrics.rs, http.rs
 //! ```
 //!
-//! [`serve`] is all there is to call; [`catalog::Catalog`] is for whoever reads what is declared.
+//! [`serve`] is all there is to call; [`stat::Stat`] is what a client's `stat` tells; [`catalog::Catalog`] is for whoever reads what is declared.
 #![forbid(unsafe_code)]
 
 pub mod catalog;
@@ -19,13 +20,17 @@ mod core;
 mod event;
 mod granting;
 mod holders;
+mod http;
 mod keeper;
 mod log;
+mod metrics;
 mod partition;
 mod request;
 mod ring;
 mod serve;
+mod sleepers;
 mod spare;
+pub mod stat;
 mod stop;
 mod store;
 

@@ -10,12 +10,16 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crossbeam::channel::Sender;
 use oyez_journal::{Epochs, Partition as Journal};
 use oyez_protocol::Durability;
 use oyez_ring::{ControlMut, Epoch, Position, Tail};
 
+use crate::core::Command;
+use crate::event::PartitionIndex;
 use crate::log::log;
 use crate::ring::Ring;
+use crate::sleepers::Sleeper;
 pub(crate) use owner::{ConnectionId, Ended, Holder, Reclaim, Refused};
 use owner::{Leaving, Owner};
 pub(crate) use recording::{Judged, RecorderHandle};
@@ -37,6 +41,8 @@ pub(crate) struct Partition {
     /// What the `epochs` file holds, for reading without waiting for the journal.
     pub(crate) epochs: Epochs,
     recorder: Option<RecorderHandle>,
+    /// The core that wakes those who sleep here, and what it calls the partition.
+    waker: Option<(Sender<Command>, PartitionIndex)>,
     /// Where recording goes on after a restart: the first ring that is recorded may hold it in its middle.
     recovered: Tail,
     /// The epoch that the recorder has now.
@@ -84,6 +90,7 @@ impl Partition {
             epochs: journal.epochs().clone(),
             journal: Arc::new(Mutex::new(journal)),
             recorder: None,
+            waker: None,
             recovered,
             recording: None,
             rings,
@@ -100,6 +107,27 @@ impl Partition {
             partition.owner = Owner::Leaving(Leaving::new(None, None, now));
         }
         partition
+    }
+
+    /// Has this core wake whoever sleeps here.
+    pub(crate) fn wake_by(&mut self, commands: Sender<Command>, index: PartitionIndex) {
+        self.waker = Some((commands, index));
+        self.rings.iter().for_each(|ring| self.watch(ring));
+    }
+
+    /// Shows the core a ring, before any reader has it.
+    fn watch(&self, ring: &Ring) {
+        if let Some((commands, index)) = &self.waker {
+            // The core outlives all partitions.
+            let _ = commands.send(Command::Watch(*index, ring.memory.clone(), ring.control.reader(), ring.start));
+        }
+    }
+
+    /// Has the core know a reader that may sleep.
+    pub(crate) fn join(&self, sleeper: Sleeper) {
+        if let Some((commands, _)) = &self.waker {
+            let _ = commands.send(Command::Join(Box::new(sleeper)));
+        }
     }
 
     /// What it is called in the log.
@@ -132,6 +160,14 @@ impl Partition {
                 Some(ring) => ring.end,
                 None => Some(self.tail),
             },
+        }
+    }
+
+    /// Where the next frame goes, as far as can be seen. Reads up to a block of the ring.
+    pub(crate) fn tail(&self) -> Tail {
+        match self.ring() {
+            Some(ring) => ring.end.or_else(|| ring.tail()).unwrap_or(self.tail),
+            None => self.tail,
         }
     }
 

@@ -2,19 +2,25 @@
 //! becomes an owner is in `granting.rs`.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use oyez_mem::memory;
 use oyez_protocol::{Binding, FailureCode, Message, Packet, VERSION};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
 
-use crate::catalog::{Topic, TopicSchema};
+use crate::catalog::{Limits, Topic, TopicSchema};
+use crate::clients::Subscription;
 use crate::control::{Control, Parked};
 use crate::event::PartitionIndex;
 use crate::log::log;
 use crate::partition::{ConnectionId, Holder, Reclaim, lock};
+use crate::sleepers::{self, SubscriptionId};
 
 /// What is kept of a client's name.
 const NAME_CHARACTERS_MAX: usize = 64;
+
+/// How soon a user is shown again how all stands: a look at thousands of readers takes milliseconds.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A request refused: the code, and what it is about.
 pub(crate) type Refusing = (FailureCode, String);
@@ -59,6 +65,7 @@ impl Control {
                 self.find(&topic, partition).and_then(|(index, place)| self.describe(asker, place, index, partition))
             }
             Message::DescribeTopicAt { index } => self.describe_at(asker, index),
+            Message::OpenStat {} => self.open_stat(asker, now),
             Message::OpenSchema { index, topic } => self.open_schema(asker, &topic, index),
             _ => {
                 self.fail(asker, (FailureCode::BadMessage, format!("{name} is for brokers to say")));
@@ -122,17 +129,24 @@ impl Control {
 
     fn open_subscriber(&mut self, asker: Asker, topic: &str, number: u16) -> Result<bool, Refusing> {
         let (index, at) = self.find(topic, number)?;
-        let limit = self.catalog.limits.subscriptions_max;
         let allowed = &self.catalog.topics[at];
         let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
+        let uid = client.peer.uid;
         if !allowed.may_subscribe(&client.peer) {
-            return Err((FailureCode::SubscribeDenied, who(client.peer.uid, topic, number)));
+            return Err((FailureCode::SubscribeDenied, who(uid, topic, number)));
         }
-        if !client.subscribed.contains(&index) && client.subscribed.len() >= limit {
-            return Err((FailureCode::SubscriptionLimit, format!("{limit} subscriptions")));
-        }
+        self.room_for_area(asker, uid)?;
+        let id = SubscriptionId(self.subscriptions);
+        let (sleeper, given) = sleepers::hand_out(id, asker.id, index).map_err(|error| {
+            self.clients.seldom.log(format_args!("{}: no area: {error}", place(topic, number)));
+            (FailureCode::NoMemory, error.to_string())
+        })?;
+        self.subscriptions += 1;
+        let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
         client.subscribed.insert(index);
+        client.subscriptions.insert(id, Subscription { partition: index, area: sleeper.area.clone() });
         let partition = &self.partitions[index.0];
+        partition.join(sleeper);
         let message = Message::Subscribed {
             newest: partition.newest(),
             capacity: partition.capacity_bytes,
@@ -141,7 +155,30 @@ impl Control {
             segment_bytes: partition.segment_bytes,
             earliest: partition.pages.earliest(),
         };
-        Ok(self.say(asker, message))
+        // What is not sent is closed here, and so the subscription ends.
+        Ok(self.clients.send(asker.id, asker.correlation, message, &given.descriptors()))
+    }
+
+    /// Whether one more area may be had: on this connection, by this user, at all.
+    fn room_for_area(&mut self, asker: Asker, uid: u32) -> Result<(), Refusing> {
+        let Limits { subscriptions_max, areas_max, areas_per_user_max, .. } = self.catalog.limits;
+        let (mut of_all, mut of_user) = (0, 0);
+        for client in self.clients.iter() {
+            of_all += client.subscriptions.len();
+            of_user += if client.peer.uid == uid { client.subscriptions.len() } else { 0 };
+        }
+        let of_connection = self.clients.get_mut(asker.id).map_or(0, |client| client.subscriptions.len());
+        let refused = &mut self.refused_subscriptions;
+        let mut refuse = |what: String| {
+            *refused += 1;
+            Err((FailureCode::SubscriptionLimit, what))
+        };
+        match () {
+            () if of_connection >= subscriptions_max => refuse(format!("{subscriptions_max} subscriptions")),
+            () if of_user >= areas_per_user_max => refuse(format!("user {uid}: {areas_per_user_max} subscriptions")),
+            () if of_all >= areas_max => refuse(format!("{areas_max} subscriptions in all")),
+            () => Ok(()),
+        }
     }
 
     fn open_epoch(
@@ -293,6 +330,24 @@ impl Control {
                 Err((FailureCode::Broker, about()))
             }
         }
+    }
+
+    fn open_stat(&mut self, asker: Asker, now: Instant) -> Result<bool, Refusing> {
+        let Some(peer) = self.clients.get_mut(asker.id).map(|client| client.peer.clone()) else { return Ok(true) };
+        let last = self.shown.insert(peer.uid, now);
+        if let Some(last) = last.filter(|last| now - *last < LOOK_PAUSE) {
+            self.shown.insert(peer.uid, last);
+            return Err((FailureCode::TooManyRequests, format!("user {}, how all stands", peer.uid)));
+        }
+        let told = serde_json::to_vec(&self.stat(Some(&peer))).map_err(|error| error.to_string());
+        let told =
+            told.and_then(|text| Ok((memory::document("oyez-stat", &text).map_err(|e| e.to_string())?, text.len())));
+        let (document, bytes) = told.map_err(|error| {
+            log(format_args!("cannot tell how all stands: {error}"));
+            (FailureCode::NoMemory, error)
+        })?;
+        let message = Message::StatOpened { bytes: bytes as u64 };
+        Ok(self.clients.send(asker.id, asker.correlation, message, &[document.as_fd()]))
     }
 
     pub(crate) fn topic(&self, name: &str) -> Result<(usize, &Topic), Refusing> {

@@ -19,8 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use oyez_journal::{JournalError, find_end};
 use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_ring::{
-    Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Poll, Position, Reader, Region, RegionMut, State,
-    Tail, write_head,
+    BLOCK, Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Poll, Position, Reader, Region, RegionMut,
+    State, Tail, write_head,
 };
 
 use crate::spare::{self, Spare};
@@ -219,6 +219,21 @@ impl Ring {
         let messages = frame.sequence.0.checked_sub(sequence.0)?;
         let messages_max = (position.0 - start.0) / FRAME_HEADER;
         (messages <= messages_max).then_some(Tail { position, sequence: frame.sequence, time_ns })
+    }
+
+    /// Behind all that was published before the call. `None`: the owner has written what cannot be.
+    pub(crate) fn tail(&self) -> Option<Tail> {
+        let mut tail = self.newest_block()?;
+        let mut reader = Reader::at(self.memory.clone(), self.start.epoch, tail.position);
+        // A dense writer is not chased beyond the next block.
+        let until = tail.position.plus(2 * BLOCK);
+        while let Ok(Poll::Frame(frame)) = reader.poll_any() {
+            tail.time_ns = tail.time_ns.max(frame.time_ns);
+            if frame.end >= until {
+                break;
+            }
+        }
+        Some(Tail { position: reader.position(), sequence: reader.sequence()?, ..tail })
     }
 
     /// Says that the epoch is over: first where, then that.

@@ -1,14 +1,15 @@
 //! Starting: as the keeper, which starts a broker as its child; or as that broker. What cannot start says so in one
 //! line, with place and remedy, and leaves with exit code 2.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oyez_journal::{JournalError, Options, Partition as Journal, Recorder, Recovery};
 use oyez_mem::memory::{self, Access, MemoryError};
@@ -20,6 +21,7 @@ use crate::clients::Clients;
 use crate::control::Control;
 use crate::core::{Core, Pace};
 use crate::event::{self, Events, Helper, PartitionIndex};
+use crate::http;
 use crate::keeper;
 use crate::log::log;
 use crate::partition::Partition;
@@ -82,6 +84,14 @@ pub enum StartError {
     Listening {
         /// The socket.
         path: PathBuf,
+    },
+    /// Metrics cannot be told there.
+    #[error("{address}: cannot listen for metrics: {error}; name another `http` in the catalog, or leave it out")]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: std::io::Error,
     },
     /// The kernel does not give the proof that epochs end by.
     #[error("the kernel gives no leases: {0}; Linux 6.1 or newer is needed, and no sandbox that forbids fcntl")]
@@ -174,6 +184,10 @@ fn start(path: &Path) -> Result<Control, StartError> {
         std::io::ErrorKind::AddrInUse => StartError::Listening { path: catalog.socket.clone() },
         _ => StartError::Place { path: catalog.socket.clone(), problem: "cannot listen", error },
     })?;
+    if let Some(address) = catalog.http {
+        let told = http::serve(address, events.clone()).map_err(|error| StartError::Http { address, error })?;
+        log(format_args!("metrics and health at http://{told}"));
+    }
     store.ready().map_err(StartError::Store)?;
     log(format_args!("{}: serving {} topics at {}", catalog.name, catalog.topics.len(), catalog.socket.display()));
     // A closed stdout is nobody's loss.
@@ -186,6 +200,10 @@ fn start(path: &Path) -> Result<Control, StartError> {
         store,
         spares,
         parked: Vec::new(),
+        subscriptions: 0,
+        refused_subscriptions: 0,
+        began: Instant::now(),
+        shown: BTreeMap::new(),
         segments,
         events: queue,
         cores,
@@ -335,7 +353,7 @@ fn tell(folder: &Path, topic: &Topic, journal: &Journal, recovery: &Recovery) {
     }
 }
 
-/// Deals the recorded partitions out to the cores in turn and starts those that have any.
+/// Deals the partitions out to the cores in turn, those that are recorded, and all for those who sleep there.
 fn start_cores(catalog: &Catalog, opened: &mut Opened, events: &Events) -> Result<Vec<Core>, StartError> {
     let mut dealt: Vec<Vec<(PartitionIndex, Recorder)>> = catalog.cores.iter().map(|_| Vec::new()).collect();
     let mut places = Vec::new();
@@ -357,6 +375,9 @@ fn start_cores(catalog: &Catalog, opened: &mut Opened, events: &Events) -> Resul
         }
         let pace = Pace { cpu, idle: catalog.idle, sleep_max: Duration::from_micros(catalog.wake_max_us) };
         cores.push(Core::start(pace, io, recorders, events.clone()).map_err(resources("start a core"))?);
+    }
+    for (index, partition) in opened.partitions.iter_mut().enumerate() {
+        partition.wake_by(cores[index % cores.len()].commands(), PartitionIndex(index));
     }
     for (index, core, slot) in places {
         opened.partitions[index.0].record_with(cores[core].recorder(slot));

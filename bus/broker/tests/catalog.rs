@@ -99,6 +99,7 @@ fn a_full_catalog_is_taken_whole() {
     assert!(!scratch.recorded() && scratch.publish.is_empty() && !scratch.may_publish(&root));
     // 2 partitions * 2 rings of 2 MiB, 1 * 2 of 64 MiB, one spare of each size, a header block each.
     assert_eq!(catalog.memory_bytes, (4 * 2 + 2 * 64 + 2 + 64) * (1 << 20) + 8 * 65_536);
+    assert_eq!(catalog.areas_bytes, 4_096 * 65_536);
     assert_eq!(catalog.disk_bytes, 2 * 3 * (256 << 20));
 }
 
@@ -247,7 +248,7 @@ fn files_that_are_not_versions_of_one_schema_are_refused() {
 
 #[test]
 fn what_is_declared_must_fit_the_budget() {
-    refused("memory_mib_max = 100\n[[topics]]\nname = \"a\"\n", &["broker.memory_mib_max", "192 MiB"]);
+    refused("memory_mib_max = 100\n[[topics]]\nname = \"a\"\n", &["broker.memory_mib_max", "448 MiB"]);
     refused("disk_gib_max = 0\n[[topics]]\nname = \"a\"\n", &["broker.disk_gib_max", "1 GiB"]);
 }
 

@@ -114,6 +114,21 @@ impl Bus {
         }
     }
 
+    /// How the broker, its topics and their readers stand, as one document in JSON: what `oyez stat` prints. Waits where this
+    /// user has asked less than 50 ms ago.
+    ///
+    /// # Errors
+    /// [`BusError`]; [`BusError::Declaration`] on an in-process bus, which has no broker.
+    pub fn stat(&self) -> Result<String, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.stat(),
+            Kind::InProcess(_) => {
+                let what = "an in-process bus has no broker to be seen; connect to one";
+                Err(BusError::Declaration { topic: "(all)".to_owned(), what })
+            }
+        }
+    }
+
     /// A publisher of this topic: to be opened.
     pub fn publisher(&self, topic: &str) -> PublisherBuilder {
         PublisherBuilder { bus: self.clone(), topic: topic.to_owned(), partition: 0, wait: Duration::ZERO }

@@ -9,6 +9,7 @@ mod reading;
 mod standby;
 
 use crate::partition::{Attached, Facts, Partition};
+use crate::sleep::Berth;
 use crate::{BusError, Connect, Durability, Owner, PublishError, Publisher, TopicInfo};
 use attendant::{Attendant, Command, Request};
 use nix::sys::signal::SigSet;
@@ -20,7 +21,7 @@ use standby::Mapped;
 pub(crate) use standby::Standby;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -38,11 +39,11 @@ pub(crate) struct Link {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Wakes the connection's thread, which sleeps in `poll`.
+/// Wakes a thread that sleeps in `poll`: the connection's, or a subscriber's.
 pub(crate) struct Wake(OwnedFd);
 
 impl Wake {
-    fn new() -> std::io::Result<Arc<Wake>> {
+    pub(crate) fn new() -> std::io::Result<Arc<Wake>> {
         Ok(Arc::new(Wake(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
@@ -52,8 +53,14 @@ impl Wake {
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -124,6 +131,17 @@ impl Link {
         }
     }
 
+    pub(crate) fn stat(&self) -> Result<String, BusError> {
+        let mut answer = self.request("OpenStat", Message::OpenStat {})?;
+        let (Message::StatOpened { .. }, Some(file)) = (&answer.packet.message, answer.descriptors.pop()) else {
+            return Err(unexpected("OpenStat", &answer));
+        };
+        let mut text = String::new();
+        let read = File::from(file).read_to_string(&mut text);
+        let failed = |source| BusError::System { topic: "(broker)".to_owned(), step: "read how it stands", source };
+        read.map(|_| text).map_err(failed)
+    }
+
     pub(crate) fn attach(self: &Arc<Link>, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
         let info = self.describe(topic, partition)?;
         let message = Message::OpenSubscriber { partition, topic: topic.to_owned() };
@@ -132,7 +150,8 @@ impl Link {
             return Err(unexpected("OpenSubscriber", &answer));
         };
         let link = Arc::clone(self);
-        let facts = Facts { earliest, ..Facts::default() };
+        let berth = Some(Arc::new(Berth::new(topic, &answer.descriptors)?));
+        let facts = Facts { earliest, berth, ..Facts::default() };
         let known = Partition::new(facts, Some(Box::new(move || link.wake.wake())));
         self.command(Command::Read(Reading::new(topic, partition, journal, &known)));
         let is_recorded = Durability::from(durability) > Durability::Published && segment_bytes > 0;
@@ -188,13 +207,20 @@ impl Link {
         }
     }
 
-    /// Asks, and asks again where the broker went away in between, until the timeout.
+    /// Asks, and asks again until the timeout where the broker went away in between; also where descriptors are to come, and
+    /// the connection has too many of them unread just now.
     fn request(&self, name: &'static str, message: Message) -> Result<Received, BusError> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let request = Request { message: message.clone(), correlation: None, claim: None };
             match self.once(name, request, deadline) {
                 Err(BusError::Away { .. }) if Instant::now() < deadline => std::thread::sleep(ASK_AGAIN),
+                Err(BusError::Refused { code: FailureCode::TooManyRequests, .. })
+                    if matches!(message, Message::OpenSubscriber { .. } | Message::OpenStat {})
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(ASK_AGAIN);
+                }
                 answer => return answer,
             }
         }

@@ -147,6 +147,20 @@ impl<S: Source> Cursor<S> {
         self.epoch
     }
 
+    /// Where the next frame is looked for.
+    #[inline]
+    pub(crate) fn position(&self) -> Position {
+        match &self.place {
+            Place::Ring(reader) => reader.read_to(),
+            _ => self.position,
+        }
+    }
+
+    /// What it asks of a message before it gives it.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// Whether it reads the ring now, and not the journal.
     pub fn reads_ring(&self) -> bool {
         matches!(self.place, Place::Ring(_))

@@ -42,6 +42,7 @@ mod in_process;
 mod journal;
 mod partition;
 mod publisher;
+mod sleep;
 mod standby;
 mod subscriber;
 mod topic;

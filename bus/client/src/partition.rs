@@ -1,15 +1,17 @@
 //! What is known here of one partition: filled by the connection's thread, or by the in-process bus, and read by a
 //! cursor, which looks at one word to see whether anything has changed.
 
+use crate::connection::Wake;
 use crate::cursor::{Held, Source};
 use crate::journal::Recorded;
+use crate::sleep::Berth;
 use oyez_journal::{Epochs, JournalId};
 use oyez_ring::{Epoch, EpochStart, Position};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// One partition's facts, shared between who learns them and who reads by them.
@@ -35,6 +37,10 @@ pub(crate) struct Facts {
     /// Whether `epochs` has all that there are.
     pub(crate) is_complete: bool,
     pub(crate) asked: Asked,
+    /// Where the broker lets this reader sleep; none while it is away.
+    pub(crate) berth: Option<Arc<Berth>>,
+    /// Wake the readers that have slept when anything changes here: several, where the bus is in-process.
+    pub(crate) wakers: Vec<Weak<Wake>>,
 }
 
 /// What a cursor waits for.
@@ -60,6 +66,7 @@ impl Partition {
         // Under the lock: whoever is about to wait has seen it, or is woken.
         self.generation.fetch_add(1, Ordering::Release);
         self.changed.notify_all();
+        facts.wakers.retain(|waker| waker.upgrade().inspect(|waker| waker.wake()).is_some());
         answer
     }
 
@@ -129,6 +136,7 @@ pub(crate) struct Attached {
     unreadable: Option<String>,
     is_complete: bool,
     journal: Option<Recorded>,
+    berth: Option<Arc<Berth>>,
 }
 
 impl Attached {
@@ -144,6 +152,7 @@ impl Attached {
             unreadable: None,
             is_complete: false,
             journal,
+            berth: None,
         };
         attached.refresh();
         attached
@@ -172,6 +181,7 @@ impl Attached {
         }
         self.unreadable.clone_from(&facts.unreadable);
         self.is_complete = facts.is_complete;
+        self.berth.clone_from(&facts.berth);
     }
 
     /// Whether every epoch that there is is known: until then nothing can be sought.
@@ -184,6 +194,29 @@ impl Attached {
         let facts = self.partition.lock();
         let newest = *facts.epochs.last()?;
         Some((newest, known_of(&facts, newest.epoch)?))
+    }
+
+    /// Whether something has come that was not taken over yet: the next poll may bring something by that.
+    pub(crate) fn has_news(&self) -> bool {
+        self.partition.generation.load(Ordering::Acquire) != self.seen
+    }
+
+    /// Whether the connection's thread is asking for what has to be known before anything more can be read.
+    pub(crate) fn is_asking(&self) -> bool {
+        let facts = self.partition.lock();
+        let unknown = facts.asked.epoch.is_some_and(|epoch| !facts.held.contains_key(&epoch));
+        unknown || matches!(facts.segment, Some((_, None)))
+    }
+
+    /// Where it may sleep, if the broker is there.
+    #[inline]
+    pub(crate) fn berth(&self) -> Option<&Arc<Berth>> {
+        self.berth.as_ref()
+    }
+
+    /// From now on whatever is learnt wakes this.
+    pub(crate) fn wake_by(&self, waker: &Arc<Wake>) {
+        self.partition.lock().wakers.push(Arc::downgrade(waker));
     }
 
     /// Why nothing more will be known, once that is so.

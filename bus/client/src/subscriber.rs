@@ -2,9 +2,15 @@
 
 use crate::cursor::{Cursor, CursorError, Held, newest_of};
 use crate::partition::Attached;
-use crate::{Bus, BusError, Durability, Event, Start, SubscribeError, TopicIndex, TopicInfo};
-use oyez_ring::{Epoch, Sequence};
+use crate::publisher::now_ns;
+use crate::sleep::Sleep;
+use crate::{Bus, BusError, Durability, Event, EventKind, Start, SubscribeError, TopicIndex, TopicInfo};
+use oyez_ring::{Epoch, Progress, Sequence};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+/// Of so many polls that brought messages out of a ring, one reads the clock.
+const POLLS_PER_SAMPLE: u32 = 16;
 
 /// Which topics to read, and from where: made by [`Bus::subscriber`].
 #[must_use = "a subscriber is opened with `open`"]
@@ -47,7 +53,8 @@ impl SubscriberBuilder {
         let durability = self.durability;
         let open = |(name, partition, start)| Reading::open(&self.bus, name, partition, start, durability);
         let topics = self.topics.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Subscriber { topics, turn: 0, failed: None, timeout: self.bus.timeout() })
+        let timeout = self.bus.timeout();
+        Ok(Subscriber { topics, turn: 0, failed: None, timeout, sleep: None, is_asleep: false })
     }
 }
 
@@ -82,6 +89,9 @@ pub struct Subscriber {
     failed: Option<TopicIndex>,
     /// How long a start may be looked for.
     timeout: Duration,
+    /// Made with the first sleep.
+    sleep: Option<Sleep>,
+    is_asleep: bool,
 }
 
 /// How far behind the newest message of a topic a subscriber is.
@@ -98,6 +108,8 @@ struct Reading {
     info: TopicInfo,
     partition: u16,
     cursor: Cursor<Attached>,
+    /// Polls that brought messages out of a ring.
+    polls: u32,
 }
 
 impl Subscriber {
@@ -115,6 +127,9 @@ impl Subscriber {
     /// go on, and each round of the topics finds the same error again, until [`Subscriber::seek`] mends it.
     #[inline]
     pub fn poll(&mut self, limit: usize, mut each: impl FnMut(Event<'_>)) -> Result<usize, SubscribeError> {
+        if self.is_asleep {
+            self.wake();
+        }
         let mut given = 0;
         for _ in 0..self.topics.len() {
             if given >= limit {
@@ -135,6 +150,83 @@ impl Subscriber {
             }
         }
         Ok(given)
+    }
+
+    /// Sleeps until a poll may bring something, at most so long; `false` where that time is over. Now and then a poll brings
+    /// nothing all the same. The wake-up is late by at most `wake_max_us` of the broker's catalog; on an in-process bus, and
+    /// while the broker is away, by a millisecond. Some system calls; the publisher makes none for it.
+    ///
+    /// Poll until nothing comes, then wait:
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use oyez::{Bus, Start, Topic};
+    /// # let bus = Bus::in_process(&[Topic::new("md")])?;
+    /// # let mut subscriber = bus.subscriber().topic("md", Start::Live).open()?;
+    /// # let mut publisher = bus.publisher("md").open()?;
+    /// # let _ = publisher.offer(b"a message header and a body")?;
+    /// let mut seen = 0;
+    /// while seen == 0 {
+    ///     seen += subscriber.poll(256, |event| println!("{event:?}"))?;
+    ///     if seen == 0 && !subscriber.wait(std::time::Duration::from_secs(1))? {
+    ///         println!("quiet");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Subscriber::arm`].
+    pub fn wait(&mut self, timeout: Duration) -> Result<bool, SubscribeError> {
+        if self.arm()? {
+            return Ok(true);
+        }
+        let rang = self.bed()?.wait(timeout);
+        self.wake();
+        Ok(rang?)
+    }
+
+    /// Before each sleep in a loop of one's own (epoll, tokio, asyncio) on [`Subscriber::fd`]: silences it, and asks for it
+    /// to become readable when a poll may bring something. `true`: poll now, and do not sleep. Some system calls.
+    ///
+    /// # Errors
+    /// [`BusError::System`]: the kernel has no descriptors left for this.
+    pub fn arm(&mut self) -> Result<bool, SubscribeError> {
+        self.bed()?.begin()?;
+        self.is_asleep = true;
+        let Some(sleep) = &mut self.sleep else { return Ok(true) };
+        let mut all_ring = true;
+        for (at, Reading { cursor, .. }) in self.topics.iter().enumerate() {
+            all_ring &= sleep.ask(at, cursor.source(), cursor.position(), cursor.durability())?;
+        }
+        if !all_ring {
+            sleep.stand_in()?;
+        }
+        Ok(self.topics.iter().any(|reading| reading.cursor.source().has_news()))
+    }
+
+    /// One descriptor for all topics, the same for as long as the subscriber lives: readable when a poll may bring
+    /// something, from one [`Subscriber::arm`] to the next. Poll it for reading and do nothing else with it.
+    ///
+    /// # Errors
+    /// As [`Subscriber::arm`].
+    pub fn fd(&mut self) -> Result<BorrowedFd<'_>, SubscribeError> {
+        Ok(self.bed()?.descriptor())
+    }
+
+    fn bed(&mut self) -> Result<&mut Sleep, SubscribeError> {
+        if self.sleep.is_none() {
+            let sleep = Sleep::new(self.topics.len())?;
+            self.topics.iter().for_each(|reading| reading.cursor.source().wake_by(sleep.waker()));
+            self.sleep = Some(sleep);
+        }
+        Ok(self.sleep.as_mut().expect("made above"))
+    }
+
+    #[cold]
+    fn wake(&mut self) {
+        self.is_asleep = false;
+        self.topics.iter().filter_map(|reading| reading.cursor.source().berth()).for_each(|berth| berth.area.wake());
     }
 
     /// Goes elsewhere in one topic, back or ahead, as if it were opened anew. After an error it is nowhere: seek again.
@@ -212,7 +304,7 @@ impl Reading {
         if durability > info.durability {
             return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
         }
-        let mut reading = Reading { info, partition, cursor: Cursor::new(attached, durability) };
+        let mut reading = Reading { info, partition, cursor: Cursor::new(attached, durability), polls: 0 };
         reading.seek(start, bus.timeout())?;
         Ok(reading)
     }
@@ -221,6 +313,7 @@ impl Reading {
         let deadline = Instant::now() + timeout;
         loop {
             if self.cursor.source().is_complete() && self.cursor.seek(start).map_err(|source| self.stuck(source))? {
+                self.tell(0, 0);
                 return Ok(());
             }
             self.failure()?;
@@ -240,11 +333,39 @@ impl Reading {
         each: &mut impl FnMut(Event<'_>),
     ) -> Result<usize, SubscribeError> {
         let partition = self.partition;
-        let given = self.cursor.poll(limit, |kind| each(Event { topic, partition, kind }));
+        let (mut first_ns, mut last_ns) = (0, 0);
+        let given = self.cursor.poll(limit, |kind| {
+            if let EventKind::Message(message) = &kind {
+                last_ns = message.time_ns;
+                first_ns = if first_ns == 0 { last_ns } else { first_ns };
+            }
+            each(Event { topic, partition, kind });
+        });
         match given {
             Ok(0) => self.failure().map(|()| 0),
-            Ok(given) => Ok(given),
+            Ok(given) => {
+                if last_ns != 0 {
+                    self.tell(first_ns, last_ns);
+                }
+                Ok(given)
+            }
             Err(source) => Err(self.stuck(source)),
+        }
+    }
+
+    /// Tells the broker, for whoever looks, how far this has come, and of some polls how late. The clock costs as much as a
+    /// poll; and what comes out of the journal is late by intent.
+    #[inline]
+    fn tell(&mut self, first_ns: u64, last_ns: u64) {
+        let Some(berth) = self.cursor.source().berth() else { return };
+        let (epoch, position) = (self.cursor.epoch(), self.cursor.position());
+        let sequence = self.cursor.next_sequence().unwrap_or_default();
+        berth.area.tell(Progress { epoch, position, sequence, time_ns: last_ns });
+        if last_ns != 0 && self.cursor.reads_ring() {
+            self.polls = self.polls.wrapping_add(1);
+            if self.polls.is_multiple_of(POLLS_PER_SAMPLE) {
+                berth.area.record(now_ns().saturating_sub(first_ns));
+            }
         }
     }
 

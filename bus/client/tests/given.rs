@@ -5,7 +5,7 @@
 use oyez::{Bus, Connect, Start};
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
 use oyez_protocol::{Binding, Connection, Durability, Message, Packet, VERSION};
-use oyez_ring::{BLOCK, Control, Epoch, EpochStart, Memory, Position, Sequence};
+use oyez_ring::{Area, BLOCK, Control, Epoch, EpochStart, Memory, Position, Sequence};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, socket_with};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -87,14 +87,19 @@ fn answer(asked: Message, wrong: Wrong) -> Option<(Message, Vec<OwnedFd>)> {
             Message::Welcome { version: VERSION, pid: 1, broker: "test".to_owned(), build: String::new() }
         }
         Message::DescribeTopic { topic, .. } => topic_of(topic, capacity),
-        Message::OpenSubscriber { .. } => Message::Subscribed {
-            newest: epoch,
-            capacity,
-            durability: Durability::Published,
-            journal: 0,
-            segment_bytes: 0,
-            earliest: none,
-        },
+        Message::OpenSubscriber { .. } => {
+            let (durability, area) = (Durability::Published, memory(Area::LEN_BYTES as u64, false, Access::Write));
+            let subscribed = Message::Subscribed {
+                newest: epoch,
+                capacity,
+                durability,
+                journal: 0,
+                segment_bytes: 0,
+                earliest: none,
+            };
+            // Nobody here sleeps, so that ask and bell may be anything.
+            return Some((subscribed, vec![area.try_clone().ok()?, area.try_clone().ok()?, area]));
+        }
         Message::ListEpochs { .. } => {
             Message::Epochs { newest: epoch, end: none, end_sequence: Sequence(u64::MAX), epochs: vec![start] }
         }

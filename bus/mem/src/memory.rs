@@ -108,6 +108,21 @@ pub fn create(name: &str, len_bytes: u64) -> Result<OwnedFd, MemoryError> {
     Ok(memory)
 }
 
+/// A memory that holds these bytes for ever, to be read: nobody can write it any more, or change its length.
+///
+/// # Errors
+/// As [`create`].
+pub fn document(name: &str, bytes: &[u8]) -> Result<OwnedFd, MemoryError> {
+    let memory = create(name, bytes.len().max(1) as u64)?;
+    let mut written = 0;
+    while written < bytes.len() {
+        let more = rustix::io::pwrite(&memory, &bytes[written..], written as u64);
+        written += more.map_err(refused(name, "write it", NO_MEMORY))?;
+    }
+    add_seals(&memory, SealFlags::WRITE | SealFlags::SEAL)?;
+    reopen(&memory, Access::Read)
+}
+
 /// `MemAvailable`; without /proc, no bound is known.
 fn available_bytes() -> u64 {
     let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -216,6 +231,18 @@ mod tests {
         assert!(rustix::io::pwrite(&again, &[1], 0).is_err());
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         assert!(rustix::fs::fallocate(&again, punch, 0, 4096).is_err());
+    }
+
+    #[test]
+    fn a_document_is_read_and_changed_by_nobody() {
+        let text = b"all that is known";
+        let given = document("stat", text).unwrap();
+        let mut read = [0; 64];
+        assert_eq!(rustix::io::pread(&given, &mut read, 0), Ok(text.len()));
+        assert_eq!(&read[..text.len()], text);
+        let again = reopen(&given, Access::Write).unwrap();
+        assert!(rustix::io::pwrite(&again, b"other", 0).is_err());
+        assert!(rustix::fs::ftruncate(&again, 0).is_err());
     }
 
     #[test]

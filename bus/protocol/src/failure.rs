@@ -16,7 +16,9 @@ impl FailureCode {
                 "the catalog does not let this user subscribe here; add the user to `subscribe` of the topic"
             }
             ConnectionLimit => "too many connections; close some, or raise `connections_max` in the catalog",
-            SubscriptionLimit => "too many subscriptions on one connection; raise `subscriptions_max` in the catalog",
+            SubscriptionLimit => {
+                "too many subscriptions; close some, or raise `subscriptions_max`, `areas_per_user_max` or `areas_max` in the catalog"
+            }
             NotOwner => "this connection does not own that epoch; open a publisher again",
             EpochEnded => "that epoch has ended; open a publisher again, it goes on in a new epoch",
             NotInJournal => "the journal does not hold that position; ask again for a later one",

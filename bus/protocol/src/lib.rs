@@ -29,7 +29,7 @@ pub use schema::{SCHEMA_ID, SCHEMA_VERSION as VERSION};
 /// Longest packet, in bytes; a longer one is refused by either side.
 pub const PACKET_BYTES_MAX: usize = 65_536;
 /// Most descriptors in one packet.
-pub const DESCRIPTORS_MAX: usize = 2;
+pub const DESCRIPTORS_MAX: usize = 3;
 /// Longest name or text in a message, in bytes; longer ones are cut when sent and refused when received.
 pub const TEXT_BYTES_MAX: usize = 4_096;
 

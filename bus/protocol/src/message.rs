@@ -141,6 +141,7 @@ messages! {
     DescribeTopic = describe_topic { partition: u16 } (topic)
     DescribeTopicAt = describe_topic_at { index: u16 }
     OpenSchema = open_schema { index: u16 } (topic)
+    OpenStat = open_stat {}
     Failure = failure { code: FailureCode } (text)
     Welcome = welcome { version: u16, pid: u32 } (broker, build)
     RingOffer = ring_offer { partition: u16, capacity: u64 } (topic)
@@ -164,6 +165,7 @@ messages! {
         written: Position, durable: Position, binding: Binding
     } [templates of template: u16] (topic, schema, owner, state)
     SchemaOpened = schema_opened { version: u16, count: u16 } (schema)
+    StatOpened = stat_opened { bytes: u64 }
     Closing = closing {}
     Withdraw = withdraw { partition: u16 } (topic)
     TakeOver = take_over { partition: u16, epoch: Epoch } (topic)
@@ -175,8 +177,12 @@ impl Message {
     #[must_use]
     pub fn descriptors(&self) -> usize {
         match self {
+            Message::Subscribed { .. } => 3,
             Message::RingOffer { .. } | Message::EpochOpened { .. } => 2,
-            Message::Reclaimed { .. } | Message::SegmentOpened { .. } | Message::SchemaOpened { .. } => 1,
+            Message::Reclaimed { .. }
+            | Message::SegmentOpened { .. }
+            | Message::SchemaOpened { .. }
+            | Message::StatOpened { .. } => 1,
             _ => 0,
         }
     }

@@ -20,7 +20,7 @@ fn soon() -> Instant {
 
 /// Sends bytes and descriptors past the codec.
 fn send_raw(to: &Connection, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(descriptors.is_empty() || control.push(SendAncillaryMessage::ScmRights(descriptors)));
     rustix::net::sendmsg(to, &[IoSlice::new(bytes)], &mut control, SendFlags::empty()).expect("sent");
@@ -47,7 +47,7 @@ fn foreign_descriptors_are_refused_and_closed() {
     let result = other.receive(soon());
     assert!(matches!(result, Err(ConnectionError::Descriptors { expected: 1, found: 2, .. })), "{result:?}");
     // More than there is room for: the kernel drops the rest and says so.
-    send_raw(&one, &closing, &[file.as_fd(); 6]);
+    send_raw(&one, &closing, &[file.as_fd(); 16]);
     let result = other.receive(soon());
     assert!(matches!(result, Err(ConnectionError::TooLong)), "{result:?}");
     send_raw(&one, &segment, &[]);

@@ -98,6 +98,8 @@ fn samples() -> Vec<Packet> {
         Message::Withdraw { partition: 3, topic: topic() },
         Message::TakeOver { partition: 3, epoch, topic: topic() },
         Message::OwnerKilled { pid: 4711, uid: 1000, holder: "other".into() },
+        Message::OpenStat {},
+        Message::StatOpened { bytes: 0x1234_5678 },
     ];
     let number = |(index, message)| Packet { correlation: 0xc0_0000_0000 + index as u64, message };
     messages.into_iter().enumerate().map(number).collect()

@@ -81,6 +81,11 @@ pub(super) struct BrokerText {
     pub(super) connections_per_user_max: usize,
     #[serde(default = "defaults::subscriptions_max")]
     pub(super) subscriptions_max: usize,
+    #[serde(default = "defaults::areas_max")]
+    pub(super) areas_max: usize,
+    #[serde(default = "defaults::areas_per_user_max")]
+    pub(super) areas_per_user_max: usize,
+    pub(super) http: Option<String>,
     #[serde(default = "defaults::stop_timeout_ms")]
     pub(super) stop_timeout_ms: u64,
 }
@@ -116,6 +121,7 @@ pub(super) struct TopicText {
     pub(super) recorded: bool,
     #[serde(default = "defaults::durability")]
     pub(super) durability: String,
+    pub(super) latency_budget_us: Option<u64>,
     #[serde(default = "defaults::when_behind")]
     pub(super) when_behind: String,
     #[serde(default = "defaults::retention_h")]
@@ -172,7 +178,13 @@ mod defaults {
         128
     }
     pub(super) fn subscriptions_max() -> usize {
-        64
+        256
+    }
+    pub(super) fn areas_max() -> usize {
+        4_096
+    }
+    pub(super) fn areas_per_user_max() -> usize {
+        2_048
     }
     pub(super) fn stop_timeout_ms() -> u64 {
         5_000

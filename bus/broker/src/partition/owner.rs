@@ -183,6 +183,7 @@ impl Partition {
         drop(journal);
         self.owner = Owner::Owned(holder);
         self.pages.add(ring.control.clone());
+        self.watch(&ring);
         self.rings.push_back(ring);
         self.record_next();
         if self.recorder.is_none() {

@@ -117,7 +117,6 @@ fn connections_and_subscriptions_have_their_limits() {
     let answer = connection.receive(std::time::Instant::now() + PATIENCE).expect("told").packet.message;
     assert!(matches!(answer, Message::Failure { code: FailureCode::ConnectionLimit, .. }), "{answer:?}");
     peers[0].subscribe("a");
-    peers[0].subscribe("a");
     assert_eq!(peers[0].refusal(open_subscriber("b")).0, FailureCode::SubscriptionLimit);
     let wait = |number| Message::OpenEpoch { partition: 0, epoch: Epoch(number), wait: true, topic: "a".into() };
     peers[0].connection().send(&Packet { correlation: 900, message: wait(1) }, &[]).expect("parked");

@@ -10,6 +10,7 @@ mod clients;
 mod hostile;
 mod owners;
 mod readers;
+mod sleepers;
 mod standby;
 mod start;
 mod stored;

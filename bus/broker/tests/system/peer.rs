@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     connection: Connection,
     correlation: u64,
     pub(crate) broker_pid: u32,
+    /// Of each subscription area, ask and bell: closed, it would be over.
+    pub(crate) berths: Vec<[OwnedFd; 3]>,
 }
 
 /// An epoch owned.
@@ -71,7 +73,7 @@ impl Peer {
 
     pub(crate) fn try_connect(socket: &Path, name: &str) -> Option<Peer> {
         let connection = Connection::connect(socket).ok()?;
-        let mut peer = Peer { connection, correlation: 0, broker_pid: 0 };
+        let mut peer = Peer { connection, correlation: 0, broker_pid: 0, berths: Vec::new() };
         match peer.try_ask(Message::Hello { version: VERSION, name: name.into() })?.packet.message {
             Message::Welcome { pid, .. } => peer.broker_pid = pid,
             _ => return None,
@@ -157,9 +159,10 @@ impl Peer {
     }
 
     pub(crate) fn subscribe(&mut self, topic: &str) -> Message {
-        let answer = self.ask(Message::OpenSubscriber { partition: 0, topic: topic.into() }).packet.message;
-        assert!(matches!(answer, Message::Subscribed { .. }), "{answer:?}");
-        answer
+        let Received { packet, descriptors } = self.ask(Message::OpenSubscriber { partition: 0, topic: topic.into() });
+        assert!(matches!(packet.message, Message::Subscribed { .. }), "{:?}", packet.message);
+        self.berths.push(descriptors.try_into().expect("area, ask and bell"));
+        packet.message
     }
 
     /// Opens an epoch's ring, waiting for the epoch to begin; checks what it is given as a client does.

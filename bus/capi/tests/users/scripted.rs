@@ -3,7 +3,7 @@
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
 use oyez_protocol::{Binding, Connection, Durability, FailureCode, Message, Packet, Refusal, VERSION};
 use oyez_ring::{
-    BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Position, RegionMut, Sequence, State, write_head,
+    Area, BLOCK, Control, ControlMut, Epoch, EpochStart, Memory, Position, RegionMut, Sequence, State, write_head,
 };
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, socket_with};
 use std::os::fd::{AsFd, OwnedFd};
@@ -71,14 +71,18 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
         },
         Message::OpenSubscriber { topic, .. } => {
             let recorded = topic == "unread";
-            plain(Message::Subscribed {
+            // Nobody here sleeps, so that ask and bell may be anything.
+            let area = create("oyez-area", Area::LEN_BYTES as u64).expect("memory");
+            let given = vec![area.try_clone().expect("a copy"), area.try_clone().expect("a copy"), area];
+            let subscribed = Message::Subscribed {
                 newest: Epoch(1),
                 capacity: CAPACITY,
                 durability: if recorded { Durability::Durable } else { Durability::Published },
                 journal: recorded.into(),
                 segment_bytes: if recorded { 4 << 20 } else { 0 },
                 earliest: if recorded { Position(0) } else { NONE },
-            })
+            };
+            Some((subscribed, given))
         }
         Message::ListEpochs { topic, .. } if topic == "gone" => {
             plain(Message::failure(FailureCode::UnknownTopic, topic))

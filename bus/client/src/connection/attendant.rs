@@ -172,6 +172,7 @@ impl Attendant {
     /// Everybody who waits is told; what is owned and read stays, for the next connection.
     fn hang_up(&mut self) {
         self.connection = None;
+        self.readings.values().for_each(Reading::hung_up);
         let socket = self.connect.socket.display().to_string();
         for waiter in std::mem::take(&mut self.waiters).into_values() {
             match waiter {

@@ -4,6 +4,7 @@ use super::attendant::passes;
 use super::owned::map_ring;
 use crate::cursor::{Held, Ring};
 use crate::partition::Partition;
+use crate::sleep::Berth;
 use oyez_protocol::FailureCode::{Broker, NotInJournal};
 use oyez_protocol::message::EPOCHS_MAX;
 use oyez_protocol::{Message, Received};
@@ -76,6 +77,13 @@ impl Reading {
         self.want(Step::Subscribe, Message::OpenSubscriber { partition: self.partition, topic: self.topic.clone() });
     }
 
+    /// The broker is gone, and with it whoever would wake the reader.
+    pub(super) fn hung_up(&self) {
+        if let Some(known) = self.known.upgrade() {
+            known.learn(|facts| facts.berth = None);
+        }
+    }
+
     /// How soon it must be looked after, without being woken.
     pub(super) fn pause(&self) -> Option<Duration> {
         Some(self.again_at?.saturating_duration_since(Instant::now()))
@@ -104,7 +112,10 @@ impl Reading {
         let Received { packet, descriptors } = received;
         match (step, &packet.message) {
             (Step::Subscribe, Message::Subscribed { journal, earliest, .. }) => {
-                self.subscribed_again(&known, *journal, *earliest);
+                match Berth::new(&self.topic, descriptors) {
+                    Ok(berth) => self.subscribed_again(&known, *journal, *earliest, berth),
+                    Err(error) => give_up(&known, error.to_string()),
+                }
             }
             (Step::List, Message::Epochs { epochs, .. }) => self.listed(&known, epochs),
             (Step::Open | Step::Await, Message::EpochOpened { start, capacity }) => {
@@ -137,10 +148,11 @@ impl Reading {
         }
     }
 
-    fn subscribed_again(&mut self, known: &Partition, journal: u64, earliest: Position) {
+    fn subscribed_again(&mut self, known: &Partition, journal: u64, earliest: Position, berth: Berth) {
         if journal == self.journal {
             known.learn(|facts| {
                 facts.earliest = earliest;
+                facts.berth = Some(Arc::new(berth));
                 facts.held.clear();
                 // An answer that was still to come is lost: the cursor asks again.
                 facts.segment = None;

@@ -5,6 +5,7 @@ mod house;
 mod large;
 mod losses;
 mod reading;
+mod sleeping;
 mod standby;
 #[path = "../support/trace.rs"]
 mod trace;

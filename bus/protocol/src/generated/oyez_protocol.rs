@@ -2824,6 +2824,106 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Client: wants to see how the broker and its readers stand. Answer: StatOpened, or Failure where this user has asked a moment ago
+    ///
+    /// Message `OpenStat`, template 24: 16 bytes.
+    pub mod open_stat {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 24;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 8;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 16;
+
+        /// Client: wants to see how the broker and its readers stand. Answer: StatOpened, or Failure where this user has asked a moment ago
+        ///
+        /// Reads `OpenStat`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 8>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(self.rest.end())
+            }
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message OpenStat";
+            let (block, rest) = rest.block::<8>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 8]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes the message, and gives its length in bytes.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode(buffer: &mut [u8], fields: &Fields) -> Result<usize, rt::Error> {
+            let what = "message OpenStat";
+            let (out, rest) = rt::Writer::new(buffer).array::<16>(what)?;
+            out.put::<0, 2>(8_u16.to_le_bytes());
+            out.put::<2, 2>(24_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 8>());
+            Ok(rest.end())
+        }
+    }
+
     /// Broker: what is wrong. Answers any request
     ///
     /// Message `Failure`, template 32: 20 bytes and more, as groups and data have them.
@@ -4404,7 +4504,7 @@ pub mod oyez_protocol {
         }
     }
 
-    /// Broker: answers OpenSubscriber
+    /// Broker: answers OpenSubscriber. Descriptors: the subscription's area to read and write, ask (an eventfd: written to ask for a wake-up), bell (a stream socket: a byte comes with each wake-up, and closing it ends the subscription)
     ///
     /// Message `Subscribed`, template 39: 53 bytes.
     pub mod subscribed {
@@ -4417,7 +4517,7 @@ pub mod oyez_protocol {
         /// Bytes of the message, header included, with no entry in a group and no byte in data.
         pub const MESSAGE_BYTES_MIN: usize = 53;
 
-        /// Broker: answers OpenSubscriber
+        /// Broker: answers OpenSubscriber. Descriptors: the subscription's area to read and write, ask (an eventfd: written to ask for a wake-up), bell (a stream socket: a byte comes with each wake-up, and closing it ends the subscription)
         ///
         /// Reads `Subscribed`.
         #[derive(Clone, Copy, Debug)]
@@ -6321,6 +6421,121 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Broker: answers OpenStat. Descriptor: a sealed memory to read only, one document in JSON of what this user may see
+    ///
+    /// Message `StatOpened`, template 56: 24 bytes.
+    pub mod stat_opened {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 56;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 16;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 24;
+
+        /// Broker: answers OpenStat. Descriptor: a sealed memory to read only, one document in JSON of what this user may see
+        ///
+        /// Reads `StatOpened`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 16>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Length of the document
+            ///
+            /// `bytes` at 8, 8 bytes: `uint64`.
+            #[inline]
+            pub fn bytes(&self) -> u64 {
+                let bytes = self.block.view::<8, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(self.rest.end())
+            }
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message StatOpened";
+            let (block, rest) = rest.block::<16>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Length of the document
+            ///
+            /// `bytes` at 8, 8 bytes: `uint64`.
+            pub bytes: u64,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 16]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.bytes;
+                out.put::<8, 8>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes the message, and gives its length in bytes.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode(buffer: &mut [u8], fields: &Fields) -> Result<usize, rt::Error> {
+            let what = "message StatOpened";
+            let (out, rest) = rt::Writer::new(buffer).array::<24>(what)?;
+            out.put::<0, 2>(16_u16.to_le_bytes());
+            out.put::<2, 2>(56_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 16>());
+            Ok(rest.end())
+        }
+    }
+
     /// Broker, unasked: it is stopping. Owners release what they own
     ///
     /// Message `Closing`, template 47: 16 bytes.
@@ -6976,6 +7191,8 @@ pub mod oyez_protocol {
         DescribeTopicAt(describe_topic_at::Decoder<'a>),
         /// `OpenSchema`, template 12.
         OpenSchema(open_schema::Decoder<'a>),
+        /// `OpenStat`, template 24.
+        OpenStat(open_stat::Decoder<'a>),
         /// `Failure`, template 32.
         Failure(failure::Decoder<'a>),
         /// `Welcome`, template 33.
@@ -7006,6 +7223,8 @@ pub mod oyez_protocol {
         Topic(topic::Decoder<'a>),
         /// `SchemaOpened`, template 46.
         SchemaOpened(schema_opened::Decoder<'a>),
+        /// `StatOpened`, template 56.
+        StatOpened(stat_opened::Decoder<'a>),
         /// `Closing`, template 47.
         Closing(closing::Decoder<'a>),
         /// `Withdraw`, template 60.
@@ -7073,6 +7292,10 @@ pub mod oyez_protocol {
                     let message = open_schema::open(header, rest)?;
                     Self::OpenSchema(message)
                 }
+                24 => {
+                    let message = open_stat::open(header, rest)?;
+                    Self::OpenStat(message)
+                }
                 32 => {
                     let message = failure::open(header, rest)?;
                     Self::Failure(message)
@@ -7133,6 +7356,10 @@ pub mod oyez_protocol {
                     let message = schema_opened::open(header, rest)?;
                     Self::SchemaOpened(message)
                 }
+                56 => {
+                    let message = stat_opened::open(header, rest)?;
+                    Self::StatOpened(message)
+                }
                 47 => {
                     let message = closing::open(header, rest)?;
                     Self::Closing(message)
@@ -7173,6 +7400,7 @@ pub mod oyez_protocol {
                 Self::DescribeTopic(message) => message.skip(),
                 Self::DescribeTopicAt(message) => message.skip(),
                 Self::OpenSchema(message) => message.skip(),
+                Self::OpenStat(message) => message.skip(),
                 Self::Failure(message) => message.skip(),
                 Self::Welcome(message) => message.skip(),
                 Self::RingOffer(message) => message.skip(),
@@ -7188,6 +7416,7 @@ pub mod oyez_protocol {
                 Self::Epochs(message) => message.skip(),
                 Self::Topic(message) => message.skip(),
                 Self::SchemaOpened(message) => message.skip(),
+                Self::StatOpened(message) => message.skip(),
                 Self::Closing(message) => message.skip(),
                 Self::Withdraw(message) => message.skip(),
                 Self::TakeOver(message) => message.skip(),

@@ -2,6 +2,7 @@
 
 #include <oyez.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,15 @@ static void step(char *line) {
         struct told told = {.count = 0};
         print_code(oyez_subscriber_poll(subscriber, take, &told, 1));
         print_told(&told);
+    } else if (strcmp(verb, "sleep") == 0) {
+        int32_t woken = oyez_subscriber_wait(subscriber, 60000000000u);
+        print_code(woken > 0 ? OYEZ_OK : woken);
+        printf(woken > 0 ? " woken" : " quiet");
+    } else if (strcmp(verb, "doze") == 0) {
+        struct pollfd source = {.fd = oyez_subscriber_fd(subscriber), .events = POLLIN};
+        int32_t now = oyez_subscriber_arm(subscriber);
+        print_code(now > 0 ? OYEZ_OK : now);
+        printf(now > 0 || poll(&source, 1, 60000) == 1 ? " woken" : " quiet");
     } else if (strcmp(verb, "seek") == 0) {
         int32_t start;
         uint32_t epoch = 0;

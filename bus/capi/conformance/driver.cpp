@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <poll.h>
 #include <sstream>
 
 namespace {
@@ -170,6 +171,12 @@ private:
             auto topic = static_cast<uint32_t>(std::stoul(given[2]));
             subscriber.seek(topic, start.start, start.start_at, start.start_epoch);
             return "OK";
+        }
+        if (verb == "sleep")
+            return subscriber.wait(60s) ? "OK woken" : "OK quiet";
+        if (verb == "doze") {
+            pollfd source{subscriber.fd(), POLLIN, 0};
+            return subscriber.arm() || poll(&source, 1, 60'000) == 1 ? "OK woken" : "OK quiet";
         }
         if (verb == "idle")
             return subscriber.poll(1, [](const oyez_event &) noexcept {}) == 0 ? "OK" : "SOMETHING CAME";

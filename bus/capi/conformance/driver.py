@@ -1,5 +1,6 @@
 """The conformance script by the Python package: driver.py SOCKET SCRIPT PREFIX, PREFIX before each topic's name."""
 
+import asyncio
 import struct
 import sys
 import time
@@ -117,6 +118,13 @@ class Driver:
 
     def idle(self, name):
         return "; ".join(text_of(event) for event in self.handles[name])
+
+    def sleep(self, name):
+        return "OK woken" if self.handles[name].wait(60) else "OK quiet"
+
+    def doze(self, name):
+        asyncio.run(asyncio.wait_for(self.handles[name].ready(), 60))
+        return "OK woken"
 
     def seek(self, name, topic, start):
         self.handles[name].seek(int(topic), **start_of(start))

@@ -5,6 +5,7 @@ use oyez::{
     Bus, BusError, Durability, Epoch, Event, EventKind, Offer, Position, PublishError, Publisher, Sequence, Start,
 };
 use oyez::{SubscribeError, Subscriber, TopicIndex};
+use rustix::event::{PollFd, PollFlags, poll};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -152,6 +153,13 @@ impl Subscribing {
                 0 => ok(),
                 _ => Err("SOMETHING CAME".to_owned()),
             },
+            ("sleep", []) => Ok(woken(self.subscriber.wait(PATIENCE).map_err(subscribe_name)?)),
+            ("doze", []) => {
+                let now = self.subscriber.arm().map_err(subscribe_name)?;
+                let fd = self.subscriber.fd().map_err(subscribe_name)?;
+                let mut source = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+                Ok(woken(now || poll(&mut source, None).is_ok()))
+            }
             ("seek", [topic, start]) => {
                 self.subscriber.seek(TopicIndex(number(topic) as usize), start_of(start)).map_err(subscribe_name)?;
                 ok()
@@ -191,6 +199,10 @@ impl Subscribing {
         let texts: Vec<String> = came.into_iter().map(|(_, text)| text).collect();
         Ok(texts.join("; "))
     }
+}
+
+fn woken(is_woken: bool) -> String {
+    if is_woken { "OK woken" } else { "OK quiet" }.to_owned()
 }
 
 fn ok() -> Answer {

@@ -32,6 +32,7 @@
  *                                     oyez_publisher_wait oyez_publisher_next_sequence
  *                                     oyez_subscriber_failed oyez_subscriber_poll oyez_subscriber_poll_controlled
  *                                     oyez_subscriber_next_batch
+ *                                     oyez_subscriber_wait oyez_subscriber_fd oyez_subscriber_arm
  *                                     oyez_subscriber_seek oyez_subscriber_progress oyez_subscriber_lag
  *   no other call meanwhile or after  oyez_config_free oyez_client_close oyez_publisher_close oyez_subscriber_close
  *
@@ -672,6 +673,22 @@ int32_t oyez_subscriber_poll_controlled(struct oyez_subscriber *subscriber,
 int32_t oyez_subscriber_next_batch(struct oyez_subscriber *subscriber,
                                    struct oyez_event *events,
                                    size_t capacity);
+
+/// Sleeps until a poll may bring something, at most `timeout_ns`: 1 where it may, 0 where that time is over. Now and then a
+/// poll brings nothing all the same. The wake-up is late by at most `wake_max_us` of the broker's catalog; on a bus within
+/// the process, and while the broker is away, by a millisecond. Poll until nothing comes, then wait. Makes some system
+/// calls; the publisher makes none for it.
+int32_t oyez_subscriber_wait(struct oyez_subscriber *subscriber,
+                             uint64_t timeout_ns);
+
+/// One descriptor for all topics, which stays the subscriber's own: readable when a poll may bring something, from one
+/// `oyez_subscriber_arm` to the next. It fits into poll, epoll, and every loop over them; do nothing else with it. It is
+/// made with the first call of this, of `oyez_subscriber_arm` or of `oyez_subscriber_wait`.
+int32_t oyez_subscriber_fd(struct oyez_subscriber *subscriber);
+
+/// Before each sleep on the descriptor of `oyez_subscriber_fd`: silences it, and asks for it to become readable when a poll
+/// may bring something. 1: poll now, and do not sleep; else 0. Makes some system calls.
+int32_t oyez_subscriber_arm(struct oyez_subscriber *subscriber);
 
 /// Goes elsewhere in one topic, back or ahead; events of it that were not handed out are forgotten. `start`, `epoch` and
 /// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`. After an error other than

@@ -269,6 +269,15 @@ public:
         return {events_.data(), static_cast<size_t>(given)};
     }
 
+    /// Sleeps until a poll may bring something, at most so long; false where that time is over.
+    bool wait(std::chrono::nanoseconds timeout) {
+        return check(oyez_subscriber_wait(handle_, static_cast<uint64_t>(timeout.count()))) != 0;
+    }
+    /// For a loop of one's own: readable when a poll may bring something, from one `arm` to the next.
+    int fd() { return check(oyez_subscriber_fd(handle_)); }
+    /// Before each sleep on `fd`; true: poll now, and do not sleep.
+    bool arm() { return check(oyez_subscriber_arm(handle_)) != 0; }
+
     void seek(uint32_t topic, int32_t start, uint64_t at = 0, uint32_t epoch = 0) {
         check(oyez_subscriber_seek(handle_, topic, start, epoch, at));
     }

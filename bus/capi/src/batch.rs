@@ -73,6 +73,11 @@ impl Batch {
         self.late.take().map_or(Ok(()), Err)
     }
 
+    /// Whether the next call has something to tell without looking for more.
+    pub(crate) fn is_owing(&self) -> bool {
+        !self.left.is_empty() || self.late.is_some()
+    }
+
     /// Where nothing is left, takes up to `limit` events, as far as `bytes_max` goes: it ends with the message that
     /// reaches it.
     pub(crate) fn fill(

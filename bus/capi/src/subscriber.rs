@@ -12,7 +12,9 @@ use crate::process::Process;
 use oyez::{EventKind, TopicIndex};
 use std::cell::{RefCell, RefMut};
 use std::ffi::{c_char, c_void};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Reads one topic or many, each in order. One thread's at a time. No publisher and no other subscriber notices it, and
 /// none waits for it: one that falls behind reads on from the journal, where the topic is recorded, and loses nothing.
@@ -359,6 +361,46 @@ pub unsafe extern "C" fn oyez_subscriber_next_batch(
         }
         batch.hand_out(given);
         Ok(given as i32)
+    })
+}
+
+/// Sleeps until a poll may bring something, at most `timeout_ns`: 1 where it may, 0 where that time is over. Now and then a
+/// poll brings nothing all the same. The wake-up is late by at most `wake_max_us` of the broker's catalog; on a bus within
+/// the process, and while the broker is away, by a millisecond. Poll until nothing comes, then wait. Makes some system
+/// calls; the publisher makes none for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_wait(subscriber: *mut oyez_subscriber, timeout_ns: u64) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (mut inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let Inside { subscriber, batch, .. } = &mut *inside;
+        let may = batch.is_owing() || subscriber.wait(Duration::from_nanos(timeout_ns))?;
+        Ok(may.into())
+    })
+}
+
+/// One descriptor for all topics, which stays the subscriber's own: readable when a poll may bring something, from one
+/// `oyez_subscriber_arm` to the next. It fits into poll, epoll, and every loop over them; do nothing else with it. It is
+/// made with the first call of this, of `oyez_subscriber_arm` or of `oyez_subscriber_wait`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_fd(subscriber: *mut oyez_subscriber) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (mut inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        Ok(inside.subscriber.fd()?.as_raw_fd())
+    })
+}
+
+/// Before each sleep on the descriptor of `oyez_subscriber_fd`: silences it, and asks for it to become readable when a poll
+/// may bring something. 1: poll now, and do not sleep; else 0. Makes some system calls.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_subscriber_arm(subscriber: *mut oyez_subscriber) -> i32 {
+    call(|| {
+        // SAFETY: as in `oyez_subscriber_poll`.
+        let (mut inside, _) = unsafe { Subscriber::own(subscriber) }?;
+        let Inside { subscriber, batch, .. } = &mut *inside;
+        let now = subscriber.arm()? || batch.is_owing();
+        Ok(now.into())
     })
 }
 

@@ -16,6 +16,7 @@ oyez.h: a client any number at a time, a publisher or a subscriber one at a time
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import struct
 import weakref
@@ -483,6 +484,29 @@ class Subscriber(_Handle):
     def __iter__(self) -> Iterator[Event]:
         while batch := self.next_batch():
             yield from batch
+
+    def wait(self, timeout: float) -> bool:
+        """Sleeps until a poll may bring something, at most `timeout` seconds; False where that time is over."""
+        return bool(_check(_c.oyez_subscriber_wait(self._handle, max(0, int(timeout * 1e9)))))
+
+    def fileno(self) -> int:
+        """For a loop of one's own: readable when a poll may bring something, from one `arm` to the next."""
+        return _check(_c.oyez_subscriber_fd(self._handle))
+
+    def arm(self) -> bool:
+        """Before each sleep on `fileno`; True: poll now, and do not sleep."""
+        return bool(_check(_c.oyez_subscriber_arm(self._handle)))
+
+    async def ready(self) -> None:
+        """In asyncio: returns when a poll may bring something."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        if self.arm():
+            return
+        loop.add_reader(self.fileno(), woken.set)
+        try:
+            await woken.wait()
+        finally:
+            loop.remove_reader(self.fileno())
 
     def seek(self, topic: int, start: Start, at: int = 0, epoch: int = 0) -> None:
         """Goes elsewhere in one topic."""

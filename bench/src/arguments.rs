@@ -23,6 +23,8 @@ pub(crate) enum Scenario {
     Fanout(Fanout),
     /// One message of many frames end to end, and small ones on another topic meanwhile.
     Large(Large),
+    /// How late subscribers that sleep are woken, and what the broker does meanwhile.
+    Sleepers(Sleepers),
     /// Generated SBE codecs, and JSON by schema.
     Sbe(Sbe),
     /// The second process; started by the others.
@@ -31,9 +33,15 @@ pub(crate) enum Scenario {
         /// What to open, as JSON.
         plan: String,
     },
-    /// A process of subscribers that sleep; started by the others.
+    /// A process of subscribers that sleep; started by `sleepers`.
     #[command(hide = true)]
-    Sleepers {
+    Sleep {
+        /// What to subscribe to, as JSON.
+        plan: String,
+    },
+    /// A process of subscribers that never poll; started by `fanout`.
+    #[command(hide = true)]
+    Attached {
         /// What to subscribe to, as JSON.
         plan: String,
     },
@@ -128,6 +136,25 @@ pub(crate) struct Large {
     /// Over a recorded topic, kept at `durable`.
     #[arg(long)]
     pub(crate) recorded: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Sleepers {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How many subscribers sleep: one where something is published, all others elsewhere.
+    #[arg(long, default_value_t = 1_000, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4_000))]
+    pub(crate) subscribers: usize,
+    /// Longest sleep of the broker's core, µs.
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 1_000, 10_000],
+          value_parser = RangedU64ValueParser::<u64>::new().range(50..=100_000))]
+    pub(crate) wake_max_us: Vec<u64>,
+    /// Messages that wake the one, each round.
+    #[arg(long, default_value_t = 200, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub(crate) messages: u64,
+    /// How long the broker is watched doing nothing, each round.
+    #[arg(long, default_value_t = 1_000, value_parser = RangedU64ValueParser::<u64>::new().range(10..))]
+    pub(crate) idle_ms: u64,
 }
 
 #[derive(Args)]

@@ -134,7 +134,7 @@ struct Sleepers(Vec<Child>);
 
 impl Sleepers {
     fn start(plan: &Plan) -> Result<Sleepers, Failure> {
-        Ok(Sleepers((0..PROCESSES).map(|_| Child::start("sleepers", plan)).collect::<Result<_, _>>()?))
+        Ok(Sleepers((0..PROCESSES).map(|_| Child::start("attached", plan)).collect::<Result<_, _>>()?))
     }
 
     /// Has so many sleep, in all processes together.
@@ -154,7 +154,7 @@ impl Sleepers {
 ///
 /// # Errors
 /// [`Failure::Refused`].
-pub(crate) fn sleep(plan: &str) -> Result<(), Failure> {
+pub(crate) fn attach(plan: &str) -> Result<(), Failure> {
     let plan: Plan = child::parse(plan)?;
     let mut sleepers = BTreeMap::new();
     for point in child::questions() {

@@ -34,13 +34,25 @@ impl House {
     /// # Errors
     /// [`Failure::Broker`] with its own words.
     pub(crate) fn open(data: Option<&Path>, core: usize, ring_mib: u64, recorded: bool) -> Result<House, Failure> {
+        House::start(data, &declare(core, ring_mib, recorded, ""))
+    }
+
+    /// The same, unrecorded, with a core that sleeps so long.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn asleep(data: Option<&Path>, core: usize, ring_mib: u64, wake_max_us: u64) -> Result<House, Failure> {
+        House::start(data, &declare(core, ring_mib, false, &format!("wake_max_us = {wake_max_us}\n")))
+    }
+
+    fn start(data: Option<&Path>, catalog_text: &str) -> Result<House, Failure> {
         let refused = Failure::refused::<std::io::Error>;
         let mut builder = tempfile::Builder::new();
         builder.prefix("oyez-bench-");
         let folder = data.map_or_else(|| builder.tempdir(), |data| builder.tempdir_in(data));
         let folder = folder.map_err(refused("make a folder for the broker"))?;
         let catalog = folder.path().join("catalog.toml");
-        std::fs::write(&catalog, declare(core, ring_mib, recorded)).map_err(refused("write its catalog"))?;
+        std::fs::write(&catalog, catalog_text).map_err(refused("write its catalog"))?;
         let log = File::create(folder.path().join("log")).map_err(refused("make its log"))?;
         let program = std::env::current_exe().map_err(refused("find this program"))?;
         let mut command = Command::new(program);
@@ -65,6 +77,26 @@ impl House {
         self.folder.path()
     }
 
+    /// Processor time of the broker so far, all its threads together, ns.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`].
+    pub(crate) fn processor_ns(&self) -> Result<u64, Failure> {
+        let keeper = PathBuf::from(format!("/proc/{}", self.broker.id()));
+        let sum = || -> std::io::Result<u64> {
+            // The keeper has one child.
+            let child =
+                std::fs::read_to_string(keeper.join("task").join(self.broker.id().to_string()).join("children"))?;
+            let mut sum_ns = 0;
+            for task in std::fs::read_dir(format!("/proc/{}/task", child.trim()))? {
+                let told = std::fs::read_to_string(task?.path().join("schedstat"))?;
+                sum_ns += told.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default();
+            }
+            Ok(sum_ns)
+        };
+        sum().map_err(Failure::refused("read what the broker has computed"))
+    }
+
     fn failure(&self) -> Failure {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         Failure::Broker { log: log.lines().last().unwrap_or("it said nothing").to_owned() }
@@ -79,10 +111,11 @@ impl Drop for House {
     }
 }
 
-fn declare(core: usize, ring_mib: u64, recorded: bool) -> String {
+fn declare(core: usize, ring_mib: u64, recorded: bool, more: &str) -> String {
     let mut catalog = format!(
         "[broker]\nname = \"bench\"\ndata = \"data\"\nsocket = \"bus.sock\"\ncores = [{core}]\nmemory_mib_max = 1048576\n\
-         connections_max = {CONNECTIONS_MAX}\nconnections_per_user_max = {CONNECTIONS_MAX}\n"
+         connections_max = {CONNECTIONS_MAX}\nconnections_per_user_max = {CONNECTIONS_MAX}\n\
+         subscriptions_max = {CONNECTIONS_MAX}\nareas_per_user_max = {CONNECTIONS_MAX}\n{more}"
     );
     let mut topic = |name, recorded| {
         let _ = write!(

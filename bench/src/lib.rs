@@ -20,6 +20,7 @@ mod pingpong;
 mod report;
 mod sbe;
 mod second;
+mod sleepers;
 mod stage;
 mod stream;
 mod systems;
@@ -51,9 +52,11 @@ fn run(scenario: Scenario) -> Result<ExitCode, Failure> {
         Scenario::Stream(options) => stream::run(&options)?.print(options.common.format),
         Scenario::Fanout(options) => fanout::run(&options)?.print(options.common.format),
         Scenario::Large(options) => large::run(&options)?.print(options.common.format),
+        Scenario::Sleepers(options) => sleepers::run(&options)?.print(options.common.format),
         Scenario::Sbe(options) => sbe::run(&options)?.print(options.format),
         Scenario::Second { plan } => second::serve(&plan)?,
-        Scenario::Sleepers { plan } => fanout::sleep(&plan)?,
+        Scenario::Sleep { plan } => sleepers::sleep(&plan)?,
+        Scenario::Attached { plan } => fanout::attach(&plan)?,
         Scenario::Broker { catalog, child } => return Ok(house::serve(catalog, child)),
     }
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,9 @@ const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p99", 99.0), ("p99_9", 9
 /// Those of them that are compared round by round: of the others a round has too few.
 const COMPARED: usize = 2;
 
+/// What a wake-up may take beyond the longest sleep of the broker's core.
+const WAKE_US: u64 = 100;
+
 /// What is measured against what, where both are in a scenario.
 const AGAINST: [(System, System); 9] = [
     (System::Oyez, System::Limit),
@@ -36,6 +39,16 @@ pub(crate) struct Report {
     /// Of the size or message that is worst.
     ratios: Map<String, Value>,
     environment: Environment,
+}
+
+/// Of each round: how late one sleeper was woken for each message, and all others by one; the part of a core that the broker
+/// took meanwhile, and a bare loop.
+#[derive(Default)]
+pub(crate) struct Woken {
+    pub(crate) one_ns: Vec<Vec<u64>>,
+    pub(crate) all_ns: Vec<Vec<u64>>,
+    pub(crate) broker_share: Vec<f64>,
+    pub(crate) bare_share: Vec<f64>,
 }
 
 /// How a figure of one system compares with that of another, round by round.
@@ -122,6 +135,28 @@ impl Report {
         }
     }
 
+    /// How late sleepers were woken, and what the broker and a bare loop spent, where a core sleeps so long.
+    pub(crate) fn add_woken(&mut self, wake_max_us: u64, woken: &Woken) {
+        let name = format!("{wake_max_us}us");
+        let of_round = |latencies_ns: &Vec<u64>| {
+            let mut round = Histogram::new(3).expect("three digits are allowed");
+            latencies_ns.iter().for_each(|latency| round.record(*latency).expect("grows as needed"));
+            round
+        };
+        let [one, all] = [&woken.one_ns, &woken.all_ns].map(|rounds| rounds.iter().map(of_round).collect::<Vec<_>>());
+        self.put("oyez", &name, "wake_ns", percentiles(&one));
+        self.put("oyez", &name, "wake_all_ns", percentiles(&all));
+        self.put("oyez", &name, "cpu_percent", share(&woken.broker_share));
+        self.put("bare_loop", &name, "cpu_percent", share(&woken.bare_share));
+        let cpu = Ratio::of(&woken.broker_share, &woken.bare_share);
+        self.put("oyez", &name, "cpu_vs_bare_loop", json!(cpu));
+        self.worst("cpu_vs_bare_loop", &cpu, f64::max);
+        let p99s: Vec<f64> = one.iter().map(|round| round.value_at_percentile(99.0) as f64).collect();
+        let promised = Ratio::of(&p99s, &vec![(wake_max_us + WAKE_US) as f64 * 1e3; p99s.len()]);
+        self.put("oyez", &name, "wake_p99_vs_promised", json!(promised));
+        self.worst("wake_p99_vs_promised", &promised, f64::max);
+    }
+
     /// Tells one figure of a system and a message.
     pub(crate) fn put(&mut self, system: &str, message: &str, name: &str, told: Value) {
         let of_system = self.results.entry(system).or_insert_with(|| json!({}));
@@ -181,6 +216,11 @@ fn plain(value: &Value) -> String {
         None => value.to_string(),
         Some(parts) => parts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(" "),
     }
+}
+
+/// The median, in hundredths of a percent.
+fn share(rounds: &[f64]) -> Value {
+    json!((median(&mut rounds.to_vec()) * 1e4).round() / 1e2)
 }
 
 /// Times of so many messages as those of each, to a tenth.

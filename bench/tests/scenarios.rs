@@ -121,6 +121,28 @@ fn fanout_tells_what_publishing_costs_beside_each_number_of_sleepers() {
 }
 
 #[test]
+fn sleepers_tells_how_late_they_are_woken_and_what_the_broker_spends() {
+    if !two_cores("sleepers_tells_how_late_they_are_woken_and_what_the_broker_spends") {
+        return;
+    }
+    let data = env!("CARGO_TARGET_TMPDIR");
+    let told = object(&format!(
+        "sleepers --data {data} --subscribers 20 --wake-max-us 50,1000 --rounds 2 --messages 10 --idle-ms 50 --ring-mib 2"
+    ));
+    for period in ["50us", "1000us"] {
+        let oyez = &told["results"]["oyez"][period];
+        assert_eq!((&oyez["wake_ns"]["count"], &oyez["wake_all_ns"]["count"]), (&20.into(), &38.into()), "{period}");
+        for share in [&oyez["cpu_percent"], &told["results"]["bare_loop"][period]["cpu_percent"]] {
+            assert!(share.as_f64().is_some_and(|percent| percent > 0.0 && percent < 100.0), "{period}: {share}");
+        }
+        assert!(is_ratio(&oyez["cpu_vs_bare_loop"]) && is_ratio(&oyez["wake_p99_vs_promised"]), "{period}: {oyez}");
+    }
+    for ratio in ["cpu_vs_bare_loop", "wake_p99_vs_promised"] {
+        assert!(is_ratio(&told["ratios"][ratio]), "{ratio}: {}", told["ratios"][ratio]);
+    }
+}
+
+#[test]
 fn sbe_tells_both_messages_and_without_a_peer_no_ratio() {
     if cannot_compile("sbe_tells_both_messages_and_without_a_peer_no_ratio") {
         return;
@@ -194,6 +216,8 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
         ("stream --peers iceoryx2", "aeron"),
         ("fanout --peers aeron", "iceoryx2"),
         ("fanout --data /nowhere/at/all", "make a folder"),
+        ("sleepers --wake-max-us 10", "50..=100000"),
+        ("sleepers --data /nowhere/at/all", "make a folder"),
         ("sbe --core 99999", "cores"),
         ("sbe --peers nobody", "sbe-cpp"),
     ] {

@@ -5,6 +5,7 @@ mod journal;
 mod publish;
 mod sbe;
 mod start;
+mod stat;
 mod topic;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
 pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
 pub(crate) use sbe::{Encoded, GenerateArgs, SbeCommand, SbeDumpArgs, SbeEncodeArgs, SbeFraming};
 pub(crate) use start::From;
+pub(crate) use stat::{HealthArgs, StatArgs, TopArgs};
 pub(crate) use topic::{TailArgs, TopicCommand};
 
 /// Oyez: one publisher speaks, every subscriber hears it at once, and nothing said is lost.
@@ -53,6 +55,12 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Print what is published to a topic, decoded by its schema
     Tail(TailArgs),
+    /// How the broker, its topics and their readers stand
+    Stat(StatArgs),
+    /// The same, live: `q` leaves
+    Top(TopArgs),
+    /// Whether the broker is healthy, in one line; exit code 1 if it is not
+    Health(HealthArgs),
     /// The journals in a data folder, with or without a broker
     #[command(subcommand)]
     Journal(JournalCommand),

@@ -10,7 +10,9 @@ mod publish;
 mod publishing;
 mod sbe;
 mod serve;
+mod stat;
 mod tail;
+mod top;
 mod topic;
 
 use oyez::{Bus, Connect};
@@ -35,6 +37,9 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Topic(command) => topic::run(command, &mut output),
         Command::Publish(args) => publish::run(args, &mut output),
         Command::Tail(args) => tail::run(args, &mut output),
+        Command::Stat(args) => stat::run(&args, &mut output),
+        Command::Top(args) => top::run(&args, &mut output),
+        Command::Health(args) => stat::health(&args, output.whoever_reads()),
         Command::Journal(command) => journal::run(command, &mut output),
         Command::Catalog(CatalogCommand::Check { catalog }) => catalog::check(&catalog, &mut output),
         Command::Doctor(args) => doctor::run(&args, output.whoever_reads()),

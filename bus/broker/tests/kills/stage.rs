@@ -37,6 +37,12 @@ pub(crate) fn again(test: &str) -> Command {
     run(&std::env::current_exe().unwrap(), test)
 }
 
+/// Copies a program, by another process: one that forks while this one has the copy open for writing keeps it so, and what
+/// is open for writing cannot be run.
+fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").args([program, to]).status().unwrap().success(), "{} is not copied", to.display());
+}
+
 fn run(program: &Path, test: &str) -> Command {
     let mut command = Command::new(program);
     command.args(["--exact", test, "--nocapture"]);
@@ -122,7 +128,7 @@ impl Stage {
         std::fs::write(&catalog, text).unwrap();
         // A copy, which another build may be put in place of.
         let program = folder.path().join(PROGRAM);
-        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        copy(&std::env::current_exe().unwrap(), &program);
         let mut keeper =
             run(&program, "the_keeper_process").env(CATALOG, &catalog).stdout(Stdio::piped()).spawn().unwrap();
         let (tell, ready) = mpsc::channel();
@@ -252,7 +258,7 @@ impl Stage {
     /// Puts another build in place of the one that runs, and has the keeper upgrade to it; how long until that was ready.
     pub(crate) fn upgrade(&mut self, build: &Path) -> Duration {
         let next = self.folder.path().join("next");
-        std::fs::copy(build, &next).unwrap();
+        copy(build, &next);
         let inode = std::fs::metadata(&next).unwrap().ino();
         std::fs::rename(&next, self.folder.path().join(PROGRAM)).unwrap();
         let begun = Instant::now();

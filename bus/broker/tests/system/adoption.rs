@@ -184,7 +184,7 @@ fn what_was_on_offer_goes_with_the_broker_and_holds_nobody_up() {
 fn a_broker_whose_program_is_away_for_a_moment_is_started_when_it_is_back() {
     let folder = crate::house::folder();
     let program = folder.path().join("program");
-    std::fs::copy(crate::house::program(), &program).expect("a copy");
+    crate::house::copy_program(&program);
     let house = House::run_by(&program);
     let mut owned = house.peer("owner").own("md");
     owned.publish();
@@ -220,11 +220,11 @@ fn a_keeper_that_is_hung_up_on_has_another_build_take_over_and_no_epoch_ends() {
     use std::os::unix::fs::MetadataExt as _;
     let folder = crate::house::folder();
     let [program, next] = ["program", "next"].map(|name| folder.path().join(name));
-    std::fs::copy(crate::house::program(), &program).expect("a copy");
+    crate::house::copy_program(&program);
     let mut house = House::run_by(&program);
     let mut owned = house.peer("owner").own("md");
     for round in 1..=3 {
-        std::fs::copy(crate::house::program(), &next).expect("a copy");
+        crate::house::copy_program(&next);
         let inode = std::fs::metadata(&next).expect("a file").ino();
         std::fs::rename(&next, &program).expect("installed");
         owned.publish_all(50);

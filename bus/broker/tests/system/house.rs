@@ -53,6 +53,13 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_oyez-broker-test"))
 }
 
+/// Copies the program, by another process: one that forks while this one has the copy open for writing keeps it so, and
+/// what is open for writing cannot be run.
+pub(crate) fn copy_program(to: &Path) {
+    let copied = Command::new("cp").args([program(), to]).status().expect("cp is there");
+    assert!(copied.success(), "{} is not copied", to.display());
+}
+
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Process {
         Process::run(Command::new(program()).args(arguments))

@@ -90,7 +90,8 @@ impl Control {
                 housekeeping = now + HOUSEKEEPING;
                 self.keep_house(now);
             }
-            if crate::stop::take_upgrade() && !self.stopping {
+            // Whoever makes way has another go on, and whoever stops has not.
+            if crate::stop::take_upgrade() && !crate::stop::requested() {
                 return self.make_way();
             }
             if crate::stop::requested() {

@@ -42,7 +42,7 @@ fn pids() -> impl Iterator<Item = u32> {
 fn maps(pid: u32, inode: u64) -> bool {
     let writes = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(1);
-        fields.next().is_some_and(|permissions| permissions.contains("ws") || permissions.starts_with("rw-s"))
+        fields.next().is_some_and(|permissions| permissions.get(1..2) == Some("w") && permissions.ends_with('s'))
             && fields.nth(2).is_some_and(|found| found.parse() == Ok(inode))
             && line.contains("/memfd:")
     };

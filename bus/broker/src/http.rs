@@ -19,6 +19,8 @@ use crate::stat::Stat;
 const REQUESTS_MAX: usize = 8;
 /// How long a request may take to be said, and its answer to be heard.
 const REQUEST_MAX: Duration = Duration::from_secs(2);
+/// After a connection that could not be taken.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 /// A request's head.
 const HEAD_BYTES_MAX: usize = 4_096;
 /// How long the control thread may take to look; one that does not is not healthy.
@@ -50,7 +52,12 @@ pub(crate) fn serve(address: SocketAddr, events: Events) -> std::io::Result<Sock
     let local = listener.local_addr()?;
     let server = Arc::new(Server { events, last: Mutex::new(None), running: AtomicUsize::new(0) });
     let accept = move || {
-        for client in listener.incoming().flatten() {
+        for client in listener.incoming() {
+            // Out of descriptors, it fails at once until there are some again.
+            let Ok(client) = client else {
+                std::thread::sleep(ACCEPT_AGAIN);
+                continue;
+            };
             if server.running.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX {
                 let server_then = Arc::clone(&server);
                 let answer = move || {
@@ -87,9 +94,7 @@ impl Server {
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
-        // Whoever has gone, or reads too slowly, has no answer.
-        let _ = client.set_write_timeout(Some(REQUEST_MAX));
-        let _ = client.write_all((head + &body).as_bytes());
+        say(&mut client, (head + &body).as_bytes());
     }
 
     /// How the broker stands, or stood a moment ago; `None` where it does not say.
@@ -105,6 +110,19 @@ impl Server {
         let stat = Arc::new(seen.recv_timeout(LOOK_MAX).ok()?);
         *last = Some((Instant::now(), Arc::clone(&stat)));
         Some(stat)
+    }
+}
+
+/// Says all of it; whoever has gone, or reads too slowly, has no answer.
+fn say(client: &mut TcpStream, mut bytes: &[u8]) {
+    let deadline = Instant::now() + REQUEST_MAX;
+    while !bytes.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // None left is no timeout that can be set.
+        match client.set_write_timeout(Some(left)).and_then(|()| client.write(bytes)) {
+            Ok(count @ 1..) => bytes = &bytes[count..],
+            _ => return,
+        }
     }
 }
 

@@ -160,14 +160,15 @@ impl Keeper {
     fn run(&mut self) -> Result<u8, String> {
         loop {
             self.forward_signals();
-            // Before the child is looked at: what a dying broker sent must be taken before the next one starts.
+            // Looked at before its words are taken: those of one that is gone are all there, and none is the next one's.
+            let exited = self.exited();
             while self.take_datagram() {}
-            if let Some(status) = self.exited()
+            if let Some(status) = exited
                 && let Some(code) = self.after(status)?
             {
                 return Ok(code);
             }
-            if self.upgrading && self.ready.is_some() {
+            if self.upgrading && self.ready.is_some() && !self.stopping {
                 self.upgrading = false;
                 let error = renewal::become_program(&self.program, &self.estate);
                 log(format_args!("keeper: stays the build that it is: {error}; it keeps the rings all the same"));
@@ -205,7 +206,10 @@ impl Keeper {
         while matches!((&self.signals).read(&mut bytes), Ok(1..)) {}
         if crate::stop::requested() && !self.stopping {
             self.stopping = true;
-            self.signal_child(Signal::TERM);
+            // One that is to take up rings hears of it when it has: it would die of it before, and they with it.
+            if self.ready.is_some() || !self.was_ready {
+                self.signal_child(Signal::TERM);
+            }
         }
         if crate::stop::take_upgrade() && !self.stopping {
             log("keeper: upgrade: the broker is asked to hand over");
@@ -226,11 +230,13 @@ impl Keeper {
         // 0, 1 and 2 are answers: stopped, stopped with an owner left over, cannot start. A broker that could start
         // once and now cannot is tried again, for the rings of live publishers are here and nowhere else.
         let answer = status.code().is_some() && code <= 2 && !(code == 2 && self.was_ready);
-        if answer || self.stopping {
+        // What a broker that made way has left has to be taken up once more, to be ended in order.
+        let stops = self.stopping && code != HANDED_OVER;
+        if answer || stops {
             return Ok(Some(code));
         }
         // Of the signal itself dies a broker that has not come so far as to heed it.
-        self.upgrading = code == HANDED_OVER || status.signal() == Some(SIGHUP);
+        self.upgrading |= code == HANDED_OVER || status.signal() == Some(SIGHUP);
         let (kept, program) = (self.estate.kept.len(), self.program.display());
         match status.signal() {
             Some(signal) => {
@@ -247,7 +253,7 @@ impl Keeper {
         }
         loop {
             self.pause(status);
-            if self.stopping {
+            if self.stopping && code != HANDED_OVER {
                 return Ok(Some(code));
             }
             match start(&self.program, &self.arguments, &self.estate.path, &self.estate.kept) {
@@ -311,6 +317,9 @@ impl Keeper {
         if has("READY=1") {
             self.ready = Some(Instant::now());
             self.was_ready = true;
+            if self.stopping {
+                self.signal_child(Signal::TERM);
+            }
         }
         if has("FDSTOREREMOVE=1") {
             self.estate.kept.retain(|(kept, _)| kept != name);

@@ -34,6 +34,8 @@ pub struct Lookout {
     reached: [Position; BOUNDS],
     /// Somebody may have to be woken.
     due: bool,
+    /// Everybody has.
+    everybody: bool,
     /// Somebody may wait for more than that a message is published: else what is recorded is not looked at.
     is_bounded: bool,
 }
@@ -98,11 +100,11 @@ impl Lookout {
         let mut at = 0;
         while self.due && woken < WAKES_MAX {
             let Some(&key) = self.asleep.get(at) else {
-                self.due = false;
+                (self.due, self.everybody) = (false, false);
                 break;
             };
             let sleeper = &mut self.sleepers[key];
-            if sleeper.is_none_or(|asleep| asleep.position < self.reached[bound(asleep.durability)]) {
+            if self.everybody || sleeper.is_none_or(|asleep| asleep.position < self.reached[bound(asleep.durability)]) {
                 *sleeper = None;
                 self.asleep.swap_remove(at);
                 wake(key);
@@ -118,19 +120,18 @@ impl Lookout {
     fn advance(&mut self) -> bool {
         let Some(ring) = &mut self.ring else { return false };
         let published = ring.published();
+        // What stands above the end is nobody's to read, whatever its writer made of it.
+        let published = ring.control.end().map_or(published, |end| published.min(end));
         let recorded = |of: fn(&Control) -> Position| match &self.former {
             _ if !self.is_bounded => Position(0),
             Some(former) if former.end().is_some_and(|end| of(former) < end) => of(former),
             _ => of(&ring.control),
         };
-        let mut reached = [published, recorded(Control::written), recorded(Control::durable)];
+        let reached = [published, recorded(Control::written), recorded(Control::durable)];
         let state = ring.control.state();
-        if std::mem::replace(&mut ring.state, state) != state {
-            reached = [EVERYTHING; BOUNDS];
-        }
-        let moved = reached != self.reached;
-        self.reached = reached;
-        moved
+        let changed = std::mem::replace(&mut ring.state, state) != state;
+        self.everybody |= changed;
+        changed | (std::mem::replace(&mut self.reached, reached) != reached)
     }
 }
 

@@ -28,7 +28,7 @@ const DENSE_MAX: u64 = 1 << 22;
 /// Frames come densely that are no further apart.
 const DENSE_NS: f64 = 500.0;
 /// Long rests that are judged at once.
-const LONG: u32 = 16;
+const TRIAL: u32 = 16;
 
 /// A reader's pace.
 pub(crate) struct Pace {
@@ -62,13 +62,13 @@ impl Pace {
         self.run += 1;
     }
 
-    /// Nothing was there: rests, where that is due.
+    /// Nothing was there: rests, where that is due, and for long only where it may.
     #[inline(always)]
-    pub(crate) fn nothing(&mut self) {
+    pub(crate) fn nothing<const LONG: bool>(&mut self) {
         if self.run == 0 {
             return;
         }
-        match self.due(Instant::now) {
+        match self.due::<LONG>(Instant::now) {
             Rest::None => {}
             Rest::Short => (0..REST_PAUSES).for_each(|_| std::hint::spin_loop()),
             Rest::Long => {
@@ -82,9 +82,9 @@ impl Pace {
 
     /// The rest that is due after this run of frames.
     #[inline(always)]
-    fn due(&mut self, now: impl Fn() -> Instant) -> Rest {
+    fn due<const LONG: bool>(&mut self, now: impl Fn() -> Instant) -> Rest {
         let frames = std::mem::take(&mut self.run);
-        if self.stream.is_held_up(frames, now) {
+        if LONG && self.stream.is_held_up(frames, now) {
             return Rest::Long;
         }
         if frames > 1 {
@@ -126,7 +126,7 @@ impl Stream {
         self.rests += 1;
         let counted = match self.short_ns {
             None => self.frames >= self.patience,
-            Some(_) => self.rests >= LONG || f64::from(frames) * DENSE_NS < LONG_REST.as_nanos() as f64,
+            Some(_) => self.rests >= TRIAL || f64::from(frames) * DENSE_NS < LONG_REST.as_nanos() as f64,
         };
         if counted {
             self.judge(now());
@@ -159,7 +159,7 @@ mod tests {
         let start = Instant::now();
         let due = |run: &u32| {
             (0..frames).for_each(|_| pace.frame());
-            pace.due(|| start + Duration::from_micros((*run).into()) * frames) != Rest::None
+            pace.due::<true>(|| start + Duration::from_micros((*run).into()) * frames) != Rest::None
         };
         (0..runs).filter(due).count() as u32
     }
@@ -184,7 +184,7 @@ mod tests {
         for _ in 0..rests {
             *now += Duration::from_nanos(rest_ns);
             (0..rest_ns / frame_ns).for_each(|_| pace.frame());
-            let is_long = pace.due(|| *now) == Rest::Long;
+            let is_long = pace.due::<true>(|| *now) == Rest::Long;
             long += u64::from(is_long);
             (frame_ns, rest_ns) = if is_long { (long_ns, 20_000) } else { (short_ns, short_ns) };
         }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn rests_grow_long_only_where_that_makes_the_writer_faster() {
-        let trial = u64::from(LONG);
+        let trial = u64::from(TRIAL);
         let new = || (Pace::default(), Instant::now());
         let held_up = &mut new();
         assert_eq!(long_rests(held_up, 2 * DENSE - 1, 200, 50), 0);

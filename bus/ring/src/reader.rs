@@ -165,7 +165,7 @@ impl Reader {
     pub fn poll_below(&mut self, limit: Position) -> Result<Poll<'_>, Invalid> {
         while self.position < limit {
             let mut over = Over::default();
-            match self.advance(&mut over)? {
+            match self.advance::<true>(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
                 Step::Lapped => return Ok(Poll::Lapped),
                 Step::Over(Kind::Block | Kind::Padding) | Step::Skip => {}
@@ -188,7 +188,7 @@ impl Reader {
     pub fn poll_any(&mut self) -> Result<Poll<'_>, Invalid> {
         loop {
             let mut over = Over::default();
-            match self.advance(&mut over)? {
+            match self.advance::<false>(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
                 Step::Lapped => return Ok(Poll::Lapped),
                 Step::Skip => {}
@@ -210,14 +210,15 @@ impl Reader {
         Frame { position, end, kind, flags: 0, sequence, time_ns, payload: self.join.bytes() }
     }
 
+    /// `LONG`: it may rest for long where there is nothing, for it has nothing else to do.
     #[inline(always)]
-    fn advance(&mut self, over: &mut Over) -> Result<Step, Invalid> {
+    fn advance<const LONG: bool>(&mut self, over: &mut Over) -> Result<Step, Invalid> {
         let position = self.position;
         // R1: pairs with W5.
         let word = self.memory.load(position);
         sync::fence_acquire();
         if word == 0 {
-            return Ok(self.nothing_new());
+            return Ok(self.nothing_new::<LONG>());
         }
         let word = CommitWord::unpack(word);
         if position.in_block() == 0 {
@@ -334,11 +335,11 @@ impl Reader {
 
     /// A word of zero may be a later lap's, too.
     #[inline(always)]
-    fn nothing_new(&mut self) -> Step {
+    fn nothing_new<const LONG: bool>(&mut self) -> Step {
         if !self.judge(self.position) {
             return Step::Lapped;
         }
-        self.pace.nothing();
+        self.pace.nothing::<LONG>();
         Step::Empty
     }
 }

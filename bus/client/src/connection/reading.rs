@@ -5,7 +5,7 @@ use super::owned::map_ring;
 use crate::cursor::{Held, Ring};
 use crate::partition::Partition;
 use crate::sleep::Berth;
-use oyez_protocol::FailureCode::{Broker, NotInJournal};
+use oyez_protocol::FailureCode::{Broker, NotInJournal, SubscriptionLimit};
 use oyez_protocol::message::EPOCHS_MAX;
 use oyez_protocol::{Message, Received};
 use oyez_ring::{Epoch, EpochStart, Position};
@@ -141,6 +141,10 @@ impl Reading {
             (Step::Earliest(base), Message::Topic { earliest, .. }) => {
                 known.learn(|facts| facts.earliest = *earliest);
                 known.give_segment(base, Ok(None));
+            }
+            // Its former life's subscriptions are gone, and there may be room again when others' are.
+            (Step::Subscribe, Message::Failure { code: SubscriptionLimit, .. }) => {
+                self.again_at = Some(Instant::now() + TRY_AGAIN);
             }
             (_, Message::Failure { code, .. }) if passes(*code) => self.again_at = Some(Instant::now() + TRY_AGAIN),
             (_, Message::Failure { text, .. }) => give_up(&known, text.clone()),

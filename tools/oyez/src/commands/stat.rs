@@ -121,7 +121,8 @@ fn readers(stat: &Stat) -> Table<12> {
         let is_of =
             |partition: &&PartitionStat| partition.topic == reader.topic && partition.partition == reader.partition;
         let budget_us = stat.partitions.iter().find(is_of).and_then(|partition| partition.latency_budget_us);
-        let is_late = reader.latency.zip(budget_us).is_some_and(|(latency, us)| latency.p99_ns > us * 1_000);
+        let is_late =
+            reader.latency.zip(budget_us).is_some_and(|(latency, us)| latency.p99_ns > us.saturating_mul(1_000));
         let state = match (reader.asleep, is_late) {
             (_, true) => "over budget",
             (true, false) => "asleep",

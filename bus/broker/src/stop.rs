@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Set by the handlers.
@@ -34,7 +35,14 @@ pub(crate) fn watch(others: &[i32]) -> std::io::Result<UnixStream> {
     for &signal in [SIGTERM, SIGINT, SIGHUP].iter().chain(others) {
         signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
     }
+    // A keeper that became this build had them wait.
+    signals().thread_unblock()?;
     Ok(read)
+}
+
+/// The signals that tell a process to stop, or to make way.
+pub(crate) fn signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
 }
 
 /// Whether a stop was asked for.

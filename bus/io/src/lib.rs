@@ -7,7 +7,6 @@
 
 mod buffer;
 pub mod file;
-pub mod hangup;
 mod refusal;
 mod syscalls;
 mod uring;

@@ -38,8 +38,13 @@ pub(super) fn become_program(program: &Path, estate: &Estate) -> Error {
         Err(error) => return error,
     };
     let names: Vec<String> = kept.iter().map(|(name, fd)| format!("{}={name}", fd.as_raw_fd())).collect();
-    // Before the next build watches for it, a second wish for an upgrade would end it, and with it everything.
-    let _deaf = oyez_io::hangup::Ignored::new();
+    // Until the next build watches for them, signals wait: one would end it, and with it everything, or be forgotten.
+    let waiting = crate::stop::signals();
+    let _ = waiting.thread_block();
+    if crate::stop::requested() {
+        let _ = waiting.thread_unblock();
+        return Error::other("it is told to stop");
+    }
     set(FdFlags::empty());
     let failed = Command::new(program)
         .args(std::env::args_os().skip(1))
@@ -49,6 +54,7 @@ pub(super) fn become_program(program: &Path, estate: &Estate) -> Error {
         .env(KEPT, names.join(":"))
         .exec();
     set(FdFlags::CLOEXEC);
+    let _ = waiting.thread_unblock();
     failed
 }
 

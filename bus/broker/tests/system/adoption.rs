@@ -216,6 +216,23 @@ fn a_broker_that_dies_time_after_time_is_given_more_and_more_time() {
 }
 
 #[test]
+fn a_stop_close_behind_an_upgrade_ends_everything_in_order() {
+    for pause in [1, 20, 60].map(std::time::Duration::from_millis) {
+        let mut house = House::new();
+        let owner = house.child("own", &["md", "1000"]);
+        owner.line(&["published 1000"]);
+        crate::house::signal(house.keeper.id(), rustix::process::Signal::HUP);
+        std::thread::sleep(pause);
+        // 1 where the owner had not come to the next broker yet, and so could not be asked to release.
+        let code = house.keeper.stop().code();
+        assert!(matches!(code, Some(0 | 1)), "{code:?} after {pause:?}: {:#?}", house.keeper.lines());
+        house.keeper.line(&["stopped with exit code"]);
+        let journal = oyez_journal::Folder::open(&house.data.path().join("data/md/0")).expect("a journal");
+        assert_eq!(journal.verify(&mut |_, _| ()).expect("verified").messages, 1_000, "after {pause:?}");
+    }
+}
+
+#[test]
 fn a_keeper_that_is_hung_up_on_has_another_build_take_over_and_no_epoch_ends() {
     use std::os::unix::fs::MetadataExt as _;
     let folder = crate::house::folder();

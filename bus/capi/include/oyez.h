@@ -377,36 +377,6 @@ typedef struct oyez_publisher_counts {
     uint64_t refused;
 } oyez_publisher_counts;
 
-/// One topic to be read. Set `struct_size`, the same in all of an array, and whatever shall not be 0: partition 0, live.
-typedef struct oyez_subscription {
-    /// sizeof(oyez_subscription).
-    uint32_t struct_size;
-    /// One of OYEZ_START_….
-    int32_t start;
-    /// The topic's name; it is copied.
-    const char *topic;
-    /// The sequence or time to start at, where the kind of start asks for one.
-    uint64_t start_at;
-    /// The epoch, for OYEZ_START_RESUME.
-    uint32_t start_epoch;
-    /// The partition.
-    uint16_t partition;
-    /// 0.
-    uint16_t reserved;
-} oyez_subscription;
-
-/// How to open a subscriber. Set `struct_size` and whatever shall not be 0.
-typedef struct oyez_subscriber_options {
-    /// sizeof(oyez_subscriber_options).
-    uint32_t struct_size;
-    /// Nothing is given that has not come so far: one of OYEZ_PUBLISHED, which gives everything at once, OYEZ_WRITTEN,
-    /// OYEZ_DURABLE.
-    int32_t durability;
-    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message that
-    /// reaches it; where that is above 4,096 bytes and longer than there is room, it grows.
-    uint64_t batch_bytes;
-} oyez_subscriber_options;
-
 /// Something that happened in one of a subscriber's topics. Within a topic events come in order, and every message comes
 /// exactly once, or an event says with exact bounds what is missing; between topics there is no order. Fields that mean
 /// nothing for a kind are 0.
@@ -451,6 +421,36 @@ typedef void (*oyez_handler)(void *context, const struct oyez_event *event);
 
 /// As `oyez_handler`, and returns what to do next: one of OYEZ_CONTINUE, OYEZ_BREAK, OYEZ_ABORT.
 typedef int32_t (*oyez_controlled_handler)(void *context, const struct oyez_event *event);
+
+/// One topic to be read. Set `struct_size`, the same in all of an array, and whatever shall not be 0: partition 0, live.
+typedef struct oyez_subscription {
+    /// sizeof(oyez_subscription).
+    uint32_t struct_size;
+    /// One of OYEZ_START_….
+    int32_t start;
+    /// The topic's name; it is copied.
+    const char *topic;
+    /// The sequence or time to start at, where the kind of start asks for one.
+    uint64_t start_at;
+    /// The epoch, for OYEZ_START_RESUME.
+    uint32_t start_epoch;
+    /// The partition.
+    uint16_t partition;
+    /// 0.
+    uint16_t reserved;
+} oyez_subscription;
+
+/// How to open a subscriber. Set `struct_size` and whatever shall not be 0.
+typedef struct oyez_subscriber_options {
+    /// sizeof(oyez_subscriber_options).
+    uint32_t struct_size;
+    /// Nothing is given that has not come so far: one of OYEZ_PUBLISHED, which gives everything at once, OYEZ_WRITTEN,
+    /// OYEZ_DURABLE.
+    int32_t durability;
+    /// Bytes of messages in a batch, allocated when the subscriber is opened; 0: 1 MiB. A batch ends with the message that
+    /// reaches it; where that is above 4,096 bytes and longer than there is room, it grows.
+    uint64_t batch_bytes;
+} oyez_subscriber_options;
 
 /// How far one topic was read. Set `struct_size` before the call.
 typedef struct oyez_progress {
@@ -632,19 +632,6 @@ int32_t oyez_publisher_next_sequence(struct oyez_publisher *publisher, uint64_t 
 /// Fills `counts`. Any thread may call it, also while the publisher's own publishes; a handful of loads.
 int32_t oyez_publisher_stats(const struct oyez_publisher *publisher, struct oyez_publisher_counts *counts);
 
-/// Finds the starts; what is published after it returns is delivered. `options` may be NULL. Asks the broker, for at most
-/// `timeout_ms` a topic. Close it with `oyez_subscriber_close`.
-int32_t oyez_subscriber_open(const struct oyez_client *client,
-                             const struct oyez_subscription *subscriptions,
-                             size_t count,
-                             const struct oyez_subscriber_options *options,
-                             struct oyez_subscriber **subscriber);
-
-/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits only where it is the last of its connection, as
-/// closing a client does.
-/// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
-int32_t oyez_subscriber_close(struct oyez_subscriber **subscriber);
-
 /// Gives up to `limit` events to the handler, of the topics in turn, and returns how many; 0 when nothing is there now. A
 /// message above 4,096 bytes is the last of its poll, and the next poll begins with the next topic.
 /// Waits for nobody. Allocates nothing and makes no system call while it reads from rings, but for blocks that it enters
@@ -689,6 +676,19 @@ int32_t oyez_subscriber_fd(struct oyez_subscriber *subscriber);
 /// Before each sleep on the descriptor of `oyez_subscriber_fd`: silences it, and asks for it to become readable when a poll
 /// may bring something. 1: poll now, and do not sleep; else 0. Makes some system calls.
 int32_t oyez_subscriber_arm(struct oyez_subscriber *subscriber);
+
+/// Finds the starts; what is published after it returns is delivered. `options` may be NULL. Asks the broker, for at most
+/// `timeout_ms` a topic. Close it with `oyez_subscriber_close`.
+int32_t oyez_subscriber_open(const struct oyez_client *client,
+                             const struct oyez_subscription *subscriptions,
+                             size_t count,
+                             const struct oyez_subscriber_options *options,
+                             struct oyez_subscriber **subscriber);
+
+/// Closes a subscriber and puts NULL in its place; nothing for NULL. Waits only where it is the last of its connection, as
+/// closing a client does.
+/// In a forked child nothing is freed, and the answer is OYEZ_ERR_FORKED.
+int32_t oyez_subscriber_close(struct oyez_subscriber **subscriber);
 
 /// Goes elsewhere in one topic, back or ahead; events of it that were not handed out are forgotten. `start`, `epoch` and
 /// `at` are those of an `oyez_subscription`. Asks the broker, for at most `timeout_ms`. After an error other than

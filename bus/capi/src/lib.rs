@@ -18,6 +18,7 @@ mod error;
 mod event;
 mod process;
 mod publisher;
+mod reading;
 mod subscriber;
 
 pub use client::*;
@@ -26,6 +27,7 @@ pub use counts::{oyez_publisher_counts, oyez_subscriber_counts};
 pub use error::*;
 pub use event::*;
 pub use publisher::*;
+pub use reading::*;
 pub use subscriber::*;
 
 use std::ffi::{CStr, c_char};

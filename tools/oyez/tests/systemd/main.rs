@@ -1,14 +1,14 @@
 //! The units as they are shipped: sound by systemd's own word, and run by a real one.
 #![forbid(unsafe_code)]
 
-mod manager;
+mod instance;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use manager::{Manager, WATCHDOG, units, until};
+use instance::{Systemd, WATCHDOG, units, until};
 use serde_json::Value;
 
 /// A key that systemd 254 brought; an older one says that it leaves it out.
@@ -56,43 +56,43 @@ fn the_services_are_exposed_to_little() {
 
 #[test]
 fn a_broker_is_replaced_beneath_its_publisher_and_loses_nothing() {
-    let Some(manager) = Manager::start("a_broker_is_replaced_beneath_its_publisher_and_loses_nothing") else { return };
-    manager.stdout(&["systemctl", "start", "oyez.service"]);
-    is_confined(&manager);
+    let Some(systemd) = Systemd::start("a_broker_is_replaced_beneath_its_publisher_and_loses_nothing") else { return };
+    systemd.stdout(&["systemctl", "start", "oyez.service"]);
+    is_confined(&systemd);
     let publish = ["oyez", "publish", "md", "--sample", "1", "--rate-messages-per-s", "2000"];
-    let publisher = manager.command(&publish).spawn().expect("a publisher");
-    until("its first messages", || (durable(&manager) > 0).then_some(()));
-    is_given_what_it_needs(&manager);
-    let pid = || manager.show("MainPID");
+    let publisher = systemd.command(&publish).spawn().expect("a publisher");
+    until("its first messages", || (durable(&systemd) > 0).then_some(()));
+    is_given_what_it_needs(&systemd);
+    let pid = || systemd.show("MainPID");
     let ways: [(&str, &dyn Fn()); 3] = [
-        ("killed", &|| drop(manager.stdout(&["systemctl", "kill", "--signal=KILL", "oyez.service"]))),
-        ("restarted", &|| drop(manager.stdout(&["systemctl", "restart", "oyez.service"]))),
+        ("killed", &|| drop(systemd.stdout(&["systemctl", "kill", "--signal=KILL", "oyez.service"]))),
+        ("restarted", &|| drop(systemd.stdout(&["systemctl", "restart", "oyez.service"]))),
         // Nothing but the watchdog notices.
-        ("hung", &|| drop(manager.stdout(&["kill", "-STOP", &pid()]))),
+        ("hung", &|| drop(systemd.stdout(&["kill", "-STOP", &pid()]))),
     ];
     for (lives, (what, end)) in (1..).zip(ways) {
         end();
         until(&format!("the owner at a broker in place of the one that was {what}"), || {
-            (manager.log().matches("its owner is back").count() == lives).then_some(())
+            (systemd.log().matches("its owner is back").count() == lives).then_some(())
         });
-        let before = durable(&manager);
-        until("more messages", || (durable(&manager) > before).then_some(()));
+        let before = durable(&systemd);
+        until("more messages", || (durable(&systemd) > before).then_some(()));
     }
-    assert_eq!(manager.log().matches("handed over").count(), 1, "a restart is no death: {}", manager.log());
-    assert_eq!(manager.show("NFileDescriptorStore"), "1");
+    assert_eq!(systemd.log().matches("handed over").count(), 1, "a restart is no death: {}", systemd.log());
+    assert_eq!(systemd.show("NFileDescriptorStore"), "1");
     // One that turns is not noticed.
     let (lives, began) = (pid(), Instant::now());
     until("the watchdog's time to pass", || (began.elapsed() > WATCHDOG + Duration::from_secs(1)).then_some(()));
-    assert_eq!(pid(), lives, "{}", manager.log());
+    assert_eq!(pid(), lives, "{}", systemd.log());
 
-    manager.stdout(&["systemctl", "stop", "oyez.service"]);
-    assert_eq!((manager.show("Result"), manager.show("ExecMainStatus")), ("success".into(), "0".into()));
-    assert_eq!(manager.show("NFileDescriptorStore"), "0");
+    systemd.stdout(&["systemctl", "stop", "oyez.service"]);
+    assert_eq!((systemd.show("Result"), systemd.show("ExecMainStatus")), ("success".into(), "0".into()));
+    assert_eq!(systemd.show("NFileDescriptorStore"), "0");
     let ended = publisher.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&ended.stderr);
     let published = said.rsplit_once(" messages were published").and_then(|(said, _)| said.rsplit_once('('));
     let json = |verb: &str| {
-        let text = manager.stdout(&["oyez", "journal", verb, "/var/lib/oyez", "--format", "json"]);
+        let text = systemd.stdout(&["oyez", "journal", verb, "/var/lib/oyez", "--format", "json"]);
         serde_json::from_str::<Value>(&text).expect("JSON")
     };
     assert_eq!(
@@ -100,20 +100,20 @@ fn a_broker_is_replaced_beneath_its_publisher_and_loses_nothing() {
         published.map(|(_, messages)| messages),
         "{said}"
     );
-    assert_eq!(json("list")[0]["epochs"], 1, "the ring was not the same all the time: {}", manager.log());
+    assert_eq!(json("list")[0]["epochs"], 1, "the ring was not the same all the time: {}", systemd.log());
 }
 
 /// How far the topic is durable.
-fn durable(manager: &Manager) -> u64 {
+fn durable(systemd: &Systemd) -> u64 {
     // Between two brokers nobody answers.
-    let described = manager.run(&["oyez", "topic", "describe", "md", "--format", "json"]);
+    let described = systemd.run(&["oyez", "topic", "describe", "md", "--format", "json"]);
     let topic: Value = serde_json::from_slice(&described.stdout).unwrap_or_default();
     topic["durable"].as_u64().unwrap_or(0)
 }
 
 /// The service has what it needs, and nothing else.
-fn is_confined(manager: &Manager) {
-    let status = manager.stdout(&["cat", &format!("/proc/{}/status", manager.show("MainPID"))]);
+fn is_confined(systemd: &Systemd) {
+    let status = systemd.stdout(&["cat", &format!("/proc/{}/status", systemd.show("MainPID"))]);
     let field = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         value.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
@@ -121,43 +121,43 @@ fn is_confined(manager: &Manager) {
     let uid: u32 = field("Uid").split_whitespace().next().and_then(|uid| uid.parse().ok()).expect("a user");
     assert_ne!(uid, 0);
     assert_eq!((field("NoNewPrivs"), field("CapBnd")), ("1".into(), "0000000000000000".into()));
-    let data = fs::metadata(manager.path("var/lib/oyez")).expect("made by systemd");
+    let data = fs::metadata(systemd.path("var/lib/oyez")).expect("made by systemd");
     assert_eq!((data.uid(), data.mode() & 0o7777), (uid, 0o700));
-    let epochs = fs::metadata(manager.path("var/lib/oyez/md/0/epochs")).expect("made by the broker");
+    let epochs = fs::metadata(systemd.path("var/lib/oyez/md/0/epochs")).expect("made by the broker");
     assert_eq!((epochs.uid(), epochs.mode() & 0o7777), (uid, 0o600));
 
     // Whoever is in the group reaches the socket, nobody else.
     let list = |group: &str| {
         let ids = [format!("--regid={group}"), "--reuid=oyez-gateway".into()];
         // The socket is where the command looks by itself.
-        manager.run(&["setpriv", &ids[0], &ids[1], "--clear-groups", "oyez", "topic", "list"])
+        systemd.run(&["setpriv", &ids[0], &ids[1], "--clear-groups", "oyez", "topic", "list"])
     };
     assert!(list("oyez").status.success(), "{:?}", list("oyez"));
     assert!(String::from_utf8_lossy(&list("oyez-gateway").stderr).contains("Permission denied"));
 }
 
 /// What is refused to the broker in there is what is refused out here: the unit takes nothing away that it needs.
-fn is_given_what_it_needs(manager: &Manager) {
+fn is_given_what_it_needs(systemd: &Systemd) {
     let refused =
         Command::new(env!("CARGO_BIN_EXE_oyez")).args(["doctor", "--format", "json"]).output().expect("it runs");
     let refused = String::from_utf8_lossy(&refused.stdout).contains("io_uring is ");
-    assert_eq!(manager.log().contains("plain system calls"), refused, "{}", manager.log());
-    assert!(!manager.log().contains("cannot be pinned"), "{}", manager.log());
-    // No manager raises a limit that it may not raise itself.
-    let limits = manager.stdout(&["cat", &format!("/proc/{}/limits", manager.show("MainPID"))]);
+    assert_eq!(systemd.log().contains("plain system calls"), refused, "{}", systemd.log());
+    assert!(!systemd.log().contains("cannot be pinned"), "{}", systemd.log());
+    // No systemd raises a limit that it may not raise itself.
+    let limits = systemd.stdout(&["cat", &format!("/proc/{}/limits", systemd.show("MainPID"))]);
     let locked = limits.lines().any(|line| line.starts_with("Max locked memory         unlimited"));
-    assert_eq!(manager.log().contains("not locked in memory"), !locked, "{}", manager.log());
+    assert_eq!(systemd.log().contains("not locked in memory"), !locked, "{}", systemd.log());
 }
 
 #[test]
 fn a_broker_that_cannot_start_is_told_of_and_tried_until_it_can() {
-    let Some(manager) = Manager::start("a_broker_that_cannot_start_is_told_of_and_tried_until_it_can") else { return };
-    let path = manager.path("etc/oyez/oyez.toml");
+    let Some(systemd) = Systemd::start("a_broker_that_cannot_start_is_told_of_and_tried_until_it_can") else { return };
+    let path = systemd.path("etc/oyez/oyez.toml");
     let catalog = fs::read_to_string(&path).expect("a catalog");
     fs::write(&path, catalog.replace("ring_mib", "ring_mb")).expect("a broken catalog");
-    let started = manager.run(&["systemctl", "start", "oyez.service"]);
+    let started = systemd.run(&["systemctl", "start", "oyez.service"]);
     assert!(!started.status.success(), "{started:?}");
-    until("two attempts", || (manager.log().matches("unknown key `ring_mb`").count() >= 2).then_some(()));
+    until("two attempts", || (systemd.log().matches("unknown key `ring_mb`").count() >= 2).then_some(()));
     fs::write(&path, catalog).expect("a repaired catalog");
-    until("a broker that serves", || (manager.show("ActiveState") == "active").then_some(()));
+    until("a broker that serves", || (systemd.show("ActiveState") == "active").then_some(()));
 }

@@ -29,7 +29,7 @@ subscribe = ["*"]
 "#;
 
 /// Ends, with all it has started, when it is dropped.
-pub(crate) struct Manager {
+pub(crate) struct Systemd {
     outside: Child,
     root: TempDir,
 }
@@ -52,9 +52,9 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-impl Manager {
+impl Systemd {
     /// Starts it, with the users that are shipped, or says that the test is skipped and why.
-    pub(crate) fn start(test: &str) -> Option<Manager> {
+    pub(crate) fn start(test: &str) -> Option<Systemd> {
         let lacks = [
             (!rustix::process::geteuid().is_root(), "needs root"),
             (!Path::new("/usr/lib/systemd/systemd").exists(), "there is no systemd"),
@@ -72,11 +72,11 @@ impl Manager {
             .stdin(Stdio::null())
             .spawn()
             .expect("unshare of util-linux");
-        let manager = Manager { outside, root };
+        let systemd = Systemd { outside, root };
         let target = ["systemctl", "is-active", "basic.target"];
-        until("the basic target", || (manager.pid().is_some() && manager.run(&target).status.success()).then_some(()));
-        manager.stdout(&["systemd-sysusers"]);
-        Some(manager)
+        until("the basic target", || (systemd.pid().is_some() && systemd.run(&target).status.success()).then_some(()));
+        systemd.stdout(&["systemd-sysusers"]);
+        Some(systemd)
     }
 
     /// systemd's number out here.
@@ -121,7 +121,7 @@ impl Manager {
     }
 }
 
-impl Drop for Manager {
+impl Drop for Systemd {
     fn drop(&mut self) {
         // All of its processes go with it, and the script out here then clears away.
         match self.pid() {

@@ -1,40 +1,12 @@
 //! The C functions on a message's way allocate nothing.
 
+#[path = "../../client/tests/support/counting.rs"]
+mod counting;
+
+use counting::allocations;
 use oyez_capi::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
-
-/// The system's allocator, which counts what this thread asks of it.
-struct Counting;
-
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-// SAFETY: every call is the system allocator's own; counting touches only a plain cell of this thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.with(|asked| asked.set(asked.get() + 1));
-        // SAFETY: the caller's promise about `layout` is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: `memory` came from `alloc` above, with this layout.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ASKED.with(Cell::get);
-    work();
-    ASKED.with(Cell::get) - before
-}
 
 /// An in-process bus, its publisher and its subscriber.
 struct Handles {

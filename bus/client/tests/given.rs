@@ -2,6 +2,9 @@
 //! is a thread that hands out what no sound broker would.
 #![forbid(unsafe_code)]
 
+#[path = "support/topic.rs"]
+mod topic;
+
 use oyez::{Bus, Connect, Start};
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
 use oyez_protocol::{Binding, Connection, Durability, Message, Packet, VERSION};
@@ -10,6 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use topic::topic_of;
 
 const CAPACITY: u64 = 2 * BLOCK;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -123,32 +127,6 @@ fn granted(epoch: Epoch) -> Message {
         durability: Durability::Published,
         binding: Binding::default(),
         templates: Vec::new(),
-    }
-}
-
-fn topic_of(topic: String, capacity: u64) -> Message {
-    Message::Topic {
-        index: 0,
-        count: 1,
-        partitions: 1,
-        partition: 0,
-        capacity,
-        durability: Durability::Published,
-        retention_h: 0,
-        may_publish: true,
-        may_subscribe: true,
-        newest: Epoch(1),
-        owner_pid: 0,
-        owner_uid: 0,
-        earliest: Position(0),
-        written: Position(0),
-        durable: Position(0),
-        binding: Binding::default(),
-        templates: Vec::new(),
-        topic,
-        schema: String::new(),
-        owner: String::new(),
-        state: "idle".to_owned(),
     }
 }
 

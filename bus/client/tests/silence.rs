@@ -1,42 +1,13 @@
 //! A publisher on its way makes no system call and allocates nothing; nor does a subscriber of a ring.
 
+#[path = "support/counting.rs"]
+mod counting;
 #[path = "support/trace.rs"]
 mod trace;
 
+use counting::allocations;
 use oyez::{Binding, Bus, EventKind, Offer, Publisher, Start, Topic};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use trace::traced;
-
-/// The system's allocator, which counts what this thread asks of it.
-struct Counting;
-
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-// SAFETY: every call is the system allocator's own; counting touches only a plain cell of this thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.with(|asked| asked.set(asked.get() + 1));
-        // SAFETY: the caller's promise about `layout` is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: `memory` came from `alloc` above, with this layout.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ASKED.with(Cell::get);
-    work();
-    ASKED.with(Cell::get) - before
-}
 
 fn publish(publisher: &mut Publisher, number: u64) {
     let mut claim = publisher.claim(68).expect("it fits");

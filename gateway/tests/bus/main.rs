@@ -4,6 +4,8 @@
 
 #[path = "../support/kafka_topic.rs"]
 mod kafka_topic;
+#[path = "../../../bus/client/tests/support/keeper.rs"]
+mod keeper;
 mod publishing;
 mod stage;
 
@@ -13,17 +15,6 @@ use publishing::Publishing;
 use stage::{Stage, Tools};
 use std::path::Path;
 use std::time::Duration;
-
-/// The parts that a stage starts: this binary again, with one of these tests.
-#[test]
-fn the_keeper_process() {
-    stage::keeper_process();
-}
-
-#[test]
-fn the_broker_process() {
-    stage::broker_process();
-}
 
 #[test]
 fn captures_are_the_same_bytes_out_of_kafka() {

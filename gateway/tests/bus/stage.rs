@@ -1,8 +1,8 @@
 //! A broker with its keeper, the gateway's binary, Kafka, and a Python that reads it.
 
 use crate::kafka_topic::KafkaTopic;
+use crate::keeper::keeper;
 use oyez::{Bus, Connect};
-use oyez_broker::{Role, ServeOptions, serve};
 use oyez_journal::Folder;
 use oyez_ring::Kind;
 use oyez_ring::layout::EpochOpening;
@@ -13,22 +13,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-const CATALOG: &str = "OYEZ_TEST_CATALOG";
 const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/xtask/kafka/read_committed.py");
-
-pub(crate) fn keeper_process() {
-    let arguments = ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec();
-    become_broker(Role::Keeper { arguments });
-}
-
-pub(crate) fn broker_process() {
-    become_broker(Role::Broker);
-}
-
-fn become_broker(role: Role) {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    assert_eq!(serve(&ServeOptions { catalog: catalog.into(), role }), 0, "its exit code");
-}
 
 /// What the test finds outside.
 pub(crate) struct Tools {
@@ -96,12 +81,7 @@ impl<'a> Stage<'a> {
         let dir = std::env::var_os("TMPDIR").unwrap_or("/var/tmp".into());
         let folder = tempfile::Builder::new().prefix("gateway").tempdir_in(dir).expect("a folder");
         declare(folder.path(), &tools.kafka.topic, schema);
-        let mut keeper = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "the_keeper_process", "--nocapture"])
-            .env(CATALOG, folder.path().join("catalog.toml"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("starts");
+        let mut keeper = keeper(&folder.path().join("catalog.toml")).stdout(Stdio::piped()).spawn().expect("starts");
         let mut stdout = BufReader::new(keeper.stdout.take().expect("is piped"));
         let mut lines = stdout.by_ref().lines().map_while(Result::ok);
         let is_ready = lines.any(|line| line.contains("ready "));

@@ -11,20 +11,7 @@ use std::time::Duration;
 #[path = "../../conformance/driver.rs"]
 mod driver;
 
-const SCHEMA: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
-<sbe:messageSchema xmlns:sbe="http://fixprotocol.io/2016/sbe" package="test" id="7" version="0" byteOrder="littleEndian">
-  <types>
-    <composite name="messageHeader">
-      <type name="blockLength" primitiveType="uint16"/>
-      <type name="templateId" primitiveType="uint16"/>
-      <type name="schemaId" primitiveType="uint16"/>
-      <type name="version" primitiveType="uint16"/>
-    </composite>
-  </types>
-  <sbe:message name="One" id="1"><field name="a" id="1" type="uint64"/></sbe:message>
-  <sbe:message name="Two" id="2"><field name="a" id="1" type="uint64"/></sbe:message>
-</sbe:messageSchema>
-"#;
+const SCHEMA: &str = include_str!("../../../client/tests/support/schema.xml");
 
 /// A driver's run: its topics' prefix and what it runs as.
 fn house(prefixes: &[&str], schema: &Path) -> House {

@@ -1,26 +1,10 @@
 //! A broker under its keeper, in a folder of its own. All of it ends with the test.
 
-use oyez_broker::{Role, ServeOptions, serve};
+use crate::keeper::keeper;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-const CATALOG: &str = "OYEZ_TEST_CATALOG";
-
-pub(crate) fn keeper_process() {
-    let arguments = ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec();
-    become_broker(Role::Keeper { arguments });
-}
-
-pub(crate) fn broker_process() {
-    become_broker(Role::Broker);
-}
-
-fn become_broker(role: Role) {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    assert_eq!(serve(&ServeOptions { catalog: catalog.into(), role }), 0, "its exit code");
-}
+use std::process::{Child, Stdio};
 
 pub(crate) struct House {
     keeper: Child,
@@ -65,13 +49,7 @@ impl Drop for House {
 
 /// Waits until it serves; what it says afterwards is read, and lost.
 fn start(catalog: &Path) -> Child {
-    let mut keeper = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "the_keeper_process", "--nocapture"])
-        .env(CATALOG, catalog)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("a keeper");
+    let mut keeper = keeper(catalog).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("a keeper");
     let mut lines = BufReader::new(keeper.stdout.take().expect("piped")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("ready ")), "it serves");
     std::thread::spawn(move || lines.for_each(drop));

@@ -5,21 +5,14 @@ mod conformance;
 mod errors;
 mod guide;
 mod house;
+#[path = "../../../client/tests/support/keeper.rs"]
+mod keeper;
 mod languages;
 mod large;
 mod package;
 mod prefix;
 mod samples;
 mod scripted;
+#[path = "../../../client/tests/support/topic.rs"]
+mod topic;
 mod topics;
-
-/// The parts that a house is made of: this binary again, with one of these tests.
-#[test]
-fn the_keeper_process() {
-    house::keeper_process();
-}
-
-#[test]
-fn the_broker_process() {
-    house::broker_process();
-}

@@ -1,5 +1,6 @@
 //! A broker that is a thread, and does what no sound broker would: the name of the topic says what.
 
+use crate::topic::topic_of;
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
 use oyez_protocol::{Binding, Connection, Durability, FailureCode, Message, Packet, Refusal, VERSION};
 use oyez_ring::{
@@ -67,7 +68,7 @@ fn answer(asked: Message, granted: &mut Option<ControlMut>) -> Option<(Message, 
             }
             _ if topic == "silent" => None,
             _ if topic == "other" => plain(released()),
-            _ => plain(topic_of(topic)),
+            _ => plain(topic_of(topic, CAPACITY)),
         },
         Message::OpenSubscriber { topic, .. } => {
             let recorded = topic == "unread";
@@ -167,30 +168,4 @@ fn page(is_sealed: bool) -> (ControlMut, OwnedFd) {
         seal_writers(&memory).expect("sealed");
     }
     (control, readable)
-}
-
-fn topic_of(topic: String) -> Message {
-    Message::Topic {
-        index: 0,
-        count: 1,
-        partitions: 1,
-        partition: 0,
-        capacity: CAPACITY,
-        durability: Durability::Published,
-        retention_h: 0,
-        may_publish: true,
-        may_subscribe: true,
-        newest: Epoch(1),
-        owner_pid: 0,
-        owner_uid: 0,
-        earliest: Position(0),
-        written: Position(0),
-        durable: Position(0),
-        binding: Binding::default(),
-        templates: Vec::new(),
-        topic,
-        schema: String::new(),
-        owner: String::new(),
-        state: "idle".to_owned(),
-    }
 }

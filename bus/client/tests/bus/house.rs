@@ -1,34 +1,18 @@
 //! A broker under its keeper, in a folder of its own. All of it ends with the test.
 
+use crate::keeper::keeper;
 use oyez::{Bus, Connect};
-use oyez_broker::{Role, ServeOptions, serve};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const CATALOG: &str = "OYEZ_TEST_CATALOG";
 /// How long anything may take on a machine that has much else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-pub(crate) fn keeper_process() {
-    become_broker(Role::Keeper {
-        arguments: ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec(),
-    });
-}
-
-pub(crate) fn broker_process() {
-    become_broker(Role::Broker);
-}
-
-fn become_broker(role: Role) {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    assert_eq!(serve(&ServeOptions { catalog: catalog.into(), role }), 0, "its exit code");
-}
 
 pub(crate) struct House {
     keeper: Child,
@@ -142,13 +126,7 @@ fn declare(folder: &Path, socket: &Path, topics: &str) {
 }
 
 fn start(catalog: PathBuf) -> (Child, Arc<Mutex<Vec<String>>>) {
-    let mut keeper = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "the_keeper_process", "--nocapture"])
-        .env(CATALOG, catalog)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a keeper");
+    let mut keeper = keeper(&catalog).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a keeper");
     let lines = Arc::new(Mutex::new(Vec::new()));
     let (out, err) = (keeper.stdout.take().expect("piped"), keeper.stderr.take().expect("piped"));
     collect(out, &lines);
@@ -187,17 +165,4 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Version 0; version 1 has `Three` in the place of `Two`.
-const SCHEMA: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
-<sbe:messageSchema xmlns:sbe="http://fixprotocol.io/2016/sbe" package="test" id="7" version="0" byteOrder="littleEndian">
-  <types>
-    <composite name="messageHeader">
-      <type name="blockLength" primitiveType="uint16"/>
-      <type name="templateId" primitiveType="uint16"/>
-      <type name="schemaId" primitiveType="uint16"/>
-      <type name="version" primitiveType="uint16"/>
-    </composite>
-  </types>
-  <sbe:message name="One" id="1"><field name="a" id="1" type="uint64"/></sbe:message>
-  <sbe:message name="Two" id="2"><field name="a" id="1" type="uint64"/></sbe:message>
-</sbe:messageSchema>
-"#;
+const SCHEMA: &str = include_str!("../support/schema.xml");

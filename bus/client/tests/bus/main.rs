@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod house;
+#[path = "../support/keeper.rs"]
+mod keeper;
 mod large;
 mod losses;
 mod reading;
@@ -10,14 +12,3 @@ mod standby;
 #[path = "../support/trace.rs"]
 mod trace;
 mod writing;
-
-/// The parts that a house is made of: this binary again, with one of these tests.
-#[test]
-fn the_keeper_process() {
-    house::keeper_process();
-}
-
-#[test]
-fn the_broker_process() {
-    house::broker_process();
-}

@@ -271,7 +271,7 @@ public:
 
     /// Sleeps until a poll may bring something, at most so long; false where that time is over.
     bool wait(std::chrono::nanoseconds timeout) {
-        return check(oyez_subscriber_wait(handle_, static_cast<uint64_t>(timeout.count()))) != 0;
+        return check(oyez_subscriber_wait(handle_, nanoseconds(timeout))) != 0;
     }
     /// For a loop of one's own: readable when a poll may bring something, from one `arm` to the next.
     int fd() { return check(oyez_subscriber_fd(handle_)); }

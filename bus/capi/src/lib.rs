@@ -3,7 +3,7 @@
 //!
 //! - A code, a constant and a field once given out keep their number and their place for ever.
 //! - No panic leaves the library, and nothing is printed: what went wrong is the code, and the thread's last error.
-//! - Handles are opaque. What a handle is made of is known to its module only.
+//! - Handles are opaque, to C.
 //! - Publishing and polling allocate nothing here, and make no system call.
 
 #![allow(non_camel_case_types, reason = "the names of the C header")]

@@ -68,6 +68,36 @@ impl Handles {
     }
 }
 
+impl Handles {
+    /// What may be asked at any time, and a claim that comes to nothing.
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one promise for all: handles of this thread, and places")]
+    fn ask(&self) {
+        let Handles { publisher, subscriber, .. } = *self;
+        let (mut place, mut number, mut topic) = (null_mut(), 0, 0);
+        let part = oyez_part { bytes: [7_u8; 32].as_ptr(), len_bytes: 32 };
+        let mut progress = oyez_progress { struct_size: 24, epoch: 0, next_sequence: 0, is_known: 0, reads_ring: 0 };
+        // SAFETY: numbers.
+        let (mut sent, mut taken): (oyez_publisher_counts, oyez_subscriber_counts) = unsafe { std::mem::zeroed() };
+        sent.struct_size = size_of::<oyez_publisher_counts>() as u32;
+        taken.struct_size = size_of::<oyez_subscriber_counts>() as u32;
+        // SAFETY: handles of this thread, places for what is told, structs of their sizes; as in all of these calls.
+        let answers = unsafe {
+            [
+                oyez_publisher_claim(publisher, 64, &raw mut place),
+                oyez_publisher_abort(publisher),
+                oyez_publisher_offerv(publisher, &raw const part, 1, null_mut()),
+                oyez_publisher_position(publisher, OYEZ_PUBLISHED, &raw mut number),
+                oyez_publisher_next_sequence(publisher, &raw mut number),
+                oyez_publisher_stats(publisher, &raw mut sent),
+                oyez_subscriber_failed(subscriber, &raw mut topic),
+                oyez_subscriber_progress(subscriber, 0, &raw mut progress),
+                oyez_subscriber_stats(subscriber, &raw mut taken),
+            ]
+        };
+        assert_eq!(answers, [OYEZ_OK; 9]);
+    }
+}
+
 impl Drop for Handles {
     fn drop(&mut self) {
         // SAFETY: each a place that holds a handle, as in the calls below.
@@ -124,6 +154,7 @@ fn publishing_and_polling_by_the_c_functions_allocate_nothing() {
     events[0].struct_size = size_of::<oyez_event>() as u32;
     let mut turn = || {
         handles.publish();
+        handles.ask();
         // SAFETY: a subscriber of this thread, a handler and its context, as in the calls below.
         assert!(unsafe { oyez_subscriber_poll(handles.subscriber, Some(count), context, 1) } >= 0);
         // SAFETY: as above.

@@ -1,8 +1,8 @@
-//! A million publishes between two markers, for a tracer to look at: `million_publishes [SOCKET TOPIC] [--plant]`.
+//! A million publishes, each polled, between two markers, for a tracer to look at: `million_publishes [SOCKET TOPIC] [--plant]`.
 //!
 //! The markers are two calls of `getppid`, which nothing else here makes. `--plant` puts one system call between them,
 //! to see that it is seen. Without a socket the bus is in this process.
-use oyez::{Bus, Connect, Offer, Topic};
+use oyez::{Bus, Connect, EventKind, Offer, Start, Topic};
 use std::time::Duration;
 
 const MESSAGES: u64 = 1_000_000;
@@ -15,10 +15,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => (Bus::in_process(&[Topic::new("md").ring_bytes(1 << 24)])?, "md"),
     };
     let mut publisher = bus.publisher(topic).wait(Duration::from_secs(5)).open()?;
-    let mut back_pressured = 0_u64;
+    let mut subscriber = bus.subscriber().topic(topic, Start::Live).open()?;
+    let (mut back_pressured, mut received) = (0_u64, 0_u64);
+    let mut take = |received: &mut u64| {
+        subscriber.poll(64, |event| *received += u64::from(matches!(event.kind, EventKind::Message(_))))
+    };
+    // Into the ring, which is done once, at an event.
+    while let Offer::BackPressured = publisher.offer(&[0; 64])? {}
+    while received == 0 {
+        take(&mut received)?;
+    }
 
     let _ = rustix::process::getppid();
-    for number in 0..MESSAGES {
+    for number in 1..=MESSAGES {
         if plants && number == MESSAGES / 2 {
             let _ = rustix::process::getuid();
         }
@@ -27,8 +36,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             back_pressured += 1;
             std::hint::spin_loop();
         }
+        take(&mut received)?;
     }
     let _ = rustix::process::getppid();
+    while received < MESSAGES + 1 {
+        take(&mut received)?;
+    }
 
     println!("published {MESSAGES}, back-pressured {back_pressured} times");
     Ok(())

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long one request may take, unless said.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How to connect to a broker.
 #[derive(Clone, Debug)]
 pub struct Connect {
@@ -23,7 +26,7 @@ impl Connect {
         let program = std::env::args_os().next().map(PathBuf::from);
         let name =
             program.as_deref().and_then(Path::file_name).map_or_else(String::new, |name| name.display().to_string());
-        Connect { socket: socket.as_ref().to_owned(), name, timeout: Duration::from_secs(5) }
+        Connect { socket: socket.as_ref().to_owned(), name, timeout: TIMEOUT }
     }
 
     /// What this process is called in the broker's reports; the program's name unless said.
@@ -160,7 +163,7 @@ impl Bus {
     pub(crate) fn timeout(&self) -> Duration {
         match &self.0 {
             Kind::Broker(link) => link.timeout(),
-            Kind::InProcess(_) => Duration::from_secs(5),
+            Kind::InProcess(_) => TIMEOUT,
         }
     }
 }

@@ -121,10 +121,7 @@ impl Link {
                 (versions, newest) = (Vec::new(), None);
                 continue;
             }
-            let mut text = String::new();
-            let read = File::from(file).read_to_string(&mut text);
-            read.map_err(|source| BusError::System { topic: topic.to_owned(), step: "read its schema", source })?;
-            versions.push(text);
+            versions.push(text_of(file, topic, "read its schema")?);
             if versions.len() >= usize::from(count) {
                 return Ok(versions);
             }
@@ -136,10 +133,7 @@ impl Link {
         let (Message::StatOpened { .. }, Some(file)) = (&answer.packet.message, answer.descriptors.pop()) else {
             return Err(unexpected("OpenStat", &answer));
         };
-        let mut text = String::new();
-        let read = File::from(file).read_to_string(&mut text);
-        let failed = |source| BusError::System { topic: "(broker)".to_owned(), step: "read how it stands", source };
-        read.map(|_| text).map_err(failed)
+        text_of(file, "(broker)", "read how it stands")
     }
 
     pub(crate) fn attach(self: &Arc<Link>, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
@@ -216,8 +210,10 @@ impl Link {
             match self.once(name, request, deadline) {
                 Err(BusError::Away { .. }) if Instant::now() < deadline => std::thread::sleep(ASK_AGAIN),
                 Err(BusError::Refused { code: FailureCode::TooManyRequests, .. })
-                    if matches!(message, Message::OpenSubscriber { .. } | Message::OpenStat {})
-                        && Instant::now() < deadline =>
+                    if matches!(
+                        message,
+                        Message::OpenSubscriber { .. } | Message::OpenSchema { .. } | Message::OpenStat {}
+                    ) && Instant::now() < deadline =>
                 {
                     std::thread::sleep(ASK_AGAIN);
                 }
@@ -296,6 +292,13 @@ fn told(request: &'static str, answer: Received) -> Result<(TopicInfo, u16), Bus
 
 fn unexpected(request: &'static str, answer: &Received) -> BusError {
     BusError::Answer { request, answer: answer.packet.message.name() }
+}
+
+/// What stands in a file that the broker handed out.
+fn text_of(file: OwnedFd, topic: &str, step: &'static str) -> Result<String, BusError> {
+    let mut text = String::new();
+    let read = File::from(file).read_to_string(&mut text);
+    read.map(|_| text).map_err(|source| BusError::System { topic: topic.to_owned(), step, source })
 }
 
 fn why_not(refusal: Refusal, pid: u32, uid: u32, holder: &str) -> String {

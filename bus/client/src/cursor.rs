@@ -28,10 +28,7 @@ pub use source::{Answer, Held, Journal, JournalPoll, Ring, Seek, Source};
 
 use crate::{Durability, EventKind, GapCause, Message};
 use oyez_mem::sync::fence_acquire;
-use oyez_ring::{
-    BLOCK, Epoch, EpochStart, Frame, Invalid, Kind, ONE_FRAME_BYTES_MAX, Poll, Position, Reader, Reason, Sequence,
-    State,
-};
+use oyez_ring::{BLOCK, Epoch, EpochStart, Frame, Invalid, Kind, Poll, Position, Reader, Reason, Sequence, State};
 use want::{Verdict, Want};
 
 /// Where the journal is far enough: a cursor goes back to a ring of `capacity` only so far from being lapped again.
@@ -234,7 +231,7 @@ impl<S: Source> Cursor<S> {
             match reader.poll_below(below) {
                 Ok(Poll::Frame(frame)) => match self.want.give(&frame, self.epoch, true, each) {
                     Verdict::Skipped => {}
-                    Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Enough),
+                    Verdict::Enough => return Ok(Turn::Enough),
                     Verdict::Given => given += 1,
                     Verdict::EventFirst => {
                         let stands = frame.position;
@@ -340,7 +337,7 @@ impl<S: Source> Cursor<S> {
                     self.position = frame.end;
                     match self.want.give(&frame, self.epoch, false, each) {
                         Verdict::Skipped => {}
-                        Verdict::Given if frame.payload.len() > ONE_FRAME_BYTES_MAX => return Ok(Turn::Enough),
+                        Verdict::Enough => return Ok(Turn::Enough),
                         Verdict::Given => given += 1,
                         Verdict::EventFirst => return Ok(self.leave(stands)),
                     }

@@ -119,7 +119,7 @@ impl Partition {
         }
     }
 
-    /// A panic in between leaves the facts whole: each change is one assignment.
+    /// A panic in between leaves the facts whole: nothing that changes them panics.
     fn lock(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -181,7 +181,7 @@ impl Subscriber {
         if self.arm()? {
             return Ok(true);
         }
-        let rang = self.bed()?.wait(timeout);
+        let rang = Subscriber::bed(&mut self.sleep, &self.topics)?.wait(timeout);
         self.wake();
         Ok(rang?)
     }
@@ -192,9 +192,9 @@ impl Subscriber {
     /// # Errors
     /// [`BusError::System`]: the kernel has no descriptors left for this.
     pub fn arm(&mut self) -> Result<bool, SubscribeError> {
-        self.bed()?.begin()?;
+        let sleep = Subscriber::bed(&mut self.sleep, &self.topics)?;
+        sleep.begin()?;
         self.is_asleep = true;
-        let Some(sleep) = &mut self.sleep else { return Ok(true) };
         let mut all_ring = true;
         for (at, Reading { cursor, .. }) in self.topics.iter().enumerate() {
             all_ring &= sleep.ask(at, cursor.source(), cursor.position(), cursor.durability())?;
@@ -211,16 +211,16 @@ impl Subscriber {
     /// # Errors
     /// As [`Subscriber::arm`].
     pub fn fd(&mut self) -> Result<BorrowedFd<'_>, SubscribeError> {
-        Ok(self.bed()?.descriptor())
+        Ok(Subscriber::bed(&mut self.sleep, &self.topics)?.descriptor())
     }
 
-    fn bed(&mut self) -> Result<&mut Sleep, SubscribeError> {
-        if self.sleep.is_none() {
-            let sleep = Sleep::new(self.topics.len())?;
-            self.topics.iter().for_each(|reading| reading.cursor.source().wake_by(sleep.waker()));
-            self.sleep = Some(sleep);
+    fn bed<'a>(sleep: &'a mut Option<Sleep>, topics: &[Reading]) -> Result<&'a mut Sleep, SubscribeError> {
+        if let Some(sleep) = sleep {
+            return Ok(sleep);
         }
-        Ok(self.sleep.as_mut().expect("made above"))
+        let made = Sleep::new(topics.len())?;
+        topics.iter().for_each(|reading| reading.cursor.source().wake_by(made.waker()));
+        Ok(sleep.insert(made))
     }
 
     #[cold]
@@ -332,7 +332,7 @@ impl Reading {
         topic: TopicIndex,
         each: &mut impl FnMut(Event<'_>),
     ) -> Result<usize, SubscribeError> {
-        let partition = self.partition;
+        let (partition, begins_in_ring) = (self.partition, self.cursor.reads_ring());
         let (mut first_ns, mut last_ns) = (0, 0);
         let given = self.cursor.poll(limit, |kind| {
             if let EventKind::Message(message) = &kind {
@@ -345,7 +345,7 @@ impl Reading {
             Ok(0) => self.failure().map(|()| 0),
             Ok(given) => {
                 if last_ns != 0 {
-                    self.tell(first_ns, last_ns);
+                    self.tell(if begins_in_ring { first_ns } else { 0 }, last_ns);
                 }
                 Ok(given)
             }
@@ -353,15 +353,15 @@ impl Reading {
         }
     }
 
-    /// Tells the broker, for whoever looks, how far this has come, and of some polls how late. The clock costs as much as a
-    /// poll; and what comes out of the journal is late by intent.
+    /// Tells the broker, for whoever looks, how far this has come, and of some polls how late their first message was: 0 where
+    /// that came out of the journal, which is late by intent. The clock costs as much as a poll.
     #[inline]
     fn tell(&mut self, first_ns: u64, last_ns: u64) {
         let Some(berth) = self.cursor.source().berth() else { return };
         let (epoch, position) = (self.cursor.epoch(), self.cursor.position());
         let sequence = self.cursor.next_sequence().unwrap_or_default();
         berth.area.tell(Progress { epoch, position, sequence, time_ns: last_ns });
-        if last_ns != 0 && self.cursor.reads_ring() {
+        if first_ns != 0 && self.cursor.reads_ring() {
             self.polls = self.polls.wrapping_add(1);
             if self.polls.is_multiple_of(POLLS_PER_SAMPLE) {
                 berth.area.record(now_ns().saturating_sub(first_ns));

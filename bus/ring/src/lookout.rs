@@ -11,8 +11,9 @@ use crate::area::Asleep;
 use crate::reader::MARK_MAX;
 use crate::{BLOCK, Control, EpochStart, Memory, Poll, Position, Reader, State};
 
-/// Frames that one look walks over.
+/// Frames that one look walks over, and how far at most: their payloads are copied, and those of a large message are long.
 const FRAMES_MAX: usize = if cfg!(loom) { 4 } else { 256 };
+const WALK_BYTES_MAX: u64 = 8 * BLOCK;
 /// Sleepers that one look wakes: each is a system call.
 const WAKES_MAX: usize = 16;
 /// Durabilities: published, written, durable.
@@ -150,9 +151,11 @@ impl Watched {
 
     /// Where the next frame is looked for. What no honest writer writes ends every sleep: its readers see it too.
     fn published(&mut self) -> Position {
+        let far = Position(self.reader.read_to().0.saturating_add(WALK_BYTES_MAX));
         for _ in 0..FRAMES_MAX {
             match self.reader.poll_any() {
-                Ok(Poll::Frame(_)) => {}
+                Ok(Poll::Frame(frame)) if frame.end < far => {}
+                Ok(Poll::Frame(_)) => break,
                 Ok(Poll::Empty) => break,
                 Ok(Poll::Lapped) => {
                     self.catch_up();

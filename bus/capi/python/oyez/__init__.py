@@ -351,8 +351,8 @@ class Publisher(_Handle):
 
     def offer_parts(self, *parts: Buffer) -> Optional[Published]:
         """As `offer`, of parts one behind the other."""
-        wholes = [bytes(memoryview(part)) for part in parts]
-        kept = [ctypes.create_string_buffer(whole, len(whole)) for whole in wholes]
+        views = [memoryview(part) for part in parts]
+        kept = [(ctypes.c_char * view.nbytes).from_buffer_copy(view) for view in views]
         given = (c.Part * len(kept))(*[c.Part(ctypes.addressof(part), len(part)) for part in kept])
         return self._outcome(_c.oyez_publisher_offerv(self._handle, given, len(given), self._published))
 
@@ -487,7 +487,7 @@ class Subscriber(_Handle):
 
     def wait(self, timeout: float) -> bool:
         """Sleeps until a poll may bring something, at most `timeout` seconds; False where that time is over."""
-        return bool(_check(_c.oyez_subscriber_wait(self._handle, max(0, int(timeout * 1e9)))))
+        return bool(_check(_c.oyez_subscriber_wait(self._handle, _nanoseconds(timeout))))
 
     def fileno(self) -> int:
         """For a loop of one's own: readable when a poll may bring something, from one `arm` to the next."""

@@ -287,11 +287,17 @@ static void forks(const char *socket) {
     oyez_publisher *publisher = NULL;
     oyez_topic_info info = {.struct_size = sizeof info};
     must("publisher", open_publisher(client, "forked", &publisher));
+    oyez_subscriber *subscriber = NULL;
+    oyez_subscription topic = {.struct_size = sizeof topic, .topic = "forked"};
+    must("subscriber", oyez_subscriber_open(client, &topic, 1, NULL, &subscriber));
+    oyez_event event = {.struct_size = sizeof event};
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         expect("publishing in a child", oyez_publisher_offer(publisher, message, sizeof message, NULL), OYEZ_ERR_FORKED);
         expect("asking in a child", oyez_client_describe(client, "forked", 0, &info), OYEZ_ERR_FORKED);
+        expect("reading in a child", oyez_subscriber_next_batch(subscriber, &event, 1), OYEZ_ERR_FORKED);
+        expect("closing in a child", oyez_subscriber_close(&subscriber), OYEZ_ERR_FORKED);
         expect("closing in a child", oyez_publisher_close(&publisher), OYEZ_ERR_FORKED);
         expect("closing in a child", oyez_client_close(&client), OYEZ_ERR_FORKED);
         oyez_client *own = open_client("socket", socket);
@@ -304,6 +310,7 @@ static void forks(const char *socket) {
     if (waitpid(child, &status, 0) != child || status != 0)
         fail("the child", status, 0);
     must("publishing in the parent", oyez_publisher_offer(publisher, message, sizeof message, NULL));
+    must("close", oyez_subscriber_close(&subscriber));
     must("close", oyez_publisher_close(&publisher));
     must("close", oyez_client_close(&client));
 }

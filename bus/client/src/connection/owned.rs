@@ -5,13 +5,11 @@ use crate::publisher::News;
 use crate::{BusError, publisher};
 use oyez_mem::memory::{MemoryError, check_reader, check_size};
 use oyez_protocol::Message;
+use oyez_ring::layout::RING_BYTES_MAX;
 use oyez_ring::{BLOCK, Control, Epoch, Memory, Region, RegionMut, Tail};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-/// Beyond this no ring is: a broker that says so is not sound, and the address space would not hold it.
-const CAPACITY_BYTES_MAX: u64 = 1 << 40;
 
 /// An epoch owned by a publisher of this process, or to be owned once it is granted. The thread holds it weakly: when it
 /// is gone, so are the publisher and its mapping, and the epoch is released.
@@ -118,7 +116,7 @@ fn map_read_only(topic: &str, memory: impl AsFd, len_bytes: u64) -> Result<Regio
 }
 
 fn two<'a>(topic: &str, capacity: u64, given: &'a [OwnedFd]) -> Result<(&'a OwnedFd, &'a OwnedFd), BusError> {
-    let is_sound = capacity.is_power_of_two() && (2 * BLOCK..=CAPACITY_BYTES_MAX).contains(&capacity);
+    let is_sound = capacity.is_power_of_two() && (2 * BLOCK..=RING_BYTES_MAX).contains(&capacity);
     match given {
         [data, control] if is_sound => Ok((data, control)),
         _ => Err(untrusted(topic)(MemoryError::Size { found: capacity, expected: 2 * BLOCK })),

@@ -30,6 +30,8 @@ pub(super) struct Reading {
     starts: Vec<EpochStart>,
     /// What is to be said.
     wanted: Vec<(Message, Step)>,
+    /// Epochs that were asked for and not answered yet: a ring is mapped once.
+    opening: Vec<Epoch>,
     /// When all of it is tried again, after a failure that passes.
     again_at: Option<Instant>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Reading {
 pub(super) enum Step {
     Subscribe,
     List,
-    Open,
+    Open(Epoch),
     /// The next epoch, answered when it begins.
     Await,
     /// The segment that begins there.
@@ -59,6 +61,7 @@ impl Reading {
             newest: Epoch(0),
             starts: Vec::new(),
             wanted: Vec::new(),
+            opening: Vec::new(),
             again_at: None,
         };
         reading.want_list();
@@ -73,6 +76,7 @@ impl Reading {
     pub(super) fn begin_again(&mut self) {
         self.again_at = None;
         self.starts.clear();
+        self.opening.clear();
         self.wanted.clear();
         self.want(Step::Subscribe, Message::OpenSubscriber { partition: self.partition, topic: self.topic.clone() });
     }
@@ -109,6 +113,9 @@ impl Reading {
 
     pub(super) fn answered(&mut self, step: Step, received: &Received) {
         let Some(known) = self.known.upgrade() else { return };
+        if let Step::Open(epoch) = step {
+            self.opening.retain(|opening| *opening != epoch);
+        }
         let Received { packet, descriptors } = received;
         match (step, &packet.message) {
             (Step::Subscribe, Message::Subscribed { journal, earliest, .. }) => {
@@ -118,13 +125,13 @@ impl Reading {
                 }
             }
             (Step::List, Message::Epochs { epochs, .. }) => self.listed(&known, epochs),
-            (Step::Open | Step::Await, Message::EpochOpened { start, capacity }) => {
+            (Step::Open(_) | Step::Await, Message::EpochOpened { start, capacity }) => {
                 match map_ring(&self.topic, *capacity, descriptors) {
                     Ok((memory, control)) => self.learn_epoch(&known, *start, Held::Ring(Ring { memory, control })),
                     Err(error) => give_up(&known, error.to_string()),
                 }
             }
-            (Step::Open | Step::Await, Message::EpochClosed { start, end, end_sequence }) => {
+            (Step::Open(_) | Step::Await, Message::EpochClosed { start, end, end_sequence }) => {
                 self.learn_epoch(&known, *start, Held::Closed { end: *end, sequence: *end_sequence });
             }
             (Step::Segment(base), Message::SegmentOpened { .. }) => {
@@ -224,9 +231,10 @@ impl Reading {
     }
 
     fn want_epoch(&mut self, epoch: Epoch) {
-        if epoch > Epoch(0) {
+        if epoch > Epoch(0) && !self.opening.contains(&epoch) {
+            self.opening.push(epoch);
             let (partition, topic) = (self.partition, self.topic.clone());
-            self.want(Step::Open, Message::OpenEpoch { partition, epoch, wait: false, topic });
+            self.want(Step::Open(epoch), Message::OpenEpoch { partition, epoch, wait: false, topic });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{CursorError, message};
 use crate::{EventKind, GapCause};
-use oyez_ring::{Epoch, Frame, Kind, Sequence};
+use oyez_ring::{Epoch, Frame, Kind, ONE_FRAME_BYTES_MAX, Sequence};
 
 pub(super) struct Want {
     /// The message wanted next; unknown until the first block is entered.
@@ -28,6 +28,8 @@ pub(super) enum Asked {
 pub(super) enum Verdict {
     Skipped,
     Given,
+    /// Given, and so long that it is the last of its poll.
+    Enough,
     /// An event was given in the frame's stead: come back to the frame.
     EventFirst,
 }
@@ -60,7 +62,7 @@ impl Want {
         }
         (self.next, self.cause) = (Some(Sequence(sequence.0 + 1)), GapCause::Lost);
         each(EventKind::Message(message(frame, epoch)));
-        Verdict::Given
+        if frame.payload.len() > ONE_FRAME_BYTES_MAX { Verdict::Enough } else { Verdict::Given }
     }
 
     /// What is to be done instead of giving the message of that sequence, if anything.

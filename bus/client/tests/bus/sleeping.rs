@@ -3,7 +3,8 @@
 use crate::house::{House, PATIENCE, until};
 use crate::reading::{Given, RECORDED, UNRECORDED, publish};
 use oyez::{Bus, Durability, Start, Subscriber};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -166,6 +167,30 @@ fn one_descriptor_serves_a_loop_of_ones_own() {
         assert!(readable(&mut subscriber, PATIENCE));
         assert_eq!(Given::default().poll(&mut subscriber), 1);
         assert!(readable(&mut subscriber, Duration::ZERO), "from one `arm` to the next");
+    }
+}
+
+/// As tokio and others wait: each edge is told once, and arming makes the next possible.
+#[test]
+fn one_descriptor_serves_a_loop_that_is_told_of_edges() {
+    let house = House::new(UNRECORDED);
+    let bus = house.bus();
+    let mut publisher = bus.publisher("md").open().expect("an owner");
+    let mut subscriber = open(&bus, Start::Live);
+    let outer = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
+    let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(&outer, subscriber.fd().expect("a descriptor"), epoll::EventData::new_u64(7), edges).expect("watched");
+    let told = |at_most: Duration| {
+        let timeout = Timespec::try_from(at_most).expect("a span");
+        let mut events = Vec::with_capacity(1);
+        epoll::wait(&outer, spare_capacity(&mut events), Some(&timeout)).expect("waited")
+    };
+    for _ in 0..10 {
+        until("a quiet subscriber", || (!subscriber.arm().expect("armed")).then_some(()));
+        while told(Duration::ZERO) > 0 {}
+        publish(&mut publisher, &[7; 64]);
+        assert_eq!(told(PATIENCE), 1);
+        assert_eq!(Given::default().poll(&mut subscriber), 1);
     }
 }
 

@@ -189,6 +189,6 @@ fn a_million_publishes_to_a_recorded_topic_make_no_system_call() {
     assert_eq!(calls, Vec::<String>::new());
     let mut subscriber = house.bus().subscriber().topic("md", Start::Earliest).open().expect("a start");
     let mut given = Given::default();
-    given.up_to(&mut subscriber, 999_999);
+    given.up_to(&mut subscriber, 1_000_000);
     given.assert_dense_from(0);
 }

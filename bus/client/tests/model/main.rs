@@ -292,6 +292,23 @@ fn a_large_message_from_before_a_start_by_time_is_no_gap() {
     run(true, Durability::Durable, &steps);
 }
 
+/// Nothing is left of what was published, and the number of what comes next is not known.
+#[test]
+fn a_start_within_a_message_is_not_caught_up_before_that_comes_to_its_end() {
+    for start in [Begin::Earliest, Begin::Sequence(0)] {
+        let steps = [
+            Step::Publish { messages: 1, len_bytes: 3_000 },
+            Step::StandWithin { fragments: 1, opens_block: false },
+            Step::Record { frames: 4 },
+            Step::Flush,
+            Step::Retain { blocks: 1 },
+            Step::Seek { reader: 0, start },
+        ];
+        run(true, Durability::Published, &steps);
+        run(true, Durability::Durable, &steps);
+    }
+}
+
 /// The ring begins within a message, and has gone past the start before the first poll.
 #[test]
 fn what_is_lapped_after_a_start_within_a_message_is_told() {

@@ -216,6 +216,11 @@ impl Oracle {
         if self.next.is_some_and(|next| self.is_ahead(next) && next > self.world.tail_sequence()) {
             return;
         }
+        // Whether that message comes to its end decides which number is next.
+        let cut = self.world.state().cut();
+        if self.is_behind && cut.is_some_and(|cut| self.next.is_none_or(|next| next <= cut)) {
+            return;
+        }
         assert!(!self.is_behind, "never caught up");
         let tail = self.world.tail_sequence();
         let is_due = |(sequence, epoch): (&Sequence, &Epoch)| {

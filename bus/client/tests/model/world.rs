@@ -267,6 +267,12 @@ impl Partition {
         })
     }
 
+    /// The message that the owner stands within, if its beginning was cleaned away.
+    pub(crate) fn cut(&self) -> Option<Sequence> {
+        let part = self.living.last_key_value().and_then(|(_, living)| living.part.as_ref())?;
+        (part.told.position < self.earliest).then_some(part.sequence)
+    }
+
     /// What the broker holds of an epoch.
     pub(crate) fn held(&self, epoch: Epoch) -> Option<Held> {
         if let Some(living) = self.living.get(&epoch) {

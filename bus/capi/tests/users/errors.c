@@ -280,6 +280,13 @@ static void arguments(void) {
     must("nothing", oyez_subscriber_close(NULL));
 }
 
+// The sanitizer's own allocator may stay locked in the child of a program with threads.
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* A child has the handles, and none of them does anything; the parent notices nothing. */
 static void forks(const char *socket) {
     const uint8_t message[16] = {8, 0, 1, 0, 1, 0, 0, 0};
@@ -321,7 +328,8 @@ int main(int argc, char **argv) {
     configurations();
     nobody_accepts(argv[1]);
     arguments();
-    forks(argv[1]);
+    if (!SANITIZED)
+        forks(argv[1]);
     oyez_client *client = open_client("socket", argv[1]);
     signals(client);
     broken_brokers(client);

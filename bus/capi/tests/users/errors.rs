@@ -15,8 +15,12 @@ fn every_code_is_provoked_and_told_in_one_line() {
     let (program, socket) = (folder.path().join("errors"), folder.path().join("bus.sock"));
     scripted::serve(&socket);
     let _busy = scripted::busy(&folder.path().join("bus.sock.busy"));
-    compile(&here("tests/users/errors.c"), &program, &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
-    let told = done(Command::new(&program).arg(&socket).current_dir(folder.path()));
+    let run = |flags: &[&str]| {
+        compile(&here("tests/users/errors.c"), &program, flags);
+        done(Command::new(&program).arg(&socket).current_dir(folder.path()))
+    };
+    run(&["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    let told = run(&[]);
     let seen: BTreeSet<i32> =
         told.lines().map(|line| line.split(' ').next().expect("a code").parse().expect("one")).collect();
 

@@ -10,7 +10,7 @@ if [ "$stage" = outside ]; then
     group=$above/oyez-test-$$
     mkdir "$group"
     echo $$ >"$group/cgroup.procs"
-    unshare --mount --pid --uts --ipc --cgroup --fork --kill-child sh "$0" inside "$root" "$program" || :
+    unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child sh "$0" inside "$root" "$program" || :
     echo $$ >"$above/cgroup.procs"
     find "$group" -depth -type d -exec rmdir {} +
     exit

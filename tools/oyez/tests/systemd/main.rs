@@ -5,6 +5,7 @@ mod instance;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -160,4 +161,28 @@ fn a_broker_that_cannot_start_is_told_of_and_tried_until_it_can() {
     until("two attempts", || (systemd.log().matches("unknown key `ring_mb`").count() >= 2).then_some(()));
     fs::write(&path, catalog).expect("a repaired catalog");
     until("a broker that serves", || (systemd.show("ActiveState") == "active").then_some(()));
+}
+
+/// By what docs/guide/operating.md has the operator add.
+#[test]
+fn a_broker_that_is_let_answers_by_http() {
+    let Some(systemd) = Systemd::start("a_broker_that_is_let_answers_by_http") else { return };
+    let path = systemd.path("etc/oyez/oyez.toml");
+    let catalog = fs::read_to_string(&path).expect("a catalog");
+    // Nobody outside is in its network.
+    fs::write(&path, catalog.replace("[broker]", "[broker]\nhttp = \"127.0.0.1:9464\"")).expect("a catalog");
+    let started = systemd.run(&["systemctl", "start", "oyez.service"]);
+    assert!(!started.status.success(), "as shipped it has no network: {started:?}");
+    assert!(systemd.log().contains("http"), "{}", systemd.log());
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/operating.md"));
+    let guide = guide.expect("the guide");
+    let (_, added) = guide.split_once("keeps the broker from all networks").expect("what to add");
+    let added = added.split("```").nth(1).expect("a block").lines().filter_map(|line| Some(line.split_once("# ")?.1));
+    let settings = added.collect::<Vec<_>>().join("\n");
+    fs::write(systemd.path("etc/systemd/system/oyez.service.d/http.conf"), settings).expect("settings");
+    systemd.stdout(&["systemctl", "daemon-reload"]);
+    until("a broker that serves", || (systemd.show("ActiveState") == "active").then_some(()));
+    let asked =
+        "exec 3<>/dev/tcp/127.0.0.1/9464; printf 'GET /health HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&3; head -n 1 <&3";
+    assert_eq!(systemd.stdout(&["bash", "-c", asked]), "HTTP/1.1 200 OK");
 }

@@ -63,7 +63,7 @@ pub trait Feed {
     /// [`FeedError`].
     fn binding(&mut self) -> Result<Option<Binding>, FeedError>;
 
-    /// The longest message that the topic takes, in bytes. Asked after each seek.
+    /// The longest message that the topic takes, in bytes. Asked once, when the lane begins.
     ///
     /// # Errors
     /// [`FeedError`].

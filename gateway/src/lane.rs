@@ -209,10 +209,14 @@ impl<F: Feed, S: Sink> Lane<F, S> {
 
     fn fence(&mut self) -> Result<usize, LaneError> {
         let warnings = self.writer.sink.check()?;
-        if self.fences == 0 {
-            self.notices.extend(warnings.into_iter().map(Notice::Unwise));
-        }
         self.writer.sink.fence()?;
+        if self.fences == 0 {
+            let (topic_bytes_max, limit) = (self.feed.message_bytes_max()?, self.writer.sink.limit());
+            self.notices.extend(warnings.into_iter().map(Notice::Unwise));
+            if topic_bytes_max > limit.message_bytes_max {
+                self.notices.push(Notice::Narrow { topic_bytes_max, limit });
+            }
+        }
         self.fences += 1;
         let tail = self.writer.sink.tail()?;
         let progress = self.writer.sink.progress()?;
@@ -224,10 +228,6 @@ impl<F: Feed, S: Sink> Lane<F, S> {
         let sought = self.feed.seek(plan.verify.map_or(plan.next, |mark| mark.sequence));
         sought.map_err(|error| self.feed_error(error))?;
         self.writer.check = HeaderCheck::new(self.feed.binding()?);
-        let (topic_bytes_max, limit) = (self.feed.message_bytes_max()?, self.writer.sink.limit());
-        if self.fences == 1 && topic_bytes_max > limit.message_bytes_max {
-            self.notices.push(Notice::Narrow { topic_bytes_max, limit });
-        }
         if let Some((from, to)) = plan.lost {
             self.notices.push(Notice::TargetLost { from, to });
         }

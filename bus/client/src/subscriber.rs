@@ -248,8 +248,8 @@ impl Subscriber {
     }
 
     /// How far behind the topic's newest message it is. `None` where that is not known: the start was not reached yet, or
-    /// the broker has not told of the newest epoch. Reads up to a block of the ring, 64 KiB, and what is
-    /// out of a message that goes on there: not for every message.
+    /// the broker has not told of the newest epoch. Reads up to two blocks of the ring, 64 KiB each,
+    /// and what is out of a message that goes on there: not for every message.
     pub fn lag(&self, topic: TopicIndex) -> Option<Lag> {
         let cursor = &self.topics[topic.0].cursor;
         let next = cursor.next_sequence()?;

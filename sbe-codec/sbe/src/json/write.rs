@@ -13,7 +13,7 @@ use crate::value::{Array, Text, Value};
 /// No entry begins where a message's JSON is longer than this.
 ///
 /// Without it a message could ask for any amount of memory: an entry of few bytes still brings the names of all fields, and
-/// its constants. Four times the longest message that the bus takes.
+/// its constants.
 pub const JSON_BYTES_MAX: usize = 256 << 20;
 
 /// Appends the message at the start of `bytes` to `out` as JSON, and gives the message's length in bytes.

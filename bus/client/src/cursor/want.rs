@@ -117,8 +117,15 @@ impl Want {
 
     /// Nothing more has come as far as is asked; `sequence` comes next, but for what was asked and is still to come.
     pub(super) fn at_bound(&mut self, sequence: Option<Sequence>) -> Option<EventKind<'static>> {
-        self.next = self.next.or(sequence);
-        self.caught_up(sequence.filter(|_| self.next == sequence)?)
+        let sequence = sequence?;
+        if let Some(event) = self.gap_before(sequence) {
+            return Some(event);
+        }
+        if self.next > Some(sequence) {
+            return None;
+        }
+        self.next = Some(sequence);
+        self.caught_up(sequence)
     }
 
     /// An epoch begins with `sequence`.
@@ -127,7 +134,7 @@ impl Want {
             return None;
         }
         let event = self.gap_before(sequence).or_else(|| self.rewound_to(sequence));
-        (self.next, self.cause) = (Some(sequence), GapCause::Lost);
+        (self.next, self.asked, self.cause) = (Some(sequence), Asked::No, GapCause::Lost);
         event
     }
 

@@ -292,6 +292,35 @@ fn a_large_message_from_before_a_start_by_time_is_no_gap() {
     run(true, Durability::Durable, &steps);
 }
 
+/// The epoch that begins with the number it was asked for says that this one is due: what takes it back is told.
+#[test]
+fn a_start_that_a_lost_epoch_has_confirmed_is_rewound() {
+    let steps = [
+        Step::Publish { messages: 2, len_bytes: 3_000 },
+        Step::Seek { reader: 0, start: Begin::Sequence(64) },
+        Step::ChangeOwner,
+        Step::Tell { reader: 0 },
+        Step::LoseRing { recorded: 0, in_vain: 0 },
+        Step::Poll { reader: 0, limit: 1 },
+    ];
+    run(true, Durability::Published, &steps);
+}
+
+/// All that was asked for is gone, and nothing durable has come since.
+#[test]
+fn what_is_missing_before_an_epoch_without_messages_is_told_of_what_is_durable_too() {
+    let steps = [
+        Step::Publish { messages: 1, len_bytes: 3_000 },
+        Step::StandWithin { fragments: 1, opens_block: false },
+        Step::Record { frames: 4 },
+        Step::ChangeOwner,
+        Step::Flush,
+        Step::Retain { blocks: 1 },
+        Step::Restart { reader: 0, start: Begin::Sequence(0) },
+    ];
+    run(true, Durability::Durable, &steps);
+}
+
 /// Nothing is left of what was published, and the number of what comes next is not known.
 #[test]
 fn a_start_within_a_message_is_not_caught_up_before_that_comes_to_its_end() {

@@ -201,11 +201,14 @@ impl World {
         self.state().living.values().for_each(|living| living.control.set_state(State::JournalFailed));
     }
 
-    /// All is recorded and flushed, so that nothing is left to wait for.
+    /// All is recorded and flushed, and no ring of an ended epoch is kept, so that nothing is left to wait for.
     pub(crate) fn settle(&self) {
         let state = &mut *self.state();
         state.record(usize::MAX);
         state.flush();
+        if state.recorded {
+            state.close_rings();
+        }
     }
 
     pub(crate) fn sequence_at(&self, part: u64) -> Sequence {

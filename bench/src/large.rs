@@ -8,7 +8,6 @@
 use crate::arguments::{Common, Large};
 use crate::failure::Failure;
 use crate::house::{LARGE, LARGE_RECORDED};
-use crate::machine::now_ns;
 use crate::memcpy::Memcpy;
 use crate::pingpong::{ROUND_TRIP, round_trips};
 use crate::report::{Ratio, Report, median, percentiles};
@@ -17,6 +16,7 @@ use crate::systems::System;
 use crate::traffic::{Arrived, Messages};
 use hdrhistogram::Histogram;
 use oyez::{EventKind, Idle, Offer, Publisher, Start, Subscriber};
+use oyez_mem::clock::now_ns;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;

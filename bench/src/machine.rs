@@ -4,13 +4,6 @@ use crate::failure::Failure;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 use std::process::Command;
-use std::time::SystemTime;
-
-/// The wall clock, as the bus reads it: ns since 1970 UTC.
-#[inline]
-pub(crate) fn now_ns() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
-}
 
 /// The cores that this process may run on.
 fn allowed_cores() -> Result<Vec<usize>, Failure> {

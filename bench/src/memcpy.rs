@@ -4,7 +4,7 @@
 //! comes out, through memory. A frame is as long as on the bus, and its time is fresh where the bus reads the clock.
 
 use crate::failure::Failure;
-use crate::machine::now_ns;
+use oyez_mem::clock::{Clock, now_ns};
 use oyez_mem::{RegionMut, memory};
 use std::hint::black_box;
 
@@ -29,17 +29,18 @@ impl Memcpy {
     }
 
     /// Frames a second.
-    pub(crate) fn rate(&mut self, len_bytes: usize, frames: u64, clock: bool) -> f64 {
+    pub(crate) fn rate(&mut self, len_bytes: usize, frames: u64, timed: bool) -> f64 {
         let frame_bytes = HEADER_BYTES + len_bytes.next_multiple_of(8);
         let lap_bytes = self.region.len_bytes() / frame_bytes * frame_bytes;
         let behind_bytes = BEHIND_BYTES / frame_bytes * frame_bytes;
         let (mut source, mut target) = (vec![1; frame_bytes], vec![0; frame_bytes]);
         let mut at = self.at / frame_bytes * frame_bytes % lap_bytes;
         let memory = self.memory();
+        let mut clock = timed.then(Clock::new);
         let start_ns = now_ns();
         for _ in 0..frames {
-            if clock {
-                source[8..HEADER_BYTES].copy_from_slice(&now_ns().to_le_bytes());
+            if let Some(clock) = &mut clock {
+                source[8..HEADER_BYTES].copy_from_slice(&clock.now_ns().to_le_bytes());
             }
             memory[at..at + frame_bytes].copy_from_slice(black_box(&source));
             let behind = if at < behind_bytes { at + lap_bytes - behind_bytes } else { at - behind_bytes };

@@ -8,13 +8,13 @@ use crate::arguments::Pingpong;
 use crate::durable::{Flush, histogram};
 use crate::failure::Failure;
 use crate::link::{Broken, Link, receive};
-use crate::machine::now_ns;
 use crate::report::Report;
 use crate::second::{Outcome, Part, Task};
 use crate::stage::{Stage, check, interleave};
 use crate::systems::{System, Turn};
 use crate::traffic::{Arrived, Messages};
 use hdrhistogram::Histogram;
+use oyez_mem::clock::now_ns;
 
 /// Round trips.
 pub(crate) const ROUND_TRIP: &str = "round_trip_ns";

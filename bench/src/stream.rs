@@ -3,13 +3,13 @@
 use crate::arguments::Stream;
 use crate::failure::Failure;
 use crate::link::{Broken, Link, receive};
-use crate::machine::now_ns;
 use crate::memcpy::Memcpy;
 use crate::report::Report;
 use crate::second::{Outcome, Part, Task};
 use crate::stage::{Stage, check, interleave};
 use crate::systems::{System, Turn};
 use crate::traffic::{Arrived, Messages};
+use oyez_mem::clock::now_ns;
 
 /// Messages that the reader takes with one poll.
 const POLL_MESSAGES: usize = 256;

@@ -1,7 +1,7 @@
 //! What is sent, and the check of what arrived.
 
-use crate::machine::now_ns;
 use crate::second::Outcome;
+use oyez_mem::clock::now_ns;
 
 /// Messages that differ from each other: as many as cannot divide a lap of any ring, so that what a lap left behind
 /// never passes for new.

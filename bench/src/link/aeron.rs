@@ -5,10 +5,11 @@
 
 use super::{ANSWER_MAX, Broken, Link};
 use crate::failure::Failure;
-use crate::machine::{self, now_ns};
+use crate::machine;
 use crate::systems::Run;
 use libaeron_driver_sys as media;
 use libaeron_sys as client;
+use oyez_mem::clock::Clock;
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
@@ -21,6 +22,7 @@ const STREAMS: [i32; 2] = [1001, 1002];
 pub(crate) struct Aeron {
     publication: *mut client::aeron_exclusive_publication_t,
     image: *mut client::aeron_image_t,
+    clock: Clock,
     // Closed in this order.
     _client: Client,
     _driver: Option<Driver>,
@@ -53,7 +55,7 @@ impl Aeron {
         // SAFETY: the publication is open.
         let connected = || unsafe { client::aeron_exclusive_publication_is_connected(publication) };
         wait("find the other side's subscription", || Ok(connected().then_some(())))?;
-        Ok(Aeron { publication, image, _client: client, _driver: driver })
+        Ok(Aeron { publication, image, clock: Clock::new(), _client: client, _driver: driver })
     }
 
     /// Claims room, and spins for it where the reader is a window behind.
@@ -83,7 +85,7 @@ impl Aeron {
 impl Link for Aeron {
     #[inline(always)]
     fn send(&mut self, message: &[u8]) -> Result<u64, Broken> {
-        let time_ns = now_ns();
+        let time_ns = self.clock.now_ns();
         let mut claim = self.claim(message.len())?;
         // SAFETY: so many bytes were claimed, and nobody else reads or writes them before the commit.
         unsafe { ptr::copy_nonoverlapping(message.as_ptr(), claim.data, message.len()) };

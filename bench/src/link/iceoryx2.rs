@@ -4,13 +4,13 @@
 use super::{Broken, Link};
 use crate::failure::Failure;
 use crate::fanout;
-use crate::machine::now_ns;
 use crate::systems::Run;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 use iceoryx2::sample_mut_uninit::SampleMutUninit;
 use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
+use oyez_mem::clock::Clock;
 use std::mem::MaybeUninit;
 
 /// As in the other links.
@@ -24,6 +24,7 @@ pub(crate) struct Iceoryx2 {
     loan: Option<Loan>,
     publisher: Publisher<ipc::Service, [u8], ()>,
     subscriber: Subscriber<ipc::Service, [u8], ()>,
+    clock: Clock,
 }
 
 /// A subscriber that has a buffer and never takes.
@@ -42,7 +43,7 @@ impl Iceoryx2 {
         let publisher = out.publisher_builder().initial_max_slice_len(MESSAGE_BYTES_MAX).create();
         let publisher = publisher.map_err(refused)?;
         let subscriber = into.subscriber_builder().create().map_err(refused)?;
-        Ok(Iceoryx2 { loan: None, publisher, subscriber })
+        Ok(Iceoryx2 { loan: None, publisher, subscriber, clock: Clock::new() })
     }
 
     fn loan(&self, len_bytes: usize) -> Result<Loan, Broken> {
@@ -89,7 +90,7 @@ impl Link for Iceoryx2 {
             _ => self.loan(message.len())?,
         };
         let sample = loan.write_from_slice(message);
-        let time_ns = now_ns();
+        let time_ns = self.clock.now_ns();
         sample.send().map_err(failed)?;
         self.loan = Some(self.loan(message.len())?);
         Ok(time_ns)

@@ -5,7 +5,7 @@
 //! The flag is the frame's number, so nothing needs to be wiped; it is stored last, with release.
 
 use super::{Broken, Link};
-use crate::machine::now_ns;
+use oyez_mem::clock::Clock;
 use oyez_mem::{Region, RegionMut, sync};
 
 const LINE: usize = 64;
@@ -21,11 +21,21 @@ pub(crate) struct Limit {
     into_at: usize,
     taken: u64,
     copy: Box<[u8; MESSAGE_BYTES_MAX]>,
+    clock: Clock,
 }
 
 impl Limit {
     pub(crate) fn new(out: RegionMut, into: Region) -> Limit {
-        Limit { out, out_at: 0, sent: 0, into, into_at: 0, taken: 0, copy: Box::new([0; MESSAGE_BYTES_MAX]) }
+        Limit {
+            out,
+            out_at: 0,
+            sent: 0,
+            into,
+            into_at: 0,
+            taken: 0,
+            copy: Box::new([0; MESSAGE_BYTES_MAX]),
+            clock: Clock::new(),
+        }
     }
 
     #[inline(always)]
@@ -40,7 +50,7 @@ impl Link for Limit {
     fn send(&mut self, message: &[u8]) -> Result<u64, Broken> {
         let at = self.out_at;
         self.sent += 1;
-        let time_ns = now_ns();
+        let time_ns = self.clock.now_ns();
         self.out.store(at + 8, time_ns);
         self.out.copy_in(at + HEADER, message);
         self.out.store_release(at, self.sent << 16 | message.len() as u64);

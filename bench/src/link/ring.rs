@@ -1,13 +1,14 @@
 //! The bare ring: writer and reader of `oyez-ring` over shared memory, without client and broker.
 
 use super::{Broken, Link};
-use crate::machine::now_ns;
+use oyez_mem::clock::Clock;
 use oyez_ring::{Kind, Offer, Poll, Position, Reader, Writer};
 
 /// One end.
 pub(crate) struct Ring {
     writer: Writer,
     reader: Reader,
+    clock: Clock,
 }
 
 /// One end that never reads the clock.
@@ -15,7 +16,7 @@ pub(crate) struct Untimed<'a>(pub(crate) &'a mut Ring);
 
 impl Ring {
     pub(crate) fn new(writer: Writer, reader: Reader) -> Ring {
-        Ring { writer, reader }
+        Ring { writer, reader, clock: Clock::new() }
     }
 
     #[inline(always)]
@@ -31,7 +32,8 @@ impl Ring {
 impl Link for Ring {
     #[inline(always)]
     fn send(&mut self, message: &[u8]) -> Result<u64, Broken> {
-        self.offer(message, now_ns())
+        let time_ns = self.clock.now_ns();
+        self.offer(message, time_ns)
     }
 
     #[inline(always)]

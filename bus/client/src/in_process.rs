@@ -5,7 +5,7 @@
 
 use crate::cursor::{Held, Ring};
 use crate::partition::{Attached, Facts, Partition};
-use crate::publisher::{Granted, News, Ownership, now_ns};
+use crate::publisher::{Granted, News, Ownership};
 use crate::{Binding, BusError, Durability, HeaderCheck, PublishError, Publisher, TopicInfo};
 use oyez_ring::layout::RING_BYTES_MAX;
 use oyez_ring::{
@@ -112,7 +112,7 @@ impl InProcess {
         }
         let start = owned_now.next;
         let memory = RegionMut::heap(Memory::len_bytes(info.ring_bytes) as usize);
-        let tail = write_head(&memory, info.ring_bytes, &start, now_ns());
+        let tail = write_head(&memory, info.ring_bytes, &start, oyez_mem::clock::now_ns());
         let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), start.position, Position(u64::MAX));
         let ring = Ring { memory: Memory::new(memory.reader(), info.ring_bytes), control: control.reader() };
         let writer = Writer::new(memory, info.ring_bytes, control.reader(), start.epoch, tail);

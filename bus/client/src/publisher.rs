@@ -1,13 +1,14 @@
 //! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at one word
-//! of its own process and one of the control page, both relaxed, and at the clock (which Linux answers without a call).
-//! Only a claim of more than [`ONE_FRAME_BYTES_MAX`] that is longer than all before it takes memory.
+//! of its own process and one of the control page, both relaxed, and at the clock (which once a millisecond asks Linux, who
+//! answers without a call). Only a claim of more than [`ONE_FRAME_BYTES_MAX`] that is longer than all before it takes memory.
 
 use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
+use oyez_mem::clock::Clock;
 use oyez_ring::{BadLength, Control, Epoch, ONE_FRAME_BYTES_MAX, Position, Sequence, State, Tail, Writer};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// A message that is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,7 @@ struct Grant {
     epoch: Epoch,
     durability: Durability,
     check: HeaderCheck,
+    clock: Clock,
     /// Gone once the epoch is: the broker grants nothing while the mapping lives.
     writer: Option<Writer>,
     /// Where the writer stood when it went.
@@ -120,6 +122,7 @@ impl Publisher {
             epoch,
             durability,
             check,
+            clock: Clock::new(),
             tail: writer.tail(),
             control: writer.control().clone(),
             writer: Some(writer),
@@ -290,7 +293,7 @@ impl Grant {
         if let Err(misfit) = self.check.check(message) {
             return Err(self.misfit(misfit));
         }
-        match writer.offer(message, now_ns()) {
+        match writer.offer(message, self.clock.now_ns()) {
             Ok(oyez_ring::Offer::Published(published)) => {
                 let oyez_ring::Published { position, sequence, time_ns } = published;
                 Ok(Offer::Published(Published { epoch: self.epoch, sequence, position, time_ns }))
@@ -406,12 +409,6 @@ impl std::fmt::Debug for Publisher {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Publisher({}, epoch {}, next {})", self.topic(), self.epoch(), self.next_sequence())
     }
-}
-
-/// The wall clock. Before 1970 it is 1970.
-#[inline]
-pub(crate) fn now_ns() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
 #[cfg(test)]

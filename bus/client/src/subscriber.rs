@@ -2,7 +2,6 @@
 
 use crate::cursor::{Cursor, CursorError, Held, newest_of};
 use crate::partition::Attached;
-use crate::publisher::now_ns;
 use crate::sleep::Sleep;
 use crate::{Bus, BusError, Durability, Event, EventKind, Start, SubscribeError, TopicIndex, TopicInfo};
 use oyez_ring::{Epoch, Progress, Sequence};
@@ -364,7 +363,7 @@ impl Reading {
         if first_ns != 0 && self.cursor.reads_ring() {
             self.polls = self.polls.wrapping_add(1);
             if self.polls.is_multiple_of(POLLS_PER_SAMPLE) {
-                berth.area.record(now_ns().saturating_sub(first_ns));
+                berth.area.record(oyez_mem::clock::now_ns().saturating_sub(first_ns));
             }
         }
     }

@@ -5,9 +5,10 @@
 //! mapping is only ever *loaded* from, relaxed: acquire loads from read-only memory are outside Rust's guarantee.
 //!
 //! [`memory`] makes, seals, re-opens and checks the memfds that regions map; [`lease`] asks the kernel whether anybody
-//! can still write to one.
+//! can still write to one. [`clock`] tells when a message goes out.
 #![deny(unsafe_code)]
 
+pub mod clock;
 mod region;
 pub mod sync;
 #[cfg(not(any(loom, plain_words)))]

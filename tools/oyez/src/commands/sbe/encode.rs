@@ -10,8 +10,8 @@ use crate::commands::messages::hex;
 use crate::failure::{Answer, Failure};
 use crate::output::Output;
 
-/// No line may be longer: it is another format, or never ends.
-const LINE_BYTES_MAX: usize = 64 << 20;
+/// No line may be longer: it is none of `dump`'s, or never ends.
+const LINE_BYTES_MAX: usize = oyez_sbe::JSON_BYTES_MAX;
 
 pub(crate) fn run(args: &SbeEncodeArgs, output: &mut Output) -> Result<Answer, Failure> {
     let schema = Schema::load(&args.schema)?;

@@ -11,10 +11,10 @@ use crate::{Corrupt, Epochs, JournalError, JournalId, Segment, SegmentFile};
 use oyez_io::file::{self, Direct, Fill};
 use oyez_io::{Buffer, DISK_BLOCK};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// How far an unrecorded partition's reserve lies ahead: minutes at full speed, and nothing of 64 bits.
 const RESERVE: Tail = Tail { position: Position(1 << 40), sequence: Sequence(1 << 34), time_ns: 0 };
+
+/// The sticky bit, of a file that is to have no other life.
+const WITHHELD: u32 = 0o1000;
 
 /// How a partition is kept.
 #[derive(Clone, Debug)]
@@ -241,8 +244,9 @@ impl Partition {
             Work::Prepare
         } else if self.bases.contains(&base) {
             Work::Open
-        } else if let Some(old) = self.expired(base, now_ns)? {
-            self.recycle(old, &path, earliest)?;
+        } else if let Some(old) = self.expired(base, now_ns)?
+            && self.recycle(old, &path, earliest)?
+        {
             Work::Prepare
         } else {
             Work::Create(self.fill())
@@ -257,6 +261,29 @@ impl Partition {
             self.bases.push(job.base);
             self.bases.sort();
         }
+    }
+
+    /// How long segments are kept, from the next one that is made on.
+    pub fn set_retention(&mut self, retention_ns: u64) {
+        self.options.retention_ns = retention_ns;
+    }
+
+    /// Somebody may have these files open who is to see nothing newer: when their time has come they are deleted, and not
+    /// used again. The sticky bit tells so, which means nothing else for a file, and is as durable as the file.
+    ///
+    /// # Errors
+    /// [`JournalError`]; some of them may be told so, and some not.
+    pub fn withhold_segments(&self) -> Result<(), JournalError> {
+        // By name: one that is being prepared for its new life is among them.
+        for base in segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))? {
+            let path = self.path(base);
+            let marked = std::fs::metadata(&path).and_then(|status| {
+                let mode = Permissions::from_mode(status.permissions().mode() | WITHHELD);
+                std::fs::set_permissions(&path, mode)
+            });
+            marked.map_err(JournalError::io("withhold", &path))?;
+        }
+        Ok(())
     }
 
     /// The lowest position that the journal still has.
@@ -332,12 +359,19 @@ impl Partition {
         Ok(None)
     }
 
-    /// In this order a reader that meets the file's new life always finds that `earliest` has passed the old one.
-    fn recycle(&mut self, old: Position, to: &Path, earliest: &mut dyn FnMut(Position)) -> Result<(), JournalError> {
+    /// In this order a reader that meets the file's new life always finds that `earliest` has passed the old one. False: it
+    /// is to have none, and is gone.
+    fn recycle(&mut self, old: Position, to: &Path, earliest: &mut dyn FnMut(Position)) -> Result<bool, JournalError> {
         let from = self.path(old);
+        let status = std::fs::metadata(&from).map_err(JournalError::io("look at", &from))?;
         self.bases.retain(|base| *base != old);
         earliest(self.earliest());
-        file::rename(&from, to).map_err(JournalError::io("rename", &from))
+        if status.permissions().mode() & WITHHELD != 0 {
+            std::fs::remove_file(&from).map_err(JournalError::io("remove", &from))?;
+            return Ok(false);
+        }
+        file::rename(&from, to).map_err(JournalError::io("rename", &from))?;
+        Ok(true)
     }
 
     /// Files that never got their name: a disk that was full, or a crash.

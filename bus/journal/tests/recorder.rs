@@ -490,6 +490,35 @@ fn segments_below_the_retention_are_recycled_and_their_readers_are_told_so() {
 }
 
 #[test]
+fn what_somebody_without_a_right_may_have_open_is_deleted_and_not_used_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = folder();
+    let mut io = Faulty::new(5);
+    let mut topic = Topic::begin(dir.path(), &options());
+    let mut record_to = |topic: &mut Topic, segments: u64| {
+        while topic.recorder.written().0 < segments * SEGMENT {
+            topic.publish_many(&mut io, 1_000);
+        }
+        topic.all_durable(&mut io);
+        topic.idle(&mut io);
+    };
+    record_to(&mut topic, 3);
+    let open: Vec<_> = (0..3).map(|at| std::fs::File::open(segment_path(dir.path(), at * SEGMENT)).unwrap()).collect();
+    topic.partition.withhold_segments().unwrap();
+    topic.partition.set_retention(1);
+    record_to(&mut topic, 12);
+    let inodes: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().ino()).collect();
+    for (at, file) in open.iter().enumerate() {
+        let status = file.metadata().unwrap();
+        assert!(status.nlink() == 0 && !inodes.contains(&status.ino()), "segment {at} has another life");
+    }
+    assert!(topic.control().earliest().0 >= 3 * SEGMENT);
+    assert!(inodes.len() <= 9, "{} files: what came later is used again", inodes.len());
+    assert_eq!(Folder::open(dir.path()).unwrap().verify(&mut |_, _| ()).unwrap().corrupt, []);
+}
+
+#[test]
 fn an_owner_is_not_broken_because_the_core_stood_still_within_its_turn() {
     on_each(|io| {
         let dir = folder();

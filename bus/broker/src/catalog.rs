@@ -75,6 +75,12 @@ pub struct Lane {
     pub kafka_topic: String,
 }
 
+impl std::fmt::Display for Lane {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} of {} ({})", self.kafka_topic, self.cluster, self.bootstrap)
+    }
+}
+
 /// A declared topic.
 #[derive(Debug, Clone)]
 pub struct Topic {
@@ -82,6 +88,8 @@ pub struct Topic {
     pub name: String,
     /// How many partitions it has, 1 or more.
     pub partitions: u16,
+    /// The CPUs of its partitions, in turn; none where the broker deals them out.
+    pub cores: Vec<usize>,
     /// The schema of its messages.
     pub schema: Option<TopicSchema>,
     /// Bytes of a ring, a power of two.
@@ -169,6 +177,12 @@ impl Topic {
     #[must_use]
     pub fn recorded(&self) -> bool {
         self.durability != Durability::Published
+    }
+
+    /// The CPU of that partition's core, where the catalog names one.
+    #[must_use]
+    pub fn cpu(&self, number: u16) -> Option<usize> {
+        self.cores.iter().copied().cycle().nth(number.into())
     }
 
     /// Whether the peer may publish.
@@ -276,6 +290,10 @@ impl Check<'_> {
             let problem = format!("{} hours", text.retention_h);
             return self.wrong(&place("retention_h"), problem, "take 48 to 168, or say why in `retention_why`");
         }
+        if let Some(cpu) = text.cores.iter().find(|cpu| !catalog.broker.cores.contains(cpu)) {
+            let remedy = format!("`broker.cores` has {:?}: take one of those, or add it there", catalog.broker.cores);
+            return self.wrong(&place("cores"), format!("no core on CPU {cpu}"), remedy);
+        }
         let publish = self.rights(&place("publish"), &text.publish)?;
         let takeovers = [("release", TakeOver::Release), ("kill", TakeOver::Kill)];
         let takeover = self.one_of(&place("takeover"), &text.takeover, &takeovers)?;
@@ -287,6 +305,7 @@ impl Check<'_> {
         }
         Ok(Topic {
             partitions: self.within(&place("partitions"), u64::from(text.partitions), 1, 64)? as u16,
+            cores: text.cores.clone(),
             schema: self.bind(&name, text, schemas)?,
             capacity_bytes: text.ring_mib * MIB,
             latency_budget_us: text.latency_budget_us,

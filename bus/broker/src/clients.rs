@@ -58,7 +58,7 @@ pub(crate) struct Subscription {
 pub(crate) struct Clients {
     listener: OwnedFd,
     path: PathBuf,
-    limits: Limits,
+    pub(crate) limits: Limits,
     clients: BTreeMap<ConnectionId, Client>,
     /// Hung up on, but not read to the end: the descriptors in there are on this user's account until they are.
     unread: Vec<(u32, Connection)>,
@@ -224,9 +224,20 @@ impl Clients {
         self.clients.get_mut(&id)
     }
 
+    /// The same, to look at.
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Client> {
+        self.clients.get(&id)
+    }
+
     /// Everybody, with what they subscribed to.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
         self.clients.values()
+    }
+
+    /// Everybody who may read this partition.
+    pub(crate) fn readers(&self, partition: PartitionIndex) -> impl Iterator<Item = (ConnectionId, &Client)> {
+        let readers = self.clients.iter().filter(move |(_, client)| client.subscribed.contains(&partition));
+        readers.map(|(id, client)| (*id, client))
     }
 
     /// A reader has closed its subscription, or cannot be woken.

@@ -1,7 +1,7 @@
 //! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
 //! answered in `request.rs` and `granting.rs`, what becomes of a partition is decided in `partition/owner.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -65,6 +65,11 @@ pub(crate) struct Control {
     /// When each user was shown last how all stands.
     pub(crate) shown: BTreeMap<u32, Instant>,
     pub(crate) segments: Helper,
+    /// Reads catalogs, one at a time.
+    pub(crate) drafts: Helper,
+    pub(crate) drafting: bool,
+    /// Topics of which the store has rings, and which were not declared when the broker started.
+    pub(crate) orphans: BTreeSet<String>,
     pub(crate) events: EventQueue,
     pub(crate) cores: Vec<Core>,
     pub(crate) signals: UnixStream,
@@ -84,7 +89,7 @@ impl Control {
             let now = Instant::now();
             self.clients.accept();
             ready.into_iter().for_each(|id| self.serve_client(id, now));
-            self.take_events();
+            self.take_events(now);
             self.tick(now);
             if now >= housekeeping {
                 housekeeping = now + HOUSEKEEPING;
@@ -155,16 +160,24 @@ impl Control {
         self.partitions.iter_mut().for_each(|partition| partition.disconnected(id, now));
     }
 
-    fn take_events(&mut self) {
+    fn take_events(&mut self, now: Instant) {
         self.events.silence();
         while let Some(event) = self.events.take() {
             match event {
                 Event::Wants(partition, position) => self.make_segment(partition, position),
-                Event::Spent(_) => {}
+                Event::Spent(_) | Event::Retired(_) => {}
                 Event::Attached(partition, epoch) => self.partitions[partition.0].attached(epoch),
                 Event::Done(partition) => self.partitions[partition.0].recorded(),
                 Event::Broken(partition, at, cause) => self.partitions[partition.0].broken(at, &cause),
                 Event::Short(partition, at, cause) => self.partitions[partition.0].short(at, &cause),
+                Event::Draft(draft) => self.take_draft(*draft, now),
+                Event::Withheld(_, Ok(())) => {}
+                Event::Withheld(partition, Err(error)) => {
+                    let label = self.partitions[partition.0].label();
+                    log(format_args!(
+                        "{label}: {error}; whoever lost the right to subscribe may see what comes in there"
+                    ));
+                }
                 Event::Left(sleeper) => self.clients.left(&sleeper),
                 Event::Look(viewer) => viewer.show(self.stat(None)),
                 Event::Closed(uid) => self.clients.closed(uid),
@@ -172,6 +185,7 @@ impl Control {
                 Event::Spare(capacity_bytes, made) => self.spares.made(capacity_bytes, made),
                 Event::Segment(partition, _, Ok(segment)) => self.partitions[partition.0].give(segment),
                 Event::Segment(partition, position, Err(error)) => {
+                    self.partitions[partition.0].is_wanting = false;
                     let label = self.partitions[partition.0].label();
                     log(format_args!("{label}: no segment for position {position}: {error}; tried again each second"));
                     self.wanting.push((partition, position));
@@ -181,8 +195,13 @@ impl Control {
     }
 
     /// Has the helper make a segment, off this thread: zero-filling it takes long.
-    fn make_segment(&self, index: PartitionIndex, position: Position) {
-        let partition = &self.partitions[index.0];
+    fn make_segment(&mut self, index: PartitionIndex, position: Position) {
+        let partition = &mut self.partitions[index.0];
+        if !partition.is_recorded() {
+            // It was wanted before the topic was declared no more.
+            return;
+        }
+        partition.is_wanting = true;
         let journal = Arc::clone(&partition.journal);
         let pages = Arc::clone(&partition.pages);
         self.segments.ask(move || {

@@ -1,6 +1,11 @@
 //! A core: one pinned thread with its own I/O and its own recorders. In steady state nothing is allocated, opened or
-//! closed here; whatever is slow is asked of the control thread by events and comes back as commands.
+//! closed here; whatever is slow is asked of the control thread by events and comes back as commands. What it does for one
+//! recorded partition is in `slot.rs`.
 
+mod slot;
+
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -8,14 +13,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use oyez_io::Io;
-use oyez_journal::{Recorder, RecorderState, Segment, recorder_of};
-use oyez_ring::{Control, ControlMut, Epoch, EpochStart, Memory, Position, Tail};
+use oyez_journal::{Partition as Journal, Recorder, Recovery, Segment, recorder_of};
+use oyez_ring::{Control, ControlMut, EpochStart, Memory, Position, Tail};
 
-use crate::catalog::Idle;
+use crate::catalog::{Idle, Topic};
 use crate::event::{Event, Events, PartitionIndex};
 use crate::log::log;
 use crate::partition::{ConnectionId, Judged, RecorderHandle};
 use crate::sleepers::{Sleeper, Sleepers};
+use slot::Slot;
 
 /// A turn longer than this is counted as a stall.
 const STALL: Duration = Duration::from_micros(50);
@@ -29,9 +35,10 @@ const LISTEN: Duration = Duration::from_micros(50);
 const SPINS: u32 = 64;
 const YIELDS: u32 = 128;
 
-/// What the control thread has a core do. `slot` is a recorder's place in the core.
-#[derive(Debug)]
+/// What the control thread has a core do. `slot` is a recorder's number on the core, never given twice.
 pub(crate) enum Command {
+    /// Record for this partition from now on.
+    Take { slot: usize, taken: Box<Slot> },
     /// Record this epoch next.
     Attach(Box<Attach>),
     /// The epoch being recorded ends here.
@@ -40,6 +47,10 @@ pub(crate) enum Command {
     Give { slot: usize, segment: Segment },
     /// This ring is the partition's newest.
     Watch(PartitionIndex, Memory, Control, EpochStart),
+    /// The partition is declared no more, and nobody reads or writes it.
+    Retire { partition: PartitionIndex, slot: Option<usize> },
+    /// Pass the time otherwise.
+    Pace(Pace),
     /// A reader may sleep from now on.
     Join(Box<Sleeper>),
     /// A connection is gone, with all that read on it.
@@ -61,8 +72,13 @@ pub(crate) struct Attach {
 /// A running core, as the control thread sees it.
 #[derive(Debug)]
 pub(crate) struct Core {
+    pace: Pace,
     commands: Sender<Command>,
-    judged: Vec<Judged>,
+    /// Recorders so far, which is the next one's number.
+    slots: usize,
+    /// Partitions that are recorded here, and others that are only woken for.
+    recorded: usize,
+    unrecorded: usize,
     thread: JoinHandle<()>,
     counts: Arc<Counts>,
 }
@@ -83,39 +99,85 @@ pub(crate) struct Pace {
 }
 
 impl Core {
-    /// Starts the thread with its recorders, each with the partition it belongs to.
-    pub(crate) fn start(
-        pace: Pace,
-        io: Box<dyn Io>,
-        recorders: Vec<(PartitionIndex, Recorder)>,
-        events: Events,
-    ) -> std::io::Result<Core> {
+    /// Starts the thread, which has nothing to do yet.
+    pub(crate) fn start(pace: Pace, io: Box<dyn Io>, events: Events) -> std::io::Result<Core> {
         let (commands, queue) = unbounded();
         let counts = Arc::new(Counts::default());
-        let slots: Vec<Slot> =
-            recorders.into_iter().map(|(partition, recorder)| Slot::new(partition, recorder)).collect();
-        let judged = slots.iter().map(|slot| Arc::clone(&slot.judged)).collect();
-        let (sleepers, stopping, io_failed) = (Sleepers::new()?, None, false);
-        let duty =
-            Duty { io, slots, sleepers, commands: queue, events, counts: Arc::clone(&counts), stopping, io_failed };
-        let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run(pace))?;
-        Ok(Core { commands, judged, thread, counts })
+        let duty = Duty {
+            io,
+            slots: BTreeMap::new(),
+            sleepers: Sleepers::new()?,
+            retired: Vec::new(),
+            commands: queue,
+            events,
+            counts: Arc::clone(&counts),
+            pace,
+            stopping: None,
+            io_failed: false,
+        };
+        let thread = std::thread::Builder::new().name(format!("core-{}", pace.cpu)).spawn(move || duty.run())?;
+        Ok(Core { pace, commands, slots: 0, recorded: 0, unrecorded: 0, thread, counts })
+    }
+
+    /// The processor that it is pinned to.
+    pub(crate) fn cpu(&self) -> usize {
+        self.pace.cpu
+    }
+
+    /// What there is to choose between cores by, for one more partition: the least has the least to do.
+    pub(crate) fn load(&self, is_recorded: bool) -> (usize, usize) {
+        if is_recorded { (self.recorded, self.unrecorded) } else { (self.unrecorded, self.recorded) }
+    }
+
+    /// Records a partition from now on, and wakes whoever sleeps there.
+    pub(crate) fn take(&mut self, partition: PartitionIndex, journal: &Journal, recovery: &Recovery) -> RecorderHandle {
+        let slot = self.slots;
+        (self.slots, self.recorded) = (slot + 1, self.recorded + 1);
+        let judged = Judged::default();
+        let recorder = Recorder::new(journal, recovery, slot as u16);
+        let taken = Box::new(Slot::new(partition, recorder, Arc::clone(&judged)));
+        self.command(Command::Take { slot, taken });
+        RecorderHandle { commands: self.commands.clone(), slot, judged }
+    }
+
+    /// Wakes whoever sleeps at one more partition, which is not recorded.
+    pub(crate) fn take_unrecorded(&mut self) {
+        self.unrecorded += 1;
+    }
+
+    /// Lets go of a partition, once what is under way for it is finished.
+    pub(crate) fn retire(&mut self, partition: PartitionIndex, slot: Option<usize>) {
+        match slot {
+            Some(_) => self.recorded -= 1,
+            None => self.unrecorded -= 1,
+        }
+        self.command(Command::Retire { partition, slot });
+    }
+
+    /// Passes its time otherwise from now on, on the same processor.
+    pub(crate) fn set_pace(&mut self, idle: Idle, sleep_max: Duration) {
+        self.pace = Pace { idle, sleep_max, ..self.pace };
+        self.command(Command::Pace(self.pace));
+    }
+
+    /// A core that is gone has nothing left to do.
+    fn command(&self, command: Command) {
+        let _ = self.commands.send(command);
     }
 
     /// Forgets the readers of a connection that is gone.
     pub(crate) fn forget(&self, connection: ConnectionId) {
-        // A core that is gone has forgotten all.
-        let _ = self.commands.send(Command::Forget(connection));
+        self.command(Command::Forget(connection));
+    }
+
+    /// Whether these commands are its own.
+    pub(crate) fn hears(&self, commands: &Sender<Command>) -> bool {
+        self.commands.same_channel(commands)
     }
 
     /// The way to the core, for what is not a recorder's.
     pub(crate) fn commands(&self) -> Sender<Command> {
         self.commands.clone()
-    }
-
-    /// The way to the recorder at this place.
-    pub(crate) fn recorder(&self, slot: usize) -> RecorderHandle {
-        RecorderHandle { commands: self.commands.clone(), slot, judged: Arc::clone(&self.judged[slot]) }
     }
 
     /// Turns above 50 µs so far.
@@ -130,8 +192,7 @@ impl Core {
 
     /// Asks it to stop, no sooner than after so long.
     pub(crate) fn ask_to_stop(&self, after: Duration) {
-        // A core that is gone has stopped.
-        let _ = self.commands.send(Command::Stop(after));
+        self.command(Command::Stop(after));
     }
 
     /// Waits until nothing is under way any more; it was asked to stop.
@@ -141,51 +202,38 @@ impl Core {
     }
 }
 
-/// A recorder, and what the control thread has been told of it.
-struct Slot {
-    partition: PartitionIndex,
-    recorder: Recorder,
-    /// What to record next, with its end if that is known: begun when nothing of the last epoch is under way.
-    next: Option<(Attach, Option<Position>)>,
-    wanting: bool,
-    /// The epoch being recorded, and whether its end is known.
-    epoch: Option<Epoch>,
-    ended: bool,
-    judged: Judged,
-    /// There was work since `judged` was told.
-    moved: bool,
-    attached: Option<Epoch>,
-    told: Told,
-}
-
-/// The last state told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Nothing,
-    Broken,
-    Short,
-    Done,
-    Failed,
+/// The core of a partition: the one on the processor that its topic names, else the one that has the least to do.
+///
+/// # Panics
+/// There is none; a catalog that was checked names at least one, and topics name only those.
+pub(crate) fn of<'a>(cores: &'a mut [Core], topic: &Topic, number: u16) -> &'a mut Core {
+    let is_named = |core: &&mut Core| topic.cpu(number).is_none_or(|cpu| core.cpu() == cpu);
+    let allowed = cores.iter_mut().filter(is_named);
+    allowed.min_by_key(|core| core.load(topic.recorded())).expect("the catalog was checked")
 }
 
 /// The thread's own state. `io` comes first, so that it is dropped first: its drop waits for what the kernel still
 /// reads out of rings and recorders.
 struct Duty {
     io: Box<dyn Io>,
-    slots: Vec<Slot>,
+    slots: BTreeMap<usize, Slot>,
     sleepers: Sleepers,
+    /// What belongs to no partition any more, on its way to be closed elsewhere.
+    retired: Vec<Box<dyn Any + Send>>,
     commands: Receiver<Command>,
     events: Events,
     counts: Arc<Counts>,
+    pace: Pace,
     stopping: Option<Instant>,
     /// No operation is ever completed again.
     io_failed: bool,
 }
 
 impl Duty {
-    fn run(mut self, pace: Pace) {
-        if !core_affinity::set_for_current(core_affinity::CoreId { id: pace.cpu }) {
-            log(format_args!("core {}: cannot be pinned there; name a CPU this process may use in `cores`", pace.cpu));
+    fn run(mut self) {
+        let cpu = self.pace.cpu;
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+            log(format_args!("core {cpu}: cannot be pinned there; name a CPU this process may use in `cores`"));
         }
         let mut idle_turns = 0;
         let mut heard = Instant::now();
@@ -199,7 +247,7 @@ impl Duty {
             }
             idle_turns = if work > 0 { 0 } else { idle_turns + 1 };
             // One that has no time to sleep listens now and then all the same.
-            let pause = self.pause(pace, idle_turns).or((ended - heard > LISTEN).then_some(Duration::ZERO));
+            let pause = self.pause(idle_turns).or((ended - heard > LISTEN).then_some(Duration::ZERO));
             if let Some(pause) = pause {
                 heard = ended;
                 if self.sleepers.wait(pause) > 0 {
@@ -219,15 +267,18 @@ impl Duty {
         while let Ok(command) = self.commands.try_recv() {
             count += 1;
             match command {
-                Command::Attach(attach) => {
-                    let slot = attach.slot;
-                    self.slots[slot].next = Some((*attach, None));
-                }
-                Command::End { slot, end } => self.slots[slot].end(end),
-                Command::Give { slot, segment } => self.slots[slot].give(segment),
+                Command::Take { slot, taken } => drop(self.slots.insert(slot, *taken)),
+                Command::Attach(attach) => self.slot(attach.slot, |slot| slot.next = Some((*attach, None))),
+                Command::End { slot, end } => self.slot(slot, |slot| slot.end(end)),
+                Command::Give { slot, segment } => self.slot(slot, |slot| slot.give(segment)),
                 Command::Watch(partition, memory, control, start) => {
                     self.sleepers.watch(partition, memory, control, &start);
                 }
+                Command::Retire { partition, slot } => {
+                    self.retired.extend(self.sleepers.retire(partition));
+                    slot.into_iter().for_each(|slot| self.slot(slot, Slot::retire));
+                }
+                Command::Pace(pace) => self.pace = pace,
                 Command::Join(sleeper) => self.sleepers.join(*sleeper),
                 Command::Forget(connection) => self.sleepers.forget(connection),
                 Command::Stop(after) => self.stopping = Some(Instant::now() + after),
@@ -236,18 +287,27 @@ impl Duty {
         count
     }
 
+    /// None is told anything after it was retired, nor retired twice.
+    fn slot(&mut self, slot: usize, tell: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.slots.get_mut(&slot) {
+            tell(slot);
+        }
+    }
+
     fn complete(&mut self) -> usize {
         let slots = &mut self.slots;
         let each = &mut |completion: oyez_io::Completion| {
-            let slot = usize::from(recorder_of(completion.token));
-            slots[slot].recorder.complete(completion);
+            // One that has something under way stays until that is completed.
+            if let Some(slot) = slots.get_mut(&usize::from(recorder_of(completion.token))) {
+                slot.recorder.complete(completion);
+            }
         };
         match self.io.complete(each) {
             Ok(count) => count,
             Err(error) => {
                 // No operation can be completed any more, so nothing written is ever known to be so.
                 self.io_failed = true;
-                for slot in &mut self.slots {
+                for slot in self.slots.values_mut() {
                     slot.recorder.fail("complete any operation", std::io::Error::new(error.kind(), error.to_string()));
                 }
                 0
@@ -258,151 +318,51 @@ impl Duty {
     fn record(&mut self) -> usize {
         let now_ns = self.io.now_ns();
         let io = &mut *self.io;
-        self.slots.iter_mut().map(|slot| slot.attach_next() + slot.record(io, now_ns)).sum()
+        self.slots.values_mut().map(|slot| slot.attach_next() + slot.record(io, now_ns)).sum()
     }
 
     fn report(&mut self) -> usize {
         let events = &self.events;
-        self.slots.iter_mut().map(|slot| slot.report(events)).sum::<usize>() + self.sleepers.report(events)
+        let told = self.slots.values_mut().map(|slot| slot.report(events)).sum::<usize>();
+        let left = self.slots.iter().find_map(|(number, slot)| slot.has_left().then_some(*number));
+        if let Some(slot) = left.and_then(|number| self.slots.remove(&number)) {
+            self.retired.push(Box::new(slot));
+        }
+        told + self.sleepers.report(events) + self.let_go()
+    }
+
+    /// Has the control thread close what belongs to no partition any more.
+    fn let_go(&mut self) -> usize {
+        let mut told = 0;
+        while let Some(retired) = self.retired.pop() {
+            if let Err(Event::Retired(back)) = self.events.offer(Event::Retired(retired)) {
+                self.retired.push(back);
+                break;
+            }
+            told += 1;
+        }
+        told
     }
 
     fn in_flight(&self) -> usize {
-        if self.io_failed { 0 } else { self.slots.iter().map(|slot| slot.recorder.in_flight()).sum() }
+        if self.io_failed { 0 } else { self.slots.values().map(|slot| slot.recorder.in_flight()).sum() }
     }
 
     /// How long to sleep after so many idle turns; else it spins or yields here.
-    fn pause(&self, pace: Pace, idle_turns: u32) -> Option<Duration> {
-        match pace.idle {
+    fn pause(&self, idle_turns: u32) -> Option<Duration> {
+        match self.pace.idle {
             _ if idle_turns == 0 => {}
             Idle::Spin => std::hint::spin_loop(),
             Idle::BackOff if idle_turns < SPINS => std::hint::spin_loop(),
             Idle::BackOff if idle_turns < YIELDS => std::thread::yield_now(),
             Idle::BackOff | Idle::Block if self.in_flight() > 0 => return Some(SLEEP_IN_FLIGHT_MAX),
-            Idle::Block => return Some(pace.sleep_max),
+            Idle::Block => return Some(self.pace.sleep_max),
             Idle::BackOff => {
                 let doublings = (idle_turns - YIELDS).min(16);
-                return Some((SLEEP_IN_FLIGHT_MAX * 2_u32.pow(doublings)).min(pace.sleep_max));
+                return Some((SLEEP_IN_FLIGHT_MAX * 2_u32.pow(doublings)).min(self.pace.sleep_max));
             }
         }
         None
-    }
-}
-
-impl Slot {
-    fn new(partition: PartitionIndex, recorder: Recorder) -> Slot {
-        Slot {
-            partition,
-            recorder,
-            next: None,
-            wanting: false,
-            epoch: None,
-            ended: false,
-            judged: Judged::default(),
-            moved: false,
-            attached: None,
-            told: Told::Nothing,
-        }
-    }
-
-    fn attach_next(&mut self) -> usize {
-        if self.recorder.in_flight() > 0 {
-            return 0;
-        }
-        let Some((Attach { memory, control, start, at, .. }, end)) = self.next.take() else { return 0 };
-        if matches!(self.recorder.state(), RecorderState::Failed { .. }) {
-            // The control thread asked before it had heard.
-            return 1;
-        }
-        self.recorder.attach(memory, control, &start, at);
-        self.epoch = Some(start.epoch);
-        self.attached = Some(start.epoch);
-        self.told = Told::Nothing;
-        self.ended = end.is_some();
-        if let Some(end) = end {
-            self.recorder.end_epoch(end);
-        }
-        1
-    }
-
-    fn record(&mut self, io: &mut dyn Io, now_ns: u64) -> usize {
-        let work = self.recorder.do_work(io, now_ns);
-        self.moved |= work > 0;
-        // Held by the other side for an instant now and then: told with the next turn.
-        if self.moved
-            && let Ok(mut judged) = self.judged.try_lock()
-        {
-            *judged = self.epoch.zip(self.recorder.tail());
-            self.moved = false;
-        }
-        work
-    }
-
-    fn end(&mut self, end: Position) {
-        match &mut self.next {
-            Some((_, known)) => *known = Some(end),
-            None => {
-                self.ended = true;
-                self.recorder.end_epoch(end);
-            }
-        }
-    }
-
-    fn give(&mut self, segment: Segment) {
-        self.wanting = false;
-        self.recorder.give(segment);
-    }
-
-    /// Tells what is new; what the queue does not take now is told in the next turn.
-    fn report(&mut self, events: &Events) -> usize {
-        let mut count = 0;
-        let mut tell = |event: Event| events.offer(event).map(|()| count += 1).is_ok();
-        if let Some(epoch) = self.attached
-            && tell(Event::Attached(self.partition, epoch))
-        {
-            self.attached = None;
-        }
-        // One at a time: until it is given the recorder names the same one by other positions.
-        if !self.wanting
-            && let Some(position) = self.recorder.wants_segment()
-            && tell(Event::Wants(self.partition, position))
-        {
-            self.wanting = true;
-        }
-        let state = self.told_next();
-        if state != self.told && self.event().is_none_or(tell) {
-            self.told = state;
-            if let (Told::Short, Some(at)) = (state, self.recorder.tail()) {
-                self.recorder.end_epoch(at.position);
-            }
-        }
-        if let Some(segment) = self.recorder.take_spent()
-            && let Err(Event::Spent(segment)) = events.offer(Event::Spent(segment))
-        {
-            // Thousands of events wait: closing one file here is the smaller evil.
-            drop(segment);
-        }
-        count
-    }
-
-    fn told_next(&self) -> Told {
-        match self.recorder.state() {
-            RecorderState::Broken { .. } if self.ended => Told::Short,
-            RecorderState::Broken { .. } => Told::Broken,
-            RecorderState::EpochDone { .. } => Told::Done,
-            RecorderState::Failed { .. } => Told::Failed,
-            _ => Told::Nothing,
-        }
-    }
-
-    fn event(&self) -> Option<Event> {
-        let partition = self.partition;
-        match self.recorder.state() {
-            RecorderState::Broken { at, cause } if self.ended => Some(Event::Short(partition, *at, cause.to_string())),
-            RecorderState::Broken { at, cause } => Some(Event::Broken(partition, *at, cause.to_string())),
-            RecorderState::EpochDone { .. } => Some(Event::Done(partition)),
-            RecorderState::Failed { what, error } => Some(Event::Failed(partition, format!("{what}: {error}"))),
-            _ => None,
-        }
     }
 }
 
@@ -410,7 +370,7 @@ impl Slot {
 mod tests {
     use super::*;
     use oyez_io::{Completion, Op};
-    use oyez_ring::{Control, RegionMut, Sequence};
+    use oyez_ring::{Control, Epoch, RegionMut, Sequence};
 
     struct Broken;
 
@@ -433,8 +393,8 @@ mod tests {
         let (journal, recovery) = oyez_journal::Partition::open(folder.path(), &options).expect("a journal");
         let (events, queue) = crate::event::queue().expect("descriptors");
         let pace = Pace { cpu: 0, idle: Idle::BackOff, sleep_max: Duration::from_millis(1) };
-        let recorders = vec![(PartitionIndex(0), Recorder::new(&journal, &recovery, 0))];
-        let core = Core::start(pace, Box::new(Broken), recorders, events).expect("a thread");
+        let mut core = Core::start(pace, Box::new(Broken), events).expect("a thread");
+        core.take(PartitionIndex(0), &journal, &recovery);
         while !matches!(queue.take(), Some(Event::Failed(..))) {
             std::thread::yield_now();
         }

@@ -1,5 +1,6 @@
 //! What cores and helper threads tell the control thread: a bounded queue, and an eventfd that its poll wakes from.
 
+use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use oyez_mem::memory::MemoryError;
 use oyez_ring::{Epoch, Position, Tail};
 use rustix::event::EventfdFlags;
 
+use crate::apply::Draft;
 use crate::http::Viewer;
 use crate::sleepers::Sleeper;
 use crate::spare::Spare;
@@ -27,6 +29,8 @@ pub(crate) enum Event {
     Wants(PartitionIndex, Position),
     /// A recorder has done with a segment; it is closed off the core.
     Spent(#[allow(dead_code, reason = "carried only to be dropped here")] Segment),
+    /// What a partition that is declared no more has left on its core; it is closed off the core.
+    Retired(#[allow(dead_code, reason = "carried only to be dropped here")] Box<dyn Any + Send>),
     /// A recorder has begun on an epoch, and so let go of the ring before it.
     Attached(PartitionIndex, Epoch),
     /// A recorder has taken an epoch to its end, as durable as the topic is declared.
@@ -35,6 +39,10 @@ pub(crate) enum Event {
     Broken(PartitionIndex, Tail, String),
     /// An ended epoch's ring does not hold what it held when its end was found: recorded to here, and no further.
     Short(PartitionIndex, Tail, String),
+    /// Another catalog was read.
+    Draft(Box<Draft>),
+    /// The segments of a partition are not used again, or why some may be.
+    Withheld(PartitionIndex, Result<(), JournalError>),
     /// What a client of this user left is closed.
     Closed(u32),
     /// A reader is gone, or cannot be woken: what it had is closed off the core.

@@ -7,12 +7,14 @@
 //!   granting.rs how one becomes an owner, in its turn or by killing       ring.rs     hand-out, step by step
 //!   partition/  owner.rs: who may write; standby.rs: who wants to; recording.rs: the way to disk
 //!   core.rs     a pinned thread: recorders, I/O                           spare.rs    rings made ahead
+//!   plan.rs     two catalogs compared                                     apply.rs    another one taken while it runs
 //!   sleepers.rs readers that sleep, and how a core sleeps                 stat.rs     how all stands; metrics.rs, http.rs
 //! ```
 //!
-//! [`serve`] is all there is to call; [`stat::Stat`] is what a client's `stat` tells; [`catalog::Catalog`] is for whoever reads what is declared.
+//! [`serve`] is all there is to call; [`stat::Stat`] is what a client's `stat` tells, [`plan::Plan`] what comes of another catalog; [`catalog::Catalog`] is for whoever reads what is declared.
 #![forbid(unsafe_code)]
 
+mod apply;
 pub mod catalog;
 mod clients;
 mod control;
@@ -25,6 +27,7 @@ mod keeper;
 mod log;
 mod metrics;
 mod partition;
+pub mod plan;
 mod request;
 mod ring;
 mod serve;

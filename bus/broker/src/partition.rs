@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crossbeam::channel::Sender;
-use oyez_journal::{Epochs, Partition as Journal};
+use oyez_journal::{Epochs, Partition as Journal, Recovery};
 use oyez_protocol::Durability;
 use oyez_ring::{ControlMut, Epoch, Position, Tail};
 
-use crate::core::Command;
+use crate::core::{Command, Core};
 use crate::event::PartitionIndex;
 use crate::log::log;
 use crate::ring::Ring;
@@ -41,6 +41,10 @@ pub(crate) struct Partition {
     /// What the `epochs` file holds, for reading without waiting for the journal.
     pub(crate) epochs: Epochs,
     recorder: Option<RecorderHandle>,
+    /// A segment is being made.
+    pub(crate) is_wanting: bool,
+    /// The processor of the core that it is on.
+    pub(crate) cpu: usize,
     /// The core that wakes those who sleep here, and what it calls the partition.
     waker: Option<(Sender<Command>, PartitionIndex)>,
     /// Where recording goes on after a restart: the first ring that is recorded may hold it in its middle.
@@ -90,6 +94,8 @@ impl Partition {
             epochs: journal.epochs().clone(),
             journal: Arc::new(Mutex::new(journal)),
             recorder: None,
+            is_wanting: false,
+            cpu: 0,
             waker: None,
             recovered,
             recording: None,
@@ -109,10 +115,56 @@ impl Partition {
         partition
     }
 
-    /// Has this core wake whoever sleeps here.
-    pub(crate) fn wake_by(&mut self, commands: Sender<Command>, index: PartitionIndex) {
-        self.waker = Some((commands, index));
+    /// Has this core wake whoever sleeps here, and record what is to be recorded.
+    pub(crate) fn run_on(&mut self, core: &mut Core, index: PartitionIndex, recovery: &Recovery) {
+        self.cpu = core.cpu();
+        self.waker = Some((core.commands(), index));
         self.rings.iter().for_each(|ring| self.watch(ring));
+        if self.durability == Durability::Published {
+            return core.take_unrecorded();
+        }
+        let recorder = core.take(index, &lock(&self.journal), recovery);
+        self.record_with(recorder);
+    }
+
+    /// Declared no more, and in nobody's use: lets go of its core and its rings. What stays is a husk in its place, so that
+    /// the other partitions keep theirs; no topic leads to it.
+    pub(crate) fn retire(&mut self, cores: &mut [Core]) {
+        let slot = self.recorder.take().map(|recorder| recorder.slot);
+        if let Some((commands, index)) = self.waker.take()
+            && let Some(core) = cores.iter_mut().find(|core| core.hears(&commands))
+        {
+            core.retire(index, slot);
+        }
+        self.drop_all();
+    }
+
+    /// What may change of a declared topic while it runs.
+    pub(crate) fn redeclare(&mut self, topic: &crate::catalog::Topic) {
+        self.capacity_bytes = topic.capacity_bytes;
+        self.standbys.keep_warm(topic.standbys);
+        lock(&self.journal).set_retention(topic.retention.as_nanos() as u64);
+    }
+
+    /// Why it cannot be let go of.
+    pub(crate) fn in_use(&self) -> Option<String> {
+        let number = self.number;
+        match &self.owner {
+            Owner::Owned(holder) => Some(format!("{holder} owns partition {number}")),
+            Owner::Leaving(_) => Some(format!("an epoch of partition {number} is still ending")),
+            Owner::Nobody if !self.strays.is_empty() => {
+                Some(format!("a ring of partition {number} may still be written"))
+            }
+            Owner::Nobody if !self.settled() || self.is_wanting => {
+                Some(format!("partition {number} is still being recorded"))
+            }
+            Owner::Nobody => self.standbys.first().map(|first| format!("{first} waits for partition {number}")),
+        }
+    }
+
+    /// Whether a core records it.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorder.is_some()
     }
 
     /// Shows the core a ring, before any reader has it.

@@ -65,6 +65,7 @@ impl Control {
                 self.find(&topic, partition).and_then(|(index, place)| self.describe(asker, place, index, partition))
             }
             Message::DescribeTopicAt { index } => self.describe_at(asker, index),
+            Message::PlanCatalog { apply, path } => self.plan_catalog(asker, apply, path),
             Message::OpenStat {} => self.open_stat(asker, now),
             Message::OpenSchema { index, topic } => self.open_schema(asker, &topic, index),
             _ => {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oyez_journal::{JournalError, Options, Partition as Journal, Recorder, Recovery};
+use oyez_journal::{JournalError, Options, Partition as Journal, Recovery};
 use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_protocol::Durability;
 use rustix::io::Errno;
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use crate::catalog::{Catalog, CatalogError, Topic};
 use crate::clients::Clients;
 use crate::control::Control;
-use crate::core::{Core, Pace};
+use crate::core::{self, Core, Pace};
 use crate::event::{self, Events, Helper, PartitionIndex};
 use crate::http;
 use crate::keeper;
@@ -174,6 +174,7 @@ fn start(path: &Path) -> Result<Control, StartError> {
     let (events, queue) = event::queue().map_err(resources("make an event descriptor"))?;
     let spares = Helper::start("spares", events.clone()).map_err(resources("start a thread"))?;
     let segments = Helper::start("segments", events.clone()).map_err(resources("start a thread"))?;
+    let drafts = Helper::start("catalog", events.clone()).map_err(resources("start a thread"))?;
     let closer = Helper::start("closer", events.clone()).map_err(resources("start a thread"))?;
     let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
     let spares = Spares::new(spares, sizes);
@@ -205,6 +206,9 @@ fn start(path: &Path) -> Result<Control, StartError> {
         began: Instant::now(),
         shown: BTreeMap::new(),
         segments,
+        drafts,
+        drafting: false,
+        orphans: opened.orphans,
         events: queue,
         cores,
         signals,
@@ -253,14 +257,17 @@ fn lock_data(data: &Path) -> Result<(), StartError> {
 struct Opened {
     partitions: Vec<Partition>,
     first: Vec<PartitionIndex>,
-    recorded: Vec<(PartitionIndex, Recovery)>,
+    recovered: Vec<Recovery>,
+    /// Topics of rings that belong to none of them.
+    orphans: BTreeSet<String>,
 }
 
 fn open_partitions(catalog: &Catalog, kept: Vec<(String, OwnedFd)>) -> Result<Opened, StartError> {
     let mut kept: Vec<(RingName, OwnedFd)> =
         kept.into_iter().filter_map(|(name, stored)| Some((RingName::parse(&name)?, stored))).collect();
     kept.sort_by_key(|(name, _)| name.epoch);
-    let mut opened = Opened { partitions: Vec::new(), first: Vec::new(), recorded: Vec::new() };
+    let (partitions, first, recovered) = (Vec::new(), Vec::new(), Vec::new());
+    let mut opened = Opened { partitions, first, recovered, orphans: BTreeSet::new() };
     for topic in &catalog.topics {
         opened.first.push(PartitionIndex(opened.partitions.len()));
         for number in 0..topic.partitions {
@@ -268,19 +275,19 @@ fn open_partitions(catalog: &Catalog, kept: Vec<(String, OwnedFd)>) -> Result<Op
                 kept.into_iter().partition(|(name, _)| name.topic == topic.name && name.partition == number);
             kept = others;
             let (partition, recovery) = open_partition(catalog, topic, number, mine)?;
-            if topic.recorded() {
-                opened.recorded.push((PartitionIndex(opened.partitions.len()), recovery));
-            }
             opened.partitions.push(partition);
+            opened.recovered.push(recovery);
         }
     }
     for (name, _) in kept {
         log(format_args!("{name}: kept, but its topic is not in the catalog; it is left alone until the keeper ends"));
+        opened.orphans.insert(name.topic);
     }
     Ok(opened)
 }
 
-fn open_partition(
+/// Opens a partition's journal, and adopts the rings that the store kept of it.
+pub(crate) fn open_partition(
     catalog: &Catalog,
     topic: &Topic,
     number: u16,
@@ -353,34 +360,24 @@ fn tell(folder: &Path, topic: &Topic, journal: &Journal, recovery: &Recovery) {
     }
 }
 
-/// Deals the partitions out to the cores in turn, those that are recorded, and all for those who sleep there.
+/// Starts the cores, and has each run its partitions.
 fn start_cores(catalog: &Catalog, opened: &mut Opened, events: &Events) -> Result<Vec<Core>, StartError> {
-    let mut dealt: Vec<Vec<(PartitionIndex, Recorder)>> = catalog.cores.iter().map(|_| Vec::new()).collect();
-    let mut places = Vec::new();
-    for (turn, (index, recovery)) in opened.recorded.drain(..).enumerate() {
-        let core = turn % dealt.len();
-        let slot = dealt[core].len();
-        let journal = crate::partition::lock(&opened.partitions[index.0].journal);
-        dealt[core].push((index, Recorder::new(&journal, &recovery, slot as u16)));
-        drop(journal);
-        places.push((index, core, slot));
-    }
     let mut cores = Vec::new();
     let mut refused = false;
-    for (&cpu, recorders) in catalog.cores.iter().zip(dealt) {
+    for &cpu in &catalog.cores {
         let (io, refusal) = oyez_io::open(catalog.io)?;
         if let Some(refusal) = refusal.filter(|_| !refused) {
             log(format_args!("{refusal}; going on with plain system calls"));
             refused = true;
         }
         let pace = Pace { cpu, idle: catalog.idle, sleep_max: Duration::from_micros(catalog.wake_max_us) };
-        cores.push(Core::start(pace, io, recorders, events.clone()).map_err(resources("start a core"))?);
+        cores.push(Core::start(pace, io, events.clone()).map_err(resources("start a core"))?);
     }
-    for (index, partition) in opened.partitions.iter_mut().enumerate() {
-        partition.wake_by(cores[index % cores.len()].commands(), PartitionIndex(index));
-    }
-    for (index, core, slot) in places {
-        opened.partitions[index.0].record_with(cores[core].recorder(slot));
+    let topics = catalog.topics.iter().flat_map(|topic| (0..topic.partitions).map(move |_| topic));
+    for (index, ((partition, recovery), topic)) in
+        opened.partitions.iter_mut().zip(&opened.recovered).zip(topics).enumerate()
+    {
+        partition.run_on(core::of(&mut cores, topic, partition.number), PartitionIndex(index), recovery);
     }
     Ok(cores)
 }

@@ -13,6 +13,7 @@
 //! sockets, of which the core has an end to itself, shut for receiving, so that no descriptor can be sent to be closed
 //! here; and that end hangs up when the reader is gone.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -96,6 +97,11 @@ impl Sleepers {
     /// The newest ring of a partition.
     pub(crate) fn watch(&mut self, partition: PartitionIndex, memory: Memory, control: Control, start: &EpochStart) {
         self.lookouts.entry(partition).or_default().watch(memory, control, start);
+    }
+
+    /// Nobody looks at this partition any more; what is to be unmapped elsewhere.
+    pub(crate) fn retire(&mut self, partition: PartitionIndex) -> Option<Box<dyn Any + Send>> {
+        Some(Box::new(self.lookouts.remove(&partition)?))
     }
 
     /// A reader that may ask from now on.

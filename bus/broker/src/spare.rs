@@ -1,6 +1,6 @@
 //! Spare rings, made off the path: populating and collapsing 64 MiB takes 50 to 600 ms, a grant must take a few.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use oyez_mem::memory::{self, Access, MemoryError};
@@ -56,6 +56,18 @@ impl Spares {
         let mut spares = Spares { helper, stock: BTreeMap::new(), told: false };
         capacities.into_iter().for_each(|capacity_bytes| spares.make(capacity_bytes));
         spares
+    }
+
+    /// Lets go of the spares of other sizes than these; makes those that are not there.
+    pub(crate) fn keep(&mut self, capacities: impl IntoIterator<Item = u64>) {
+        let capacities: BTreeSet<u64> = capacities.into_iter().collect();
+        // One that is being made comes, and goes with the next catalog.
+        self.stock.retain(|size, stock| capacities.contains(size) || matches!(stock, Stock::Making));
+        for size in capacities {
+            if !self.stock.contains_key(&size) {
+                self.make(size);
+            }
+        }
     }
 
     /// Takes the spare of this size and has the next one made.

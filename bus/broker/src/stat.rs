@@ -2,6 +2,7 @@
 //!
 //! What a reader's area says is that reader's word: it is compared with what the partition has, and shown.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use oyez_protocol::Durability;
@@ -89,6 +90,8 @@ pub struct PartitionStat {
     pub topic: String,
     /// Its number.
     pub partition: u16,
+    /// The CPU of the core that records it and wakes its readers.
+    pub cpu: usize,
     /// How far it is recorded: `published` (not at all), `written`, `durable`.
     pub durability: String,
     /// One word: `idle`, `offered`, `owned`, `ending`, `journal-failed`.
@@ -196,6 +199,7 @@ impl PartitionStat {
         PartitionStat {
             topic: partition.topic.clone(),
             partition: partition.number,
+            cpu: partition.cpu,
             durability: durability_name(partition.durability).to_owned(),
             state: partition.state().to_owned(),
             failed: partition.failed().map(str::to_owned),
@@ -258,23 +262,22 @@ impl Control {
     /// What `viewer` may see; without one, all there is. The broker's own user and root see everything; others the topics
     /// that they may publish or subscribe to, and of the readers their own.
     pub(crate) fn stat(&self, viewer: Option<&Peer>) -> Stat {
-        let own = rustix::process::geteuid().as_raw();
-        let viewer = viewer.filter(|viewer| viewer.uid != own && viewer.uid != 0);
-        let topics = self.catalog.topics.iter().flat_map(|topic| (0..topic.partitions).map(move |_| topic));
-        let seen: Vec<Option<PartitionStat>> = self
-            .partitions
-            .iter()
-            .zip(topics)
-            .map(|(partition, topic)| {
-                let may = |viewer: &Peer| topic.may_publish(viewer) || topic.may_subscribe(viewer);
-                viewer.is_none_or(may).then(|| PartitionStat::of(partition, topic.latency_budget_us))
-            })
-            .collect();
+        let viewer = viewer.filter(|viewer| !viewer.is_operator());
+        // By place, and in the order of the catalog.
+        let mut places = BTreeMap::new();
+        let mut seen = Vec::new();
+        for (at, topic) in self.catalog.topics.iter().enumerate() {
+            let may = |viewer: &Peer| topic.may_publish(viewer) || topic.may_subscribe(viewer);
+            for index in self.indexes(at).filter(|_| viewer.is_none_or(may)) {
+                places.insert(index, seen.len());
+                seen.push(PartitionStat::of(&self.partitions[index.0], topic.latency_budget_us));
+            }
+        }
         let mut readers = Vec::new();
         for client in self.clients.iter().filter(|client| viewer.is_none_or(|viewer| viewer.uid == client.peer.uid)) {
             for (id, subscription) in &client.subscriptions {
-                if let Some(partition) = &seen[subscription.partition.0] {
-                    readers.push(ReaderStat::of(id.0, client, partition, &subscription.area));
+                if let Some(place) = places.get(&subscription.partition) {
+                    readers.push(ReaderStat::of(id.0, client, &seen[*place], &subscription.area));
                 }
             }
         }
@@ -291,7 +294,7 @@ impl Control {
         };
         let cores = self.cores.iter().zip(&self.catalog.cores);
         let cores = cores.map(|(core, &cpu)| CoreStat { cpu, turns: core.turns(), stalls: core.stalls() }).collect();
-        Stat { broker, cores, limits: self.limits(), partitions: seen.into_iter().flatten().collect(), readers }
+        Stat { broker, cores, limits: self.limits(), partitions: seen, readers }
     }
 
     fn limits(&self) -> LimitsStat {
@@ -342,6 +345,7 @@ mod tests {
             partitions: vec![PartitionStat {
                 topic: "md".into(),
                 partition: 0,
+                cpu: 0,
                 durability: "durable".into(),
                 state: "idle".into(),
                 failed: None,

@@ -135,6 +135,10 @@ fn values_out_of_range_are_refused() {
     refused("[[topics]]\nname = \"a\"\ndurability = \"safe\"\n", &["topics.a.durability", "durable, written"]);
     refused("[[topics]]\nname = \"a\"\nwhen_behind = \"gap\"\n", &["topics.a.when_behind", "wait"]);
     refused("[[topics]]\nname = \"a\"\nretention_h = 1\n", &["topics.a.retention_h", "retention_why"]);
+    refused(
+        "[[topics]]\nname = \"a\"\ncores = [0, 7]\n",
+        &["topics.a.cores", "no core on CPU 7", "`broker.cores` has [0]"],
+    );
     refused("[[topics]]\nname = \"a\"\npartitions = 0\n", &["topics.a.partitions"]);
     refused("[[topics]]\nname = \"a\"\npublish = [\"all\"]\n", &["topics.a.publish", "none of self"]);
     refused("[[topics]]\nname = \"a\"\nsubscribe = [\"user:no-such\"]\n", &["topics.a.subscribe", "/etc/passwd"]);

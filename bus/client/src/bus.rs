@@ -132,6 +132,21 @@ impl Bus {
         }
     }
 
+    /// What would come of the catalog in this file, which the broker reads; with `apply`, what came of it, if nothing stands
+    /// against it. One document in JSON: what `oyez catalog plan` prints. Only the broker's own user and root are told.
+    ///
+    /// # Errors
+    /// [`BusError`]; [`BusError::Declaration`] on an in-process bus, which has no broker.
+    pub fn plan_catalog(&self, file: &Path, apply: bool) -> Result<String, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.plan_catalog(file, apply),
+            Kind::InProcess(_) => {
+                let what = "an in-process bus has no catalog; connect to a broker";
+                Err(BusError::Declaration { topic: "(all)".to_owned(), what })
+            }
+        }
+    }
+
     /// A publisher of this topic: to be opened.
     pub fn publisher(&self, topic: &str) -> PublisherBuilder {
         PublisherBuilder { bus: self.clone(), topic: topic.to_owned(), partition: 0, wait: Duration::ZERO }

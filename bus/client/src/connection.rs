@@ -14,7 +14,7 @@ use crate::{BusError, Connect, Durability, Owner, PublishError, Publisher, Topic
 use attendant::{Attendant, Command, Request};
 use nix::sys::signal::SigSet;
 use oyez_journal::JournalId;
-use oyez_protocol::{FailureCode, Message, Received, Refusal};
+use oyez_protocol::{FailureCode, Message, Received, Refusal, TEXT_BYTES_MAX};
 use reading::Reading;
 use rustix::event::{EventfdFlags, eventfd};
 use standby::Mapped;
@@ -22,6 +22,7 @@ pub(crate) use standby::Standby;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -134,6 +135,18 @@ impl Link {
             return Err(unexpected("OpenStat", &answer));
         };
         text_of(file, "(broker)", "read how it stands")
+    }
+
+    pub(crate) fn plan_catalog(&self, file: &Path, apply: bool) -> Result<String, BusError> {
+        let refused = |step| move |source| BusError::System { topic: "(catalog)".to_owned(), step, source };
+        let path = std::path::absolute(file).map_err(refused("find its file"))?;
+        let path = path.to_str().filter(|path| path.len() <= TEXT_BYTES_MAX).map(str::to_owned);
+        let path = path.ok_or(std::io::ErrorKind::InvalidFilename.into()).map_err(refused("name its file"))?;
+        let mut answer = self.request("PlanCatalog", Message::PlanCatalog { apply, path })?;
+        let (Message::CatalogPlanned { .. }, Some(file)) = (&answer.packet.message, answer.descriptors.pop()) else {
+            return Err(unexpected("PlanCatalog", &answer));
+        };
+        text_of(file, "(catalog)", "read what would come of it")
     }
 
     pub(crate) fn attach(self: &Arc<Link>, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {

@@ -142,6 +142,7 @@ messages! {
     DescribeTopicAt = describe_topic_at { index: u16 }
     OpenSchema = open_schema { index: u16 } (topic)
     OpenStat = open_stat {}
+    PlanCatalog = plan_catalog { apply: bool } (path)
     Failure = failure { code: FailureCode } (text)
     Welcome = welcome { version: u16, pid: u32 } (broker, build)
     RingOffer = ring_offer { partition: u16, capacity: u64 } (topic)
@@ -166,6 +167,7 @@ messages! {
     } [templates of template: u16] (topic, schema, owner, state)
     SchemaOpened = schema_opened { version: u16, count: u16 } (schema)
     StatOpened = stat_opened { bytes: u64 }
+    CatalogPlanned = catalog_planned { bytes: u64 }
     Closing = closing {}
     Withdraw = withdraw { partition: u16 } (topic)
     TakeOver = take_over { partition: u16, epoch: Epoch } (topic)
@@ -182,7 +184,8 @@ impl Message {
             Message::Reclaimed { .. }
             | Message::SegmentOpened { .. }
             | Message::SchemaOpened { .. }
-            | Message::StatOpened { .. } => 1,
+            | Message::StatOpened { .. }
+            | Message::CatalogPlanned { .. } => 1,
             _ => 0,
         }
     }

@@ -100,6 +100,8 @@ fn samples() -> Vec<Packet> {
         Message::OwnerKilled { pid: 4711, uid: 1000, holder: "other".into() },
         Message::OpenStat {},
         Message::StatOpened { bytes: 0x1234_5678 },
+        Message::PlanCatalog { apply: true, path: "/etc/oyez/oyez.toml".into() },
+        Message::CatalogPlanned { bytes: 0x1234_5679 },
     ];
     let number = |(index, message)| Packet { correlation: 0xc0_0000_0000 + index as u64, message };
     messages.into_iter().enumerate().map(number).collect()

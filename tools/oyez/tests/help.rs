@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "",
     "demo",
     "serve",
@@ -20,6 +20,8 @@ const COMMANDS: [&str; 25] = [
     "journal dump",
     "catalog",
     "catalog check",
+    "catalog plan",
+    "catalog apply",
     "doctor",
     "sbe",
     "sbe check",

@@ -54,6 +54,18 @@ impl Right {
     }
 }
 
+/// As it may stand in the catalog, with numbers for names.
+impl std::fmt::Display for Right {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Right::OwnUser => out.write_str("self"),
+            Right::User(uid) => write!(out, "user:{uid}"),
+            Right::Group(gid) => write!(out, "group:{gid}"),
+            Right::Everybody => out.write_str("*"),
+        }
+    }
+}
+
 impl Peer {
     /// From what the kernel says of the socket. Groups beyond the primary one are looked up by user, not by process:
     /// a process number can be taken over by another process, a user cannot.
@@ -63,6 +75,11 @@ impl Peer {
         let named = |entry: &Entry| name.as_ref().is_some_and(|name| entry.members.contains(name));
         let groups = entries("/etc/group").into_iter().filter(named).map(|entry| entry.number);
         Peer { pid, uid, groups: std::iter::once(gid).chain(groups).collect() }
+    }
+
+    /// Whether it may do what only the broker's own user and root may.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.uid == 0 || Right::OwnUser.admits(self)
     }
 
     /// Whether the kernel gives a handle of the process behind a socket, as Linux does from 6.5 on.
@@ -111,6 +128,9 @@ mod tests {
         assert_eq!(Right::parse("user:1234"), Ok(Right::User(1234)));
         assert_eq!(Right::parse("group:root"), Ok(Right::Group(0)));
         assert!(Right::parse("user:nobody-of-that-name").unwrap_err().contains("/etc/passwd"));
+        for form in ["self", "*", "user:1234", "group:0"] {
+            assert_eq!(Right::parse(form).expect("a right").to_string(), form);
+        }
         assert!(Right::parse("everyone").unwrap_err().contains("none of self"));
     }
 
@@ -124,6 +144,9 @@ mod tests {
         assert!(Right::Group(7).admits(&peer(8, &[1, 7])));
         assert!(!Right::Group(7).admits(&peer(7, &[1])));
         assert!(Right::Everybody.admits(&peer(9, &[])));
+        assert!(
+            peer(own, &[]).is_operator() && peer(0, &[]).is_operator() && !peer(own.max(1) + 1, &[0]).is_operator()
+        );
     }
 
     #[test]

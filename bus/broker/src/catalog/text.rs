@@ -119,6 +119,8 @@ pub(super) struct TopicText {
     pub(super) ring_mib: u64,
     #[serde(default = "defaults::recorded")]
     pub(super) recorded: bool,
+    #[serde(default)]
+    pub(super) cores: Vec<usize>,
     #[serde(default = "defaults::durability")]
     pub(super) durability: String,
     pub(super) latency_budget_us: Option<u64>,
@@ -274,6 +276,23 @@ mod tests {
         assert_eq!(distance("durabilty", "durability"), 1);
         assert_eq!(distance("ring", "king"), 1);
         assert_eq!(distance("same", "same"), 0);
+    }
+
+    /// What is neither compared nor lost: a topic's name says which it is, the others change nothing that runs.
+    const NOT_COMPARED: [&str; 3] = ["name", "when_behind", "retention_why"];
+
+    #[test]
+    fn every_key_is_compared_when_a_catalog_is_planned() {
+        let known = |text: &str| {
+            let error = toml::from_str::<CatalogText>(text).expect_err("no such key");
+            unknown_key(error.message()).expect("its own sentence").1
+        };
+        let [broker, topic] = crate::plan::keys();
+        let missing = known("[broker]\nzzz = 1\n").into_iter().filter(|key| !broker.contains(&key.as_str()));
+        assert_eq!(missing.collect::<Vec<_>>(), [""; 0]);
+        let missing = known("[broker]\nname = \"b\"\ndata = \"d\"\nsocket = \"s\"\n[[topics]]\nzzz = 1\n");
+        let compared = |key: &String| topic.contains(&key.as_str()) || NOT_COMPARED.contains(&key.as_str());
+        assert_eq!(missing.into_iter().filter(|key| !compared(key)).collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

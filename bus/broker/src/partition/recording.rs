@@ -41,7 +41,7 @@ impl Partition {
     }
 
     /// Connects the partition to the core that records it, and has it begin.
-    pub(crate) fn record_with(&mut self, recorder: RecorderHandle) {
+    pub(super) fn record_with(&mut self, recorder: RecorderHandle) {
         self.recorder = Some(recorder);
         self.record_next();
     }
@@ -93,7 +93,8 @@ impl Partition {
     }
 
     /// Hands a segment to the recorder.
-    pub(crate) fn give(&self, segment: oyez_journal::Segment) {
+    pub(crate) fn give(&mut self, segment: oyez_journal::Segment) {
+        self.is_wanting = false;
         if let Some(recorder) = &self.recorder {
             let _ = recorder.commands.send(Command::Give { slot: recorder.slot, segment });
         }

@@ -54,6 +54,16 @@ impl Standbys {
         Standbys { queue: Vec::new(), warm_max }
     }
 
+    /// How many may have a ring from now on; whoever has one keeps it.
+    pub(super) fn keep_warm(&mut self, warm_max: usize) {
+        self.warm_max = warm_max;
+    }
+
+    /// The connections of all who wait.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.queue.iter().map(|standby| standby.holder.connection)
+    }
+
     /// Who has waited longest.
     pub(crate) fn first(&self) -> Option<&Holder> {
         self.queue.first().map(|standby| &standby.holder)

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         "own-and-share" => own_and_share(&path(1), &text(2)),
         "hold" => hold(text(1).parse().unwrap_or(0)),
         "attack" => attack(),
+        "apply" => apply(&path(1), text(2)),
         other => panic!("no role `{other}`"),
     }
 }
@@ -127,6 +128,16 @@ fn attacks(given: &OwnedFd) -> Vec<&'static str> {
         succeeded.push("re-open");
     }
     succeeded
+}
+
+/// Asks the broker to take a catalog, and tells what it said.
+fn apply(socket: &Path, path: String) -> ExitCode {
+    let answer = Peer::connect(socket, "stranger").ask(Message::PlanCatalog { apply: true, path });
+    let mut text = vec![0; 4_096];
+    let length =
+        answer.descriptors.first().map_or(0, |document| rustix::io::pread(document, &mut text, 0).unwrap_or(0));
+    println!("{}", String::from_utf8_lossy(&text[..length]));
+    ExitCode::SUCCESS
 }
 
 fn sleep_on() -> ExitCode {

@@ -6,6 +6,7 @@ mod house;
 mod peer;
 
 mod adoption;
+mod catalog;
 mod clients;
 mod hostile;
 mod owners;

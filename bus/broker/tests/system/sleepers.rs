@@ -54,7 +54,7 @@ impl Sleeper {
     }
 }
 
-fn stat(peer: &mut Peer) -> Stat {
+pub(crate) fn stat(peer: &mut Peer) -> Stat {
     let received = until("a look", || {
         let received = peer.ask(Message::OpenStat {});
         matches!(received.packet.message, Message::StatOpened { .. }).then_some(received)

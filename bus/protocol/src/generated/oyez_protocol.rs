@@ -2924,6 +2924,173 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Client of the broker's own user or of root: wants to know what would come of another catalog, or wants it taken. Answer: CatalogPlanned or Failure
+    ///
+    /// Message `PlanCatalog`, template 25: 19 bytes and more, as groups and data have them.
+    pub mod plan_catalog {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 25;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 9;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 19;
+
+        /// Client of the broker's own user or of root: wants to know what would come of another catalog, or wants it taken. Answer: CatalogPlanned or Failure
+        ///
+        /// Reads `PlanCatalog`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 9>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Take it, if all of it can be taken
+            ///
+            /// `apply` at 8, 1 byte: `Boolean`.
+            #[inline]
+            pub fn apply(&self) -> Boolean {
+                let bytes = self.block.view::<8, 1>();
+                let value = u8::from_le_bytes(*bytes);
+                Boolean(value)
+            }
+
+            /// Absolute path of its file, which the broker reads; to be taken, it must be the one that it was started with
+            ///
+            /// Data `path`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn path(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_path(self.rest)?;
+                Ok((data, rest.end()))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        fn read_path<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data path";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_path(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message PlanCatalog";
+            let (block, rest) = rest.block::<9>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Take it, if all of it can be taken
+            ///
+            /// `apply` at 8, 1 byte: `Boolean`.
+            pub apply: Boolean,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 9]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.apply;
+                out.put::<8, 1>(value.0.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message PlanCatalog";
+            let (out, rest) = rt::Writer::new(buffer).array::<17>(what)?;
+            out.put::<0, 2>(9_u16.to_le_bytes());
+            out.put::<2, 2>(25_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 9>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `path`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Absolute path of its file, which the broker reads; to be taken, it must be the one that it was started with
+            ///
+            /// Data `path`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn path(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data path";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
     /// Broker: what is wrong. Answers any request
     ///
     /// Message `Failure`, template 32: 20 bytes and more, as groups and data have them.
@@ -6536,6 +6703,121 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Broker: answers PlanCatalog. Descriptor: a sealed memory to read only, one document in JSON: the differences, or why there are none to tell
+    ///
+    /// Message `CatalogPlanned`, template 57: 24 bytes.
+    pub mod catalog_planned {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 57;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 16;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 24;
+
+        /// Broker: answers PlanCatalog. Descriptor: a sealed memory to read only, one document in JSON: the differences, or why there are none to tell
+        ///
+        /// Reads `CatalogPlanned`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 16>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Length of the document
+            ///
+            /// `bytes` at 8, 8 bytes: `uint64`.
+            #[inline]
+            pub fn bytes(&self) -> u64 {
+                let bytes = self.block.view::<8, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(self.rest.end())
+            }
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message CatalogPlanned";
+            let (block, rest) = rest.block::<16>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Length of the document
+            ///
+            /// `bytes` at 8, 8 bytes: `uint64`.
+            pub bytes: u64,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 16]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.bytes;
+                out.put::<8, 8>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes the message, and gives its length in bytes.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode(buffer: &mut [u8], fields: &Fields) -> Result<usize, rt::Error> {
+            let what = "message CatalogPlanned";
+            let (out, rest) = rt::Writer::new(buffer).array::<24>(what)?;
+            out.put::<0, 2>(16_u16.to_le_bytes());
+            out.put::<2, 2>(57_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 16>());
+            Ok(rest.end())
+        }
+    }
+
     /// Broker, unasked: it is stopping. Owners release what they own
     ///
     /// Message `Closing`, template 47: 16 bytes.
@@ -7193,6 +7475,8 @@ pub mod oyez_protocol {
         OpenSchema(open_schema::Decoder<'a>),
         /// `OpenStat`, template 24.
         OpenStat(open_stat::Decoder<'a>),
+        /// `PlanCatalog`, template 25.
+        PlanCatalog(plan_catalog::Decoder<'a>),
         /// `Failure`, template 32.
         Failure(failure::Decoder<'a>),
         /// `Welcome`, template 33.
@@ -7225,6 +7509,8 @@ pub mod oyez_protocol {
         SchemaOpened(schema_opened::Decoder<'a>),
         /// `StatOpened`, template 56.
         StatOpened(stat_opened::Decoder<'a>),
+        /// `CatalogPlanned`, template 57.
+        CatalogPlanned(catalog_planned::Decoder<'a>),
         /// `Closing`, template 47.
         Closing(closing::Decoder<'a>),
         /// `Withdraw`, template 60.
@@ -7296,6 +7582,10 @@ pub mod oyez_protocol {
                     let message = open_stat::open(header, rest)?;
                     Self::OpenStat(message)
                 }
+                25 => {
+                    let message = plan_catalog::open(header, rest)?;
+                    Self::PlanCatalog(message)
+                }
                 32 => {
                     let message = failure::open(header, rest)?;
                     Self::Failure(message)
@@ -7360,6 +7650,10 @@ pub mod oyez_protocol {
                     let message = stat_opened::open(header, rest)?;
                     Self::StatOpened(message)
                 }
+                57 => {
+                    let message = catalog_planned::open(header, rest)?;
+                    Self::CatalogPlanned(message)
+                }
                 47 => {
                     let message = closing::open(header, rest)?;
                     Self::Closing(message)
@@ -7401,6 +7695,7 @@ pub mod oyez_protocol {
                 Self::DescribeTopicAt(message) => message.skip(),
                 Self::OpenSchema(message) => message.skip(),
                 Self::OpenStat(message) => message.skip(),
+                Self::PlanCatalog(message) => message.skip(),
                 Self::Failure(message) => message.skip(),
                 Self::Welcome(message) => message.skip(),
                 Self::RingOffer(message) => message.skip(),
@@ -7417,6 +7712,7 @@ pub mod oyez_protocol {
                 Self::Topic(message) => message.skip(),
                 Self::SchemaOpened(message) => message.skip(),
                 Self::StatOpened(message) => message.skip(),
+                Self::CatalogPlanned(message) => message.skip(),
                 Self::Closing(message) => message.skip(),
                 Self::Withdraw(message) => message.skip(),
                 Self::TakeOver(message) => message.skip(),

@@ -107,7 +107,28 @@ pub(crate) enum CatalogCommand {
         /// The catalog
         #[arg(value_name = "FILE")]
         catalog: PathBuf,
+        /// Draw what it declares, as a Mermaid flowchart: who publishes, topics, lanes, clusters, who subscribes
+        #[arg(long)]
+        mermaid: bool,
     },
+    /// What would come of a catalog at the running broker; nothing is changed
+    ///
+    /// Exit code 1 if a running broker would refuse something of it: then it would refuse all of it.
+    Plan(CatalogArgs),
+    /// Have the running broker take its catalog as it stands in the file now: all of it, or nothing
+    ///
+    /// Exit code 1 if something of it is refused. The broker reads the file itself, as its own user, and only for that user
+    /// and for root; it must be the file that the broker was started with.
+    Apply(CatalogArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArgs {
+    /// The catalog
+    #[arg(value_name = "FILE")]
+    pub(crate) catalog: PathBuf,
+    #[command(flatten)]
+    pub(crate) broker: BrokerArgs,
 }
 
 /// Which broker.

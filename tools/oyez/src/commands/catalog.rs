@@ -1,14 +1,23 @@
-//! `oyez catalog check`.
+//! `oyez catalog`: what a catalog declares, and what a running broker makes of it.
+
+mod mermaid;
 
 use std::fmt::{Display, Formatter};
 use std::path::Path;
+use std::time::Duration;
 
 use indicatif::BinaryBytes;
 use oyez_broker::catalog::Catalog;
+use oyez_broker::plan::Plan;
 use serde::Serialize;
 
+use super::connect_for;
+use crate::args::{CatalogArgs, Format};
 use crate::failure::{Answer, Failure};
 use crate::output::Output;
+
+/// How long the broker may take: it compiles schemas, and opens the journals of new topics.
+const READ_MAX: Duration = Duration::from_secs(60);
 
 /// What a good catalog declares, in short.
 #[derive(Serialize)]
@@ -34,6 +43,40 @@ pub(crate) fn check(path: &Path, output: &mut Output) -> Result<Answer, Failure>
         broker: catalog.name,
     })?;
     Ok(Answer::Yes)
+}
+
+/// The same as a drawing.
+pub(crate) fn draw(path: &Path, output: &mut Output) -> Result<Answer, Failure> {
+    output.value(&mermaid::Drawing::of(&Catalog::load(path)?))?;
+    Ok(Answer::Yes)
+}
+
+/// What would come of a catalog at the running broker; with `apply`, what came of it.
+pub(crate) fn plan(args: &CatalogArgs, apply: bool, output: &mut Output) -> Result<Answer, Failure> {
+    let told = connect_for(&args.broker, READ_MAX)?.plan_catalog(&args.catalog, apply)?;
+    let plan: Plan = serde_json::from_str(&told).map_err(|error| {
+        format!("the broker tells of its catalog in words unknown here: {error}; upgrade the older one")
+    })?;
+    if let Some(problem) = plan.problem {
+        return Err(problem.into());
+    }
+    match output.format {
+        Format::Json => output.json(&plan)?,
+        Format::Text => print(&plan, output)?,
+    }
+    Ok(Answer::of(plan.is_appliable()))
+}
+
+fn print(plan: &Plan, output: &mut Output) -> Result<(), Failure> {
+    plan.changes.iter().try_for_each(|change| output.line(change))?;
+    let (catalog, count) = (&plan.catalog, plan.changes.len());
+    let refused = plan.changes.iter().filter(|change| change.refused.is_some()).count();
+    match (count, refused) {
+        (0, _) => output.line(format_args!("{catalog}: no difference")),
+        (_, 0) if plan.applied => output.line(format_args!("{catalog}: applied, differences {count}")),
+        (_, 0) => output.line(format_args!("{catalog}: differences {count}; `oyez catalog apply` makes them")),
+        _ => output.line(format_args!("{catalog}: differences {count}, refused {refused}: nothing is applied")),
+    }
 }
 
 impl Display for Declared {

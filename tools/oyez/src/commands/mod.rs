@@ -15,6 +15,8 @@ mod tail;
 mod top;
 mod topic;
 
+use std::time::Duration;
+
 use oyez::{Bus, Connect};
 use oyez_protocol::{Connection, ConnectionError};
 
@@ -41,7 +43,10 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Top(args) => top::run(&args, &mut output),
         Command::Health(args) => stat::health(&args, output.whoever_reads()),
         Command::Journal(command) => journal::run(command, &mut output),
-        Command::Catalog(CatalogCommand::Check { catalog }) => catalog::check(&catalog, &mut output),
+        Command::Catalog(CatalogCommand::Check { catalog, mermaid: false }) => catalog::check(&catalog, &mut output),
+        Command::Catalog(CatalogCommand::Check { catalog, mermaid: true }) => catalog::draw(&catalog, &mut output),
+        Command::Catalog(CatalogCommand::Plan(args)) => catalog::plan(&args, false, &mut output),
+        Command::Catalog(CatalogCommand::Apply(args)) => catalog::plan(&args, true, &mut output),
         Command::Doctor(args) => doctor::run(&args, output.whoever_reads()),
         Command::Sbe(command) => sbe::run(command, &mut output),
         Command::Import(ImportCommand::Pcap(args)) => import::pcap(args, &mut output),
@@ -53,9 +58,14 @@ pub(crate) fn run(command: Command, format: Format) -> Result<Answer, Failure> {
 /// The broker that was named. Whoever types a command wants to know at once that nobody listens, and not after the
 /// patience that a client has with a broker that is being started again.
 fn connect(broker: &BrokerArgs) -> Result<Bus, Failure> {
+    connect_for(broker, Duration::from_secs(5))
+}
+
+/// The same, for requests that may take so long.
+fn connect_for(broker: &BrokerArgs, timeout: Duration) -> Result<Bus, Failure> {
     match Connection::connect(&broker.socket) {
         Ok(_) | Err(ConnectionError::Busy { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(Bus::connect(Connect::new(&broker.socket).name("oyez"))?)
+    Ok(Bus::connect(Connect::new(&broker.socket).name("oyez").timeout(timeout))?)
 }

@@ -1,0 +1,221 @@
+//! Another catalog while the broker runs: read and checked off the control thread, compared with the one that runs, and
+//! taken whole or not at all.
+//!
+//! ```text
+//!   PlanCatalog ──► Draft::read, off this thread: file, schemas; to apply it, the journals of new topics
+//!                       │
+//!                       ▼ difference, once more, with who is there now
+//!   nothing refused ──► topics come and go, what runs is told; whoever lost something is hung up on, and asks again
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oyez_journal::Recovery;
+use oyez_mem::memory;
+use oyez_protocol::{FailureCode, Message};
+
+use crate::catalog::{Catalog, Topic};
+use crate::control::Control;
+use crate::core;
+use crate::event::{Event, PartitionIndex};
+use crate::log::log;
+use crate::partition::{ConnectionId, Partition, lock};
+use crate::plan::{Plan, difference};
+use crate::request::{Asker, Refusing, binding_of};
+use crate::serve::open_partition;
+
+/// Partitions that nobody has yet, by topic.
+type Opened = BTreeMap<String, Vec<(Partition, Recovery)>>;
+
+/// A catalog that was read, for whoever asked.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    asker: Asker,
+    path: PathBuf,
+    apply: bool,
+    read: Result<(Catalog, Opened), String>,
+}
+
+impl Draft {
+    /// Takes as long as compiling schemas and making journals does.
+    fn read(asker: Asker, path: PathBuf, apply: bool, running: &Catalog) -> Draft {
+        let read = read(&path, apply, running);
+        Draft { asker, path, apply, read }
+    }
+}
+
+fn read(path: &Path, apply: bool, running: &Catalog) -> Result<(Catalog, Opened), String> {
+    let is_same = path.canonicalize().is_ok_and(|path| running.path.canonicalize().is_ok_and(|own| own == path));
+    if apply && !is_same {
+        let (path, own) = (path.display(), running.path.display());
+        return Err(format!("{path}: the broker was started with {own} and would go back to that; put it there first"));
+    }
+    let wanted = Catalog::load(path).map_err(|error| error.to_string())?;
+    let mut opened = Opened::new();
+    if apply && difference(running, &wanted, |_| None).iter().all(|change| change.refused.is_none()) {
+        for topic in wanted.topics.iter().filter(|topic| running.topic(&topic.name).is_none()) {
+            let partition = |number| open_partition(&wanted, topic, number, Vec::new());
+            let partitions = (0..topic.partitions).map(partition).collect::<Result<_, _>>();
+            opened.insert(topic.name.clone(), partitions.map_err(|error| error.to_string())?);
+        }
+    }
+    Ok((wanted, opened))
+}
+
+impl Control {
+    /// Somebody wants to know what would come of a catalog, or wants it taken. Answered when it is read.
+    pub(crate) fn plan_catalog(&mut self, asker: Asker, apply: bool, path: String) -> Result<bool, Refusing> {
+        let path = PathBuf::from(path);
+        let Some(client) = self.clients.get_mut(asker.id) else { return Ok(true) };
+        if !client.peer.is_operator() {
+            let (uid, own) = (client.peer.uid, rustix::process::geteuid().as_raw());
+            let problem = format!("user {uid} may not see or change the catalog; ask as user {own} or root");
+            let catalog = path.display().to_string();
+            return self.planned(asker, Plan { catalog, problem: Some(problem), ..Plan::default() });
+        }
+        if self.stopping {
+            return Err((FailureCode::Closing, "the catalog".to_owned()));
+        }
+        if std::mem::replace(&mut self.drafting, true) {
+            return Err((FailureCode::TooManyRequests, "another catalog is being read".to_owned()));
+        }
+        let running = Arc::clone(&self.catalog);
+        self.drafts.ask(move || Event::Draft(Box::new(Draft::read(asker, path, apply, &running))));
+        Ok(true)
+    }
+
+    /// A catalog was read: compared, taken where that was asked for and nothing stands against it, and told.
+    pub(crate) fn take_draft(&mut self, draft: Draft, now: Instant) {
+        let Draft { asker, path, apply, read } = draft;
+        self.drafting = false;
+        let mut plan = Plan { catalog: path.display().to_string(), ..Plan::default() };
+        match read {
+            Err(problem) => plan.problem = Some(problem),
+            Ok((wanted, opened)) => {
+                plan.changes = difference(&self.catalog, &wanted, |topic| self.in_use(topic));
+                plan.applied = apply && !self.stopping && plan.is_appliable();
+                if plan.applied {
+                    plan.changes.iter().for_each(|change| log(format_args!("catalog: {change}")));
+                    self.take_catalog(wanted, opened, now);
+                }
+            }
+        }
+        let sent = self.planned(asker, plan).unwrap_or_else(|refusing| self.fail(asker, refusing));
+        if !sent {
+            self.hang_up(asker.id, now);
+        }
+    }
+
+    fn planned(&mut self, asker: Asker, plan: Plan) -> Result<bool, Refusing> {
+        let text = serde_json::to_vec(&plan).map_err(|error| (FailureCode::Broker, error.to_string()))?;
+        let document =
+            memory::document("oyez-plan", &text).map_err(|error| (FailureCode::NoMemory, error.to_string()))?;
+        let message = Message::CatalogPlanned { bytes: text.len() as u64 };
+        Ok(self.clients.send(asker.id, asker.correlation, message, &[document.as_fd()]))
+    }
+
+    /// Why a topic cannot come, or go, just now.
+    fn in_use(&self, name: &str) -> Option<String> {
+        let Some((at, _)) = self.catalog.topic(name) else {
+            let kept = "its rings are kept from a former life, perhaps with their owners; restart the broker, which adopts them";
+            return self.orphans.contains(name).then(|| kept.to_owned());
+        };
+        let indexes: Vec<_> = self.indexes(at).collect();
+        let readers = self.clients.iter().flat_map(|client| client.subscriptions.values());
+        let readers = readers.filter(|reader| indexes.contains(&reader.partition)).count();
+        let used = indexes.iter().find_map(|index| self.partitions[index.0].in_use());
+        let used = used.or_else(|| (readers > 0).then(|| format!("{readers} subscriptions read it")));
+        used.map(|used| format!("{used}; `oyez stat {name}` shows who is there: end them first"))
+    }
+
+    /// The partitions of the topic in this place of the catalog.
+    pub(crate) fn indexes(&self, at: usize) -> impl Iterator<Item = PartitionIndex> + use<> {
+        let first = self.first[at].0;
+        (first..first + usize::from(self.catalog.topics[at].partitions)).map(PartitionIndex)
+    }
+
+    /// Nothing stands against it, and nothing here can fail.
+    fn take_catalog(&mut self, wanted: Catalog, mut opened: Opened, now: Instant) {
+        let wanted = Arc::new(wanted);
+        for (at, topic) in Arc::clone(&self.catalog).topics.iter().enumerate() {
+            if wanted.topic(&topic.name).is_none() {
+                self.indexes(at).for_each(|index| self.retire(index));
+            }
+        }
+        let running = std::mem::replace(&mut self.catalog, Arc::clone(&wanted));
+        let former: BTreeMap<&str, PartitionIndex> =
+            running.topics.iter().map(|topic| topic.name.as_str()).zip(self.first.drain(..)).collect();
+        for topic in &wanted.topics {
+            let first = match former.get(topic.name.as_str()) {
+                Some(first) => *first,
+                None => self.begin(topic, opened.remove(&topic.name).unwrap_or_default()),
+            };
+            self.first.push(first);
+        }
+        self.spares.keep(wanted.topics.iter().map(|topic| topic.capacity_bytes));
+        self.clients.limits = wanted.limits;
+        let sleep_max = Duration::from_micros(wanted.wake_max_us);
+        self.cores.iter_mut().for_each(|core| core.set_pace(wanted.idle, sleep_max));
+        let mut lost = BTreeSet::new();
+        for (at, topic) in wanted.topics.iter().enumerate() {
+            if let Some((_, before)) = running.topic(&topic.name) {
+                self.change(at, before, topic, &mut lost);
+            }
+        }
+        lost.into_iter().for_each(|id| self.hang_up(id, now));
+    }
+
+    /// A new topic's partitions; the index of the first.
+    fn begin(&mut self, topic: &Topic, opened: Vec<(Partition, Recovery)>) -> PartitionIndex {
+        let first = PartitionIndex(self.partitions.len());
+        for (mut partition, recovery) in opened {
+            let index = PartitionIndex(self.partitions.len());
+            partition.run_on(core::of(&mut self.cores, topic, partition.number), index, &recovery);
+            self.partitions.push(partition);
+        }
+        first
+    }
+
+    /// A partition that is declared no more; nobody owns it, reads it, or waits to own it.
+    fn retire(&mut self, index: PartitionIndex) {
+        self.partitions[index.0].retire(&mut self.cores);
+        self.wanting.retain(|(wanting, _)| *wanting != index);
+        for parked in self.parked.extract_if(.., |parked| parked.partition == index).collect::<Vec<_>>() {
+            if let Some(client) = self.clients.get_mut(parked.connection) {
+                client.parked -= 1;
+            }
+            let asker = Asker { id: parked.connection, correlation: parked.correlation };
+            let about = self.partitions[index.0].topic.clone();
+            self.fail(asker, (FailureCode::UnknownTopic, about));
+        }
+    }
+
+    /// A topic that stays; `lost` takes the connections that have lost something and are to ask again.
+    fn change(&mut self, at: usize, before: &Topic, topic: &Topic, lost: &mut BTreeSet<ConnectionId>) {
+        let is_rebound = binding_of(before) != binding_of(topic);
+        let is_narrower = before.subscribe.iter().any(|right| !topic.subscribe.contains(right));
+        for index in self.indexes(at) {
+            let partition = &mut self.partitions[index.0];
+            partition.redeclare(topic);
+            if is_narrower && topic.recorded() {
+                let journal = Arc::clone(&partition.journal);
+                self.segments.ask(move || Event::Withheld(index, lock(&journal).withhold_segments()));
+            }
+            let clients = &self.clients;
+            let is_denied = |id: ConnectionId| clients.get(id).is_none_or(|client| !topic.may_publish(&client.peer));
+            if let Some(owner) = partition.owner_in_sight().map(|holder| holder.connection) {
+                if is_denied(owner) {
+                    partition.closing();
+                }
+                lost.extend((is_denied(owner) || is_rebound).then_some(owner));
+            }
+            lost.extend(partition.standbys.connections().filter(|id| is_denied(*id)));
+            let denied = self.clients.readers(index).filter(|(_, client)| !topic.may_subscribe(&client.peer));
+            lost.extend(denied.map(|(id, _)| id));
+        }
+    }
+}

@@ -53,6 +53,27 @@ pub(crate) struct Subscription {
     pub(crate) area: Area,
 }
 
+/// How often somebody was refused for what is bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) connections: u64,
+    pub(crate) subscriptions: u64,
+    pub(crate) memory: u64,
+    pub(crate) descriptors: u64,
+}
+
+impl Refused {
+    fn count(&mut self, code: FailureCode) {
+        match code {
+            FailureCode::ConnectionLimit => self.connections += 1,
+            FailureCode::SubscriptionLimit => self.subscriptions += 1,
+            FailureCode::NoMemory => self.memory += 1,
+            FailureCode::NoDescriptor => self.descriptors += 1,
+            _ => {}
+        }
+    }
+}
+
 /// The listening socket and everybody behind it.
 #[derive(Debug)]
 pub(crate) struct Clients {
@@ -65,8 +86,8 @@ pub(crate) struct Clients {
     /// Users whose connections are being closed. That can take as long as they like, since theirs is what is closed.
     closing: Vec<u32>,
     closer: Helper,
-    /// Connections that were refused for a limit.
-    pub(crate) refused: u64,
+    /// What was refused for a limit.
+    pub(crate) refused: Refused,
     /// Lines that clients can cause.
     pub(crate) seldom: Seldom,
     next: ConnectionId,
@@ -98,7 +119,7 @@ impl Clients {
             unread: Vec::new(),
             closing: Vec::new(),
             closer,
-            refused: 0,
+            refused: Refused::default(),
             seldom: Seldom::default(),
             next: ConnectionId(1),
             foreign: Vec::new(),
@@ -130,10 +151,9 @@ impl Clients {
         };
         let (pid, uid, gid) = (credentials.pid() as u32, credentials.uid(), credentials.gid());
         let connection = Connection::new(socket);
-        if !self.has_room(uid) {
-            self.refused += 1;
-            self.seldom.log(format_args!("process {pid}, user {uid}: refused: too many connections"));
-            refuse(&connection, FailureCode::ConnectionLimit, &format!("user {uid}"));
+        if let Err(limit) = self.room_for(uid) {
+            self.seldom.log(format_args!("process {pid} refused: {limit} connections"));
+            self.refuse(&connection, FailureCode::ConnectionLimit, &limit);
             return self.close(uid, connection, Vec::new());
         }
         let peer = Peer::new(pid, uid, gid);
@@ -145,25 +165,34 @@ impl Clients {
         self.next.0 += 1;
     }
 
-    /// Whether one more may connect. Who has not read what it was sent counts, hung up or not.
-    fn has_room(&mut self, uid: u32) -> bool {
+    /// Whether one more may connect; if not, by which limit. Who has not read what it was sent counts, hung up or not.
+    fn room_for(&mut self, uid: u32) -> Result<(), String> {
         let read: Vec<_> = self.unread.extract_if(.., |(_, connection)| is_writable(connection)).collect();
         read.into_iter().for_each(|(uid, connection)| self.close(uid, connection, Vec::new()));
         let users = self.clients.values().map(|client| client.peer.uid);
         let users = users.chain(self.unread.iter().map(|(uid, _)| *uid)).chain(self.closing.iter().copied());
         let (all, of_user) = users.fold((0, 0), |(all, own), user| (all + 1, own + usize::from(user == uid)));
-        all < self.limits.connections_max && of_user < self.limits.connections_per_user_max
+        let Limits { connections_max, connections_per_user_max, .. } = self.limits;
+        match () {
+            () if all >= connections_max => Err(format!("`connections_max` = {connections_max}")),
+            () if of_user >= connections_per_user_max => {
+                Err(format!("user {uid}: `connections_per_user_max` = {connections_per_user_max}"))
+            }
+            () => Ok(()),
+        }
     }
 
     /// With the last descriptor gone, the spare one lets somebody be told so. False: nobody waits.
     fn refuse_one(&mut self) -> bool {
         self.spare = None;
-        let refused = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC).map(|socket| {
+        let accepted = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC);
+        let is_refused = accepted.is_ok();
+        if let Ok(socket) = accepted {
             log("out of descriptors: a client was refused; raise the limit (LimitNOFILE=) and restart");
-            refuse(&Connection::new(socket), FailureCode::NoDescriptor, "this connection");
-        });
+            self.refuse(&Connection::new(socket), FailureCode::NoDescriptor, "this connection");
+        }
         self.spare = File::open("/dev/null").ok();
-        refused.is_ok()
+        is_refused
     }
 
     /// One message of a client, if it has sent one. `Err` tells that the connection is over, and how.
@@ -189,6 +218,9 @@ impl Clients {
         descriptors: &[BorrowedFd<'_>],
     ) -> bool {
         let Some(client) = self.clients.get(&id) else { return false };
+        if let Message::Failure { code, .. } = &message {
+            self.refused.count(*code);
+        }
         let packet = Packet { correlation, message };
         let sent = match descriptors {
             [] => client.connection.send(&packet, descriptors),
@@ -196,6 +228,7 @@ impl Clients {
             _ if !is_writable(&client.connection) => fail(client, correlation, FailureCode::TooManyRequests),
             _ => match client.connection.send(&packet, descriptors) {
                 Err(ConnectionError::Io(error)) if error.raw_os_error() == Some(TOO_MANY_REFERENCES) => {
+                    self.refused.count(FailureCode::NoDescriptor);
                     fail(client, correlation, FailureCode::NoDescriptor)
                 }
                 sent => sent,
@@ -276,6 +309,12 @@ impl Clients {
         }
     }
 
+    fn refuse(&mut self, connection: &Connection, code: FailureCode, about: &str) {
+        self.refused.count(code);
+        // It may have hung up already; then nobody wants to know.
+        let _ = connection.send(&Packet { correlation: 0, message: Message::failure(code, about) }, &[]);
+    }
+
     /// Everybody, for polling.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (ConnectionId, BorrowedFd<'_>)> {
         self.clients.iter().map(|(id, client)| (*id, client.connection.as_fd()))
@@ -310,9 +349,4 @@ fn has_read(connection: &Connection) -> bool {
     // The kernel takes its least, four small packets; a quarter of that may be unread.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(connection, 0);
     is_writable(connection)
-}
-
-fn refuse(connection: &Connection, code: FailureCode, about: &str) {
-    // It may have hung up already; then nobody wants to know.
-    let _ = connection.send(&Packet { correlation: 0, message: Message::failure(code, about) }, &[]);
 }

@@ -58,9 +58,8 @@ pub(crate) struct Control {
     pub(crate) store: Store,
     pub(crate) spares: Spares,
     pub(crate) parked: Vec<Parked>,
-    /// Subscriptions so far, and those that were refused for a limit.
+    /// Subscriptions so far.
     pub(crate) subscriptions: u64,
-    pub(crate) refused_subscriptions: u64,
     pub(crate) began: Instant,
     /// When each user was shown last how all stands.
     pub(crate) shown: BTreeMap<u32, Instant>,

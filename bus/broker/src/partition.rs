@@ -197,6 +197,11 @@ impl Partition {
         self.rings.back().filter(|ring| ring.start.epoch == self.newest())
     }
 
+    /// Bytes of that ring; where there is none, of the next.
+    pub(crate) fn ring_bytes(&self) -> u64 {
+        self.ring().map_or(self.capacity_bytes, |ring| ring.name.capacity_bytes)
+    }
+
     /// The ring of an epoch that readers may have.
     pub(crate) fn ring_of(&self, epoch: Epoch) -> Option<&Ring> {
         self.rings.iter().find(|ring| ring.start.epoch == epoch)

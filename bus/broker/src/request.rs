@@ -169,17 +169,13 @@ impl Control {
             of_user += if client.peer.uid == uid { client.subscriptions.len() } else { 0 };
         }
         let of_connection = self.clients.get_mut(asker.id).map_or(0, |client| client.subscriptions.len());
-        let refused = &mut self.refused_subscriptions;
-        let mut refuse = |what: String| {
-            *refused += 1;
-            Err((FailureCode::SubscriptionLimit, what))
+        let limit = match () {
+            () if of_connection >= subscriptions_max => format!("`subscriptions_max` = {subscriptions_max}"),
+            () if of_user >= areas_per_user_max => format!("user {uid}: `areas_per_user_max` = {areas_per_user_max}"),
+            () if of_all >= areas_max => format!("`areas_max` = {areas_max}"),
+            () => return Ok(()),
         };
-        match () {
-            () if of_connection >= subscriptions_max => refuse(format!("{subscriptions_max} subscriptions")),
-            () if of_user >= areas_per_user_max => refuse(format!("user {uid}: {areas_per_user_max} subscriptions")),
-            () if of_all >= areas_max => refuse(format!("{areas_max} subscriptions in all")),
-            () => Ok(()),
-        }
+        Err((FailureCode::SubscriptionLimit, limit))
     }
 
     fn open_epoch(

@@ -202,7 +202,6 @@ fn start(path: &Path) -> Result<Control, StartError> {
         spares,
         parked: Vec::new(),
         subscriptions: 0,
-        refused_subscriptions: 0,
         began: Instant::now(),
         shown: BTreeMap::new(),
         segments,

@@ -66,7 +66,7 @@ pub struct Used {
     pub used: u64,
     /// At most.
     pub max: u64,
-    /// How often somebody was refused for it; 0 where that is not counted.
+    /// How often somebody was refused for it.
     pub refused: u64,
 }
 
@@ -215,7 +215,7 @@ impl PartitionStat {
             written: written.0,
             durable: durable.0,
             earliest: Some(partition.pages.earliest().0).filter(|position| *position != u64::MAX),
-            ring_bytes: partition.capacity_bytes,
+            ring_bytes: partition.ring_bytes(),
             latency_budget_us,
         }
     }
@@ -298,20 +298,24 @@ impl Control {
     }
 
     fn limits(&self) -> LimitsStat {
-        let limits = self.catalog.limits;
+        let (limits, refused) = (self.catalog.limits, &self.clients.refused);
         let count = |used: usize, max: usize, refused: u64| Used { used: used as u64, max: max as u64, refused };
         let subscriptions = self.clients.iter().map(|client| client.subscriptions.len()).sum();
         let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let descriptors_max = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         LimitsStat {
-            connections: count(self.clients.iter().count(), limits.connections_max, self.clients.refused),
-            subscriptions: count(subscriptions, limits.areas_max, self.refused_subscriptions),
+            connections: count(self.clients.iter().count(), limits.connections_max, refused.connections),
+            subscriptions: count(subscriptions, limits.areas_max, refused.subscriptions),
             memory_bytes: Used {
                 used: self.catalog.memory_bytes.saturating_add(self.catalog.areas_bytes),
                 max: self.catalog.memory_bytes_max,
-                refused: 0,
+                refused: refused.memory,
             },
-            descriptors: count(descriptors, descriptors_max.map_or(usize::MAX, |max| max as usize), 0),
+            descriptors: count(
+                descriptors,
+                descriptors_max.map_or(usize::MAX, |max| max as usize),
+                refused.descriptors,
+            ),
         }
     }
 }

@@ -115,9 +115,14 @@ fn connections_and_subscriptions_have_their_limits() {
     let mut peers: Vec<Peer> = (0..3).map(|_| house.peer("one")).collect();
     let connection = oyez_protocol::Connection::connect(&house.socket).expect("a broker");
     let answer = connection.receive(std::time::Instant::now() + PATIENCE).expect("told").packet.message;
-    assert!(matches!(answer, Message::Failure { code: FailureCode::ConnectionLimit, .. }), "{answer:?}");
+    let Message::Failure { code: FailureCode::ConnectionLimit, text } = answer else { panic!("{answer:?}") };
+    assert!(text.starts_with("`connections_max` = 3: too many"), "{text}");
     peers[0].subscribe("a");
-    assert_eq!(peers[0].refusal(open_subscriber("b")).0, FailureCode::SubscriptionLimit);
+    let (code, text) = peers[0].refusal(open_subscriber("b"));
+    assert_eq!(code, FailureCode::SubscriptionLimit);
+    assert!(text.starts_with("`subscriptions_max` = 1: too many"), "{text}");
+    let limits = crate::sleepers::stat(&mut peers[1]).limits;
+    assert_eq!((limits.connections.refused, limits.subscriptions.refused), (1, 1));
     let wait = |number| Message::OpenEpoch { partition: 0, epoch: Epoch(number), wait: true, topic: "a".into() };
     peers[0].connection().send(&Packet { correlation: 900, message: wait(1) }, &[]).expect("parked");
     assert_eq!(peers[0].refusal(wait(2)).0, FailureCode::TooManyRequests);

@@ -143,6 +143,7 @@ fn a_broker_with_few_descriptors_says_so_and_goes_on() {
     house.keeper.line(&["out of descriptors", "LimitNOFILE"]);
     drop(peers);
     house.peer("after");
+    assert!(crate::sleepers::stat(&mut house.peer("viewer")).limits.descriptors.refused > 0);
     // A limit does not keep it from stopping either.
     assert_eq!(house.keeper.stop().code(), Some(0), "{:#?}", house.keeper.lines());
 }

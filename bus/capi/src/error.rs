@@ -312,7 +312,7 @@ impl From<SubscribeError> for Failure {
     fn from(error: SubscribeError) -> Failure {
         let code = match error {
             SubscribeError::Bus(error) => return error.into(),
-            SubscribeError::NoTopic => OYEZ_ERR_ARGUMENT,
+            SubscribeError::NoTopic | SubscribeError::OneSequence { .. } => OYEZ_ERR_ARGUMENT,
             SubscribeError::NotKept { .. } => OYEZ_ERR_NOT_KEPT,
             SubscribeError::Timeout { .. } => OYEZ_ERR_TIMEOUT,
             SubscribeError::Cursor { ref source, .. } => match source {
@@ -396,10 +396,17 @@ mod tests {
         let publish = [
             PublishError::NotGranted { topic: topic(), partition: 0, why: topic() },
             PublishError::Misfit { topic: topic(), misfit: Misfit::Schema { found: 1, allowed: 2 } },
-            PublishError::Closing { topic: topic(), epoch },
-            PublishError::Lost { topic: topic(), epoch, why: topic() },
-            PublishError::JournalFailed { topic: topic(), epoch, durable: position },
-            PublishError::Timeout { topic: topic(), position, durability: asked, reached: position, timeout_ms: 1 },
+            PublishError::Closing { topic: topic(), partition: 0, epoch },
+            PublishError::Lost { topic: topic(), partition: 0, epoch, why: topic() },
+            PublishError::JournalFailed { topic: topic(), partition: 0, epoch, durable: position },
+            PublishError::Timeout {
+                topic: topic(),
+                partition: 0,
+                position,
+                durability: asked,
+                reached: position,
+                timeout_ms: 1,
+            },
             PublishError::NotKept { topic: topic(), asked, kept },
         ];
         for error in publish {
@@ -409,6 +416,7 @@ mod tests {
         let stuck = |source| SubscribeError::Cursor { topic: topic(), partition: 0, source };
         let subscribe = [
             SubscribeError::NoTopic,
+            SubscribeError::OneSequence { topic: topic(), partitions: 2 },
             SubscribeError::NotKept { topic: topic(), asked, kept },
             SubscribeError::Timeout { topic: topic(), timeout_ms: 1 },
             stuck(CursorError::Ahead { wanted: Sequence(2), next: Sequence(1) }),

@@ -137,7 +137,7 @@ unsafe fn publish(
     add(&counts.messages, 1);
     add(&counts.message_bytes, len_bytes as u64);
     if !out.is_null() {
-        let Published { epoch, sequence, position, time_ns } = published;
+        let Published { epoch, sequence, position, time_ns, .. } = published;
         let (epoch, sequence, position) = (epoch.0, sequence.0, position.0);
         // SAFETY: the contract.
         unsafe { give(out, oyez_published { struct_size: 0, epoch, sequence, position, time_ns }) }?;

@@ -4,7 +4,7 @@ use crate::connection::Link;
 use crate::in_process::{InProcess, Topic};
 use crate::partition::Attached;
 use crate::subscriber::SubscriberBuilder;
-use crate::{BusError, Owner, PublishError, Publisher, Standby, TopicInfo};
+use crate::{BusError, KeyedPublisherBuilder, Owner, PublishError, Publisher, Standby, TopicInfo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +150,11 @@ impl Bus {
     /// A publisher of this topic: to be opened.
     pub fn publisher(&self, topic: &str) -> PublisherBuilder {
         PublisherBuilder { bus: self.clone(), topic: topic.to_owned(), partition: 0, wait: Duration::ZERO }
+    }
+
+    /// A publisher of this topic that chooses the partition by a key: to be opened.
+    pub fn keyed_publisher(&self, topic: &str) -> KeyedPublisherBuilder {
+        KeyedPublisherBuilder::new(self.clone(), topic)
     }
 
     /// A subscriber: to be given topics, and opened.

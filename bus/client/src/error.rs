@@ -127,6 +127,16 @@ pub enum PublishError {
         /// Who owns it, or what it is waiting for.
         why: String,
     },
+    /// The key's partition is not among those that a keyed publisher owns.
+    #[error(
+        "topic {topic}, partition {partition}: not owned here; hand messages of such keys to its owner, or open it too with `.partitions(..)`"
+    )]
+    NotOwned {
+        /// The topic.
+        topic: String,
+        /// The partition of the key.
+        partition: u16,
+    },
     /// The bus could not be asked, or said no.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -147,18 +157,26 @@ pub enum PublishError {
         misfit: Misfit,
     },
     /// The broker is stopping; the partition was released.
-    #[error("topic {topic}, epoch {epoch}: the broker is stopping; open a publisher again when it is back")]
+    #[error(
+        "topic {topic}, partition {partition}, epoch {epoch}: the broker is stopping; open a publisher again when it is back"
+    )]
     Closing {
         /// The topic.
         topic: String,
+        /// The partition.
+        partition: u16,
         /// The epoch that was released.
         epoch: Epoch,
     },
     /// The epoch is no longer this publisher's.
-    #[error("topic {topic}, epoch {epoch}: {why}; open a publisher again, it goes on in a new epoch")]
+    #[error(
+        "topic {topic}, partition {partition}, epoch {epoch}: {why}; open a publisher again, it goes on in a new epoch"
+    )]
     Lost {
         /// The topic.
         topic: String,
+        /// The partition.
+        partition: u16,
         /// The epoch that was owned.
         epoch: Epoch,
         /// How it was lost.
@@ -166,11 +184,13 @@ pub enum PublishError {
     },
     /// A write or a flush of the journal failed: nothing above `durable` is safe.
     #[error(
-        "topic {topic}, epoch {epoch}: the journal failed, only what lies below position {durable} is safe; see the broker's report, and open a publisher again once it is repaired"
+        "topic {topic}, partition {partition}, epoch {epoch}: the journal failed, only what lies below position {durable} is safe; see the broker's report, and open a publisher again once it is repaired"
     )]
     JournalFailed {
         /// The topic.
         topic: String,
+        /// The partition.
+        partition: u16,
         /// The epoch that ended with it.
         epoch: Epoch,
         /// Everything below is safe.
@@ -178,11 +198,13 @@ pub enum PublishError {
     },
     /// The position has not come so far in time; it may yet.
     #[error(
-        "topic {topic}: position {position} is not {durability} after {timeout_ms} ms, only {reached} is; wait again, or see whether the broker's disk keeps up"
+        "topic {topic}, partition {partition}: position {position} is not {durability} after {timeout_ms} ms, only {reached} is; wait again, or see whether the broker's disk keeps up"
     )]
     Timeout {
         /// The topic.
         topic: String,
+        /// The partition.
+        partition: u16,
         /// What was waited for.
         position: Position,
         /// How far it should have come.
@@ -237,6 +259,16 @@ pub enum SubscribeError {
     /// No topic was named.
     #[error("a subscriber without a topic; name at least one with `.topic(..)`")]
     NoTopic,
+    /// One sequence for all partitions of a topic, where each counts its own.
+    #[error(
+        "topic {topic}: a sequence counts within one of its {partitions} partitions; name each with its own start, by `.partition(..)`"
+    )]
+    OneSequence {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        partitions: u16,
+    },
     /// The topic keeps no such durability.
     #[error(
         "topic {topic} keeps messages {kept}, not {asked}; ask for less, or declare `recorded` and `durability` in the catalog"
@@ -350,6 +382,7 @@ mod tests {
         let (epoch, durable) = (Epoch(3), Position(640));
         let late = PublishError::Timeout {
             topic: topic(),
+            partition: 2,
             position: Position(99),
             durability: Durability::Durable,
             reached: Position(64),
@@ -358,7 +391,8 @@ mod tests {
         let misfit = Misfit::Template { schema_id: 7, found: 2, allowed: vec![1] };
         let kept = Durability::Published;
         // Text, whether to try again, whether to give the publisher up.
-        let cases: [(PublishError, [&str; 2], bool, bool); 9] = [
+        let partition = 2;
+        let cases: [(PublishError, [&str; 2], bool, bool); 10] = [
             (
                 PublishError::NotGranted { topic: topic(), partition: 0, why: "owned by app (process 7)".to_owned() },
                 ["topic md, partition 0: owned by app (process 7)", "`.wait(..)`"],
@@ -378,20 +412,36 @@ mod tests {
                 false,
                 false,
             ),
-            (PublishError::Closing { topic: topic(), epoch }, ["topic md, epoch 3", "open a publisher"], false, true),
             (
-                PublishError::Lost { topic: topic(), epoch, why: "it ended".to_owned() },
-                ["topic md, epoch 3: it ended", "open a publisher"],
+                PublishError::NotOwned { topic: topic(), partition },
+                ["topic md, partition 2: not owned here", "`.partitions(..)`"],
+                false,
+                false,
+            ),
+            (
+                PublishError::Closing { topic: topic(), partition, epoch },
+                ["topic md, partition 2, epoch 3", "open a publisher"],
                 false,
                 true,
             ),
             (
-                PublishError::JournalFailed { topic: topic(), epoch, durable },
+                PublishError::Lost { topic: topic(), partition, epoch, why: "it ended".to_owned() },
+                ["topic md, partition 2, epoch 3: it ended", "open a publisher"],
+                false,
+                true,
+            ),
+            (
+                PublishError::JournalFailed { topic: topic(), partition, epoch, durable },
                 ["below position 640 is safe", "open a publisher again once it is repaired"],
                 false,
                 true,
             ),
-            (late, ["position 99 is not durable after 20 ms, only 64 is", "wait again"], true, false),
+            (
+                late,
+                ["topic md, partition 2: position 99 is not durable after 20 ms, only 64 is", "wait again"],
+                true,
+                false,
+            ),
             (
                 PublishError::NotKept { topic: topic(), asked: Durability::Written, kept },
                 ["topic md keeps messages published, not written", "catalog"],
@@ -411,9 +461,14 @@ mod tests {
         let cursor = |source| SubscribeError::Cursor { topic: topic(), partition: 0, source };
         let position = Position(8);
         let reason = oyez_ring::Reason::Length;
-        let cases: [(SubscribeError, [&str; 2], bool); 8] = [
+        let cases: [(SubscribeError, [&str; 2], bool); 9] = [
             (BusError::Away { socket: topic() }.into(), ["went away", "try again"], true),
             (SubscribeError::NoTopic, ["without a topic", "`.topic(..)`"], false),
+            (
+                SubscribeError::OneSequence { topic: topic(), partitions: 4 },
+                ["topic md: a sequence counts within one of its 4 partitions", "`.partition(..)`"],
+                false,
+            ),
             (
                 SubscribeError::NotKept { topic: topic(), asked: Durability::Durable, kept: Durability::Written },
                 ["topic md keeps messages written, not durable", "catalog"],

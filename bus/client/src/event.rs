@@ -45,11 +45,12 @@ pub enum Start {
     Time(u64),
 }
 
-/// Which of a subscriber's topics: counts the calls of `topic` on its builder, from 0.
+/// Which of a subscriber's topics, and of its partitions: counts them from 0 in the order in which its builder named them,
+/// those of `all_partitions` one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicIndex(pub usize);
 
-/// Something that happened in one topic. Within a topic events come in order; between topics there is none.
+/// Something that happened in one partition of a topic. Within it events come in order; between two there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// The topic.

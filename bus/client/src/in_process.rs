@@ -18,11 +18,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Rings of ended epochs that are kept for readers that are not there yet.
 const ENDED_RINGS_MAX: usize = 4;
 const RING_BYTES: u64 = 1 << 20;
+/// As in a catalog.
+const PARTITIONS_MAX: u16 = 64;
 
 /// A topic of an in-process bus.
 #[derive(Clone, Debug)]
 pub struct Topic {
     name: String,
+    partitions: u16,
     ring_bytes: u64,
     binding: Option<Binding>,
 }
@@ -30,7 +33,13 @@ pub struct Topic {
 impl Topic {
     /// A topic with one partition, a ring of 1 MiB, and any messages.
     pub fn new(name: &str) -> Topic {
-        Topic { name: name.to_owned(), ring_bytes: RING_BYTES, binding: None }
+        Topic { name: name.to_owned(), partitions: 1, ring_bytes: RING_BYTES, binding: None }
+    }
+
+    /// As many partitions, 1 to 64, each with a ring of its own.
+    pub fn partitions(mut self, partitions: u16) -> Topic {
+        self.partitions = partitions;
+        self
     }
 
     /// Another size of the ring: a power of two, from 128 KiB to 1 GiB. A message may have a quarter of it.
@@ -53,7 +62,12 @@ pub(crate) struct InProcess {
 
 struct Declared {
     info: TopicInfo,
-    partition: Arc<Partition>,
+    partitions: Vec<OnePartition>,
+}
+
+/// One partition: what its readers know, and its owner.
+struct OnePartition {
+    facts: Arc<Partition>,
     owned: Arc<Mutex<Owned>>,
 }
 
@@ -71,20 +85,15 @@ impl InProcess {
             if !topic.ring_bytes.is_power_of_two() || !(2 * BLOCK..=RING_BYTES_MAX).contains(&topic.ring_bytes) {
                 return refuse("its ring is not a power of two between 128 KiB and 1 GiB; choose one");
             }
+            if !(1..=PARTITIONS_MAX).contains(&topic.partitions) {
+                return refuse("it has no partitions, or more than 64; choose 1 to 64");
+            }
             if declared.iter().any(|other| other.info.name == topic.name) {
                 return refuse("declared twice; name each topic once");
             }
-            let first = EpochStart {
-                epoch: Epoch(1),
-                position: Position(0),
-                sequence: Sequence(0),
-                time_ns: 0,
-                previous_end: Position(0),
-            };
             declared.push(Declared {
-                info: TopicInfo::in_process(&topic.name, topic.ring_bytes, topic.binding.clone()),
-                partition: Partition::new(Facts { is_complete: true, ..Facts::default() }, None),
-                owned: Arc::new(Mutex::new(Owned { control: None, next: first })),
+                info: TopicInfo::in_process(&topic.name, topic.partitions, topic.ring_bytes, topic.binding.clone()),
+                partitions: (0..topic.partitions).map(|_| OnePartition::new()).collect(),
             });
         }
         Ok(InProcess { topics: declared })
@@ -95,16 +104,16 @@ impl InProcess {
     }
 
     pub(crate) fn describe(&self, topic: &str, partition: u16) -> Result<TopicInfo, BusError> {
-        Ok(self.find(topic, partition)?.info.clone())
+        Ok(self.find(topic, partition)?.0.clone())
     }
 
     pub(crate) fn attach(&self, topic: &str, partition: u16) -> Result<(TopicInfo, Attached), BusError> {
-        let declared = self.find(topic, partition)?;
-        Ok((declared.info.clone(), Attached::new(Arc::clone(&declared.partition), None)))
+        let (info, OnePartition { facts, .. }) = self.find(topic, partition)?;
+        Ok((info.clone(), Attached::new(Arc::clone(facts), None)))
     }
 
     pub(crate) fn publisher(&self, topic: &str, partition: u16) -> Result<Publisher, PublishError> {
-        let Declared { info, partition: facts, owned } = self.find(topic, partition)?;
+        let (info, OnePartition { facts, owned }) = self.find(topic, partition)?;
         let mut owned_now = owned.lock().unwrap_or_else(PoisonError::into_inner);
         if owned_now.control.is_some() {
             let why = "another publisher of this process owns it".to_owned();
@@ -123,6 +132,7 @@ impl InProcess {
         });
         Ok(Publisher::new(Granted {
             topic: topic.into(),
+            partition,
             epoch: start.epoch,
             durability: Durability::Published,
             check: HeaderCheck::new(info.binding.clone()),
@@ -132,13 +142,32 @@ impl InProcess {
         }))
     }
 
-    fn find(&self, topic: &str, partition: u16) -> Result<&Declared, BusError> {
-        let found = self.topics.iter().find(|declared| declared.info.name == topic && partition == 0);
+    fn find(&self, topic: &str, partition: u16) -> Result<(&TopicInfo, &OnePartition), BusError> {
+        let declared = self.topics.iter().find(|declared| declared.info.name == topic);
+        let found =
+            declared.and_then(|declared| Some((&declared.info, declared.partitions.get(usize::from(partition))?)));
         found.ok_or_else(|| {
             let names: Vec<_> = self.topics.iter().map(|declared| declared.info.name.as_str()).collect();
             let topic = if partition == 0 { topic.to_owned() } else { format!("{topic}, partition {partition}") };
             BusError::NotDeclared { topic, declared: format!("{names:?}") }
         })
+    }
+}
+
+impl OnePartition {
+    /// Without an owner, at its beginning.
+    fn new() -> OnePartition {
+        let next = EpochStart {
+            epoch: Epoch(1),
+            position: Position(0),
+            sequence: Sequence(0),
+            time_ns: 0,
+            previous_end: Position(0),
+        };
+        OnePartition {
+            facts: Partition::new(Facts { is_complete: true, ..Facts::default() }, None),
+            owned: Arc::new(Mutex::new(Owned { control: None, next })),
+        }
     }
 }
 

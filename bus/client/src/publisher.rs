@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 /// A message that is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The epoch it was published in. (epoch, sequence) names it for ever.
+    /// The partition.
+    pub partition: u16,
+    /// The epoch it was published in. (partition, epoch, sequence) names it for ever.
     pub epoch: Epoch,
     /// Its number in the partition.
     pub sequence: Sequence,
@@ -67,6 +69,7 @@ pub struct Publisher {
 /// What is known at the moment of the grant.
 pub(crate) struct Granted {
     pub(crate) topic: Arc<str>,
+    pub(crate) partition: u16,
     pub(crate) epoch: Epoch,
     pub(crate) durability: Durability,
     pub(crate) check: HeaderCheck,
@@ -96,6 +99,7 @@ pub(crate) enum News {
 struct Grant {
     message_bytes_max: usize,
     topic: Arc<str>,
+    partition: u16,
     epoch: Epoch,
     durability: Durability,
     check: HeaderCheck,
@@ -115,10 +119,11 @@ struct Grant {
 
 impl Publisher {
     pub(crate) fn new(granted: Granted) -> Publisher {
-        let Granted { topic, epoch, durability, check, writer, signal, ownership } = granted;
+        let Granted { topic, partition, epoch, durability, check, writer, signal, ownership } = granted;
         let grant = Grant {
             message_bytes_max: writer.message_bytes_max(),
             topic,
+            partition,
             epoch,
             durability,
             check,
@@ -196,8 +201,9 @@ impl Publisher {
                 return Err(self.grant.gone());
             }
             if Instant::now() >= deadline {
+                let Grant { partition, .. } = self.grant;
                 let (topic, timeout_ms) = (self.grant.topic.to_string(), timeout.as_millis());
-                return Err(PublishError::Timeout { topic, position, durability, reached, timeout_ms });
+                return Err(PublishError::Timeout { topic, partition, position, durability, reached, timeout_ms });
             }
             idle.rest(0);
         }
@@ -223,6 +229,11 @@ impl Publisher {
     /// The topic.
     pub fn topic(&self) -> &str {
         &self.grant.topic
+    }
+
+    /// The partition that is owned.
+    pub fn partition(&self) -> u16 {
+        self.grant.partition
     }
 
     /// The epoch that is owned.
@@ -296,7 +307,8 @@ impl Grant {
         match writer.offer(message, self.clock.now_ns()) {
             Ok(oyez_ring::Offer::Published(published)) => {
                 let oyez_ring::Published { position, sequence, time_ns } = published;
-                Ok(Offer::Published(Published { epoch: self.epoch, sequence, position, time_ns }))
+                let (partition, epoch) = (self.partition, self.epoch);
+                Ok(Offer::Published(Published { partition, epoch, sequence, position, time_ns }))
             }
             Ok(oyez_ring::Offer::BackPressured) => Ok(Offer::BackPressured),
             Err(BadLength { len_bytes, .. }) => Err(self.bad_length(len_bytes)),
@@ -345,10 +357,10 @@ impl Grant {
 
     #[cold]
     fn gone(&self) -> PublishError {
-        let (topic, epoch) = (self.topic.to_string(), self.epoch);
+        let (topic, partition, epoch) = (self.topic.to_string(), self.partition, self.epoch);
         match (&self.lost, self.control.state()) {
             (Some(why), _) => self.lost(why.clone()),
-            (None, State::Closing) => PublishError::Closing { topic, epoch },
+            (None, State::Closing) => PublishError::Closing { topic, partition, epoch },
             (None, State::JournalFailed) => self.journal_failed(),
             (None, State::Broken) => self.lost("the broker found an invalid frame and ended the epoch".to_owned()),
             (None, _) => self.lost("the epoch has ended".to_owned()),
@@ -356,13 +368,13 @@ impl Grant {
     }
 
     fn lost(&self, why: String) -> PublishError {
-        PublishError::Lost { topic: self.topic.to_string(), epoch: self.epoch, why }
+        PublishError::Lost { topic: self.topic.to_string(), partition: self.partition, epoch: self.epoch, why }
     }
 
     #[cold]
     fn journal_failed(&self) -> PublishError {
-        let durable = self.control.durable();
-        PublishError::JournalFailed { topic: self.topic.to_string(), epoch: self.epoch, durable }
+        let (topic, durable) = (self.topic.to_string(), self.control.durable());
+        PublishError::JournalFailed { topic, partition: self.partition, epoch: self.epoch, durable }
     }
 
     #[cold]
@@ -407,7 +419,8 @@ impl Drop for Grant {
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Publisher({}, epoch {}, next {})", self.topic(), self.epoch(), self.next_sequence())
+        let (topic, partition, epoch) = (self.topic(), self.partition(), self.epoch());
+        write!(out, "Publisher({topic}, partition {partition}, epoch {epoch}, next {})", self.next_sequence())
     }
 }
 
@@ -448,6 +461,7 @@ mod tests {
         let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), none, Position(capacity));
         let publisher = Publisher::new(Granted {
             topic: "md".into(),
+            partition: 0,
             epoch,
             durability: Durability::Durable,
             check: HeaderCheck::new(None),

@@ -5,6 +5,7 @@ use crate::partition::Attached;
 use crate::sleep::Sleep;
 use crate::{Bus, BusError, Durability, Event, EventKind, Start, SubscribeError, TopicIndex, TopicInfo};
 use oyez_ring::{Epoch, Progress, Sequence};
+use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,15 @@ const POLLS_PER_SAMPLE: u32 = 16;
 #[must_use = "a subscriber is opened with `open`"]
 pub struct SubscriberBuilder {
     bus: Bus,
-    topics: Vec<(String, u16, Start)>,
+    topics: Vec<(String, Partitions, Start)>,
     durability: Durability,
+}
+
+/// Of a topic.
+#[derive(Clone, Copy)]
+enum Partitions {
+    One(u16),
+    All,
 }
 
 impl SubscriberBuilder {
@@ -24,14 +32,25 @@ impl SubscriberBuilder {
         SubscriberBuilder { bus, topics: Vec::new(), durability: Durability::Published }
     }
 
-    /// Reads partition 0 of this topic, too. [`TopicIndex`] counts these calls.
+    /// Reads partition 0 of this topic, too.
     pub fn topic(self, topic: &str, start: Start) -> SubscriberBuilder {
         self.partition(topic, 0, start)
     }
 
     /// Reads this partition of this topic, too.
     pub fn partition(mut self, topic: &str, partition: u16, start: Start) -> SubscriberBuilder {
-        self.topics.push((topic.to_owned(), partition, start));
+        self.topics.push((topic.to_owned(), Partitions::One(partition), start));
+        self
+    }
+
+    /// Reads these partitions of this topic, too, each from there.
+    pub fn partitions(self, topic: &str, partitions: impl IntoIterator<Item = u16>, start: Start) -> SubscriberBuilder {
+        partitions.into_iter().fold(self, |builder, partition| builder.partition(topic, partition, start))
+    }
+
+    /// Reads all partitions of this topic, too, in ascending order; no start at a sequence, which each counts for itself.
+    pub fn all_partitions(mut self, topic: &str, start: Start) -> SubscriberBuilder {
+        self.topics.push((topic.to_owned(), Partitions::All, start));
         self
     }
 
@@ -49,15 +68,32 @@ impl SubscriberBuilder {
         if self.topics.is_empty() {
             return Err(SubscribeError::NoTopic);
         }
-        let durability = self.durability;
-        let open = |(name, partition, start)| Reading::open(&self.bus, name, partition, start, durability);
-        let topics = self.topics.into_iter().map(open).collect::<Result<_, _>>()?;
-        let timeout = self.bus.timeout();
+        let SubscriberBuilder { bus, topics: wanted, durability } = self;
+        let mut topics = Vec::with_capacity(wanted.len());
+        for (name, partitions, start) in wanted {
+            for partition in range(&bus, &name, partitions, start)? {
+                topics.push(Reading::open(&bus, name.clone(), partition, start, durability)?);
+            }
+        }
+        let timeout = bus.timeout();
         Ok(Subscriber { topics, turn: 0, failed: None, timeout, sleep: None, is_asleep: false })
     }
 }
 
-/// Reads one topic or many, each in order.
+/// The partitions that are meant.
+fn range(bus: &Bus, topic: &str, partitions: Partitions, start: Start) -> Result<RangeInclusive<u16>, SubscribeError> {
+    match partitions {
+        Partitions::One(partition) => Ok(partition..=partition),
+        Partitions::All => match (bus.describe(topic)?.partitions, start) {
+            (partitions @ 2.., Start::Sequence(_) | Start::Resume { .. }) => {
+                Err(SubscribeError::OneSequence { topic: topic.to_owned(), partitions })
+            }
+            (partitions, _) => Ok(0..=partitions.saturating_sub(1)),
+        },
+    }
+}
+
+/// Reads one topic or many, one partition of each or more, and each partition in order.
 ///
 /// Poll from one thread at a time. A subscriber that is stopped, for as long as may be, goes on where it was: no
 /// heartbeat keeps it alive.
@@ -269,7 +305,15 @@ impl Subscriber {
         &self.topics[topic.0].info
     }
 
-    /// How many topics there are.
+    /// Which of its partitions it is.
+    ///
+    /// # Panics
+    /// Where there is no such topic.
+    pub fn partition(&self, topic: TopicIndex) -> u16 {
+        self.topics[topic.0].partition
+    }
+
+    /// How many there are: topics, or of topics read in several partitions these.
     pub fn topics(&self) -> usize {
         self.topics.len()
     }
@@ -384,7 +428,8 @@ impl Reading {
 
 impl std::fmt::Debug for Subscriber {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let topics = self.topics.iter().map(|reading| (&reading.info.name, reading.cursor.next_sequence()));
+        let place = |reading: &Reading| format!("{}/{}", reading.info.name, reading.partition);
+        let topics = self.topics.iter().map(|reading| (place(reading), reading.cursor.next_sequence()));
         out.debug_map().entries(topics).finish()
     }
 }

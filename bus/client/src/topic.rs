@@ -56,10 +56,10 @@ impl TopicInfo {
     }
 
     /// A topic of an in-process bus.
-    pub(crate) fn in_process(name: &str, ring_bytes: u64, binding: Option<Binding>) -> TopicInfo {
+    pub(crate) fn in_process(name: &str, partitions: u16, ring_bytes: u64, binding: Option<Binding>) -> TopicInfo {
         TopicInfo {
             name: name.to_owned(),
-            partitions: 1,
+            partitions,
             durability: Durability::Published,
             ring_bytes,
             retention_h: 0,

@@ -310,3 +310,35 @@ fn a_standby_waits_until_the_other_publisher_is_dropped_and_kills_nobody() {
     assert_eq!(second.epoch(), Epoch(2));
     assert!(bus.publisher("nope").standby().wait(Duration::ZERO).is_err());
 }
+
+#[test]
+fn partitions_are_published_by_key_and_read_together() {
+    let bus = Bus::in_process(&[Topic::new("orders").partitions(4), Topic::new("md")]).expect("a bus");
+    assert_eq!(bus.describe_partition("orders", 3).expect("it is there").partitions, 4);
+    assert!(bus.describe_partition("orders", 4).is_err());
+    let mut orders = bus.keyed_publisher("orders").open().expect("nobody owns it");
+    let mut subscriber =
+        bus.subscriber().topic("md", Start::Live).all_partitions("orders", Start::Live).open().unwrap();
+    assert_eq!([0, 1, 4].map(|at| subscriber.partition(TopicIndex(at))), [0, 0, 3]);
+    let mut published = Vec::new();
+    for (number, key) in ["EURUSD", "a", "EURUSD", "FR0000131104", "a"].into_iter().enumerate() {
+        let mut claim = orders.of_key(key.as_bytes()).expect("it is owned").claim(64).expect("it fits");
+        claim.fill(number as u8);
+        published.push(claim.commit().expect("an owner").published().expect("there is room").partition);
+    }
+    assert_eq!(published, [3, 3, 3, 2, 3]);
+    let mut heard = Vec::new();
+    while heard.len() < 5 {
+        let note = |event: Event<'_>| {
+            if let EventKind::Message(message) = event.kind {
+                heard.push((event.topic.0, event.partition, message.sequence.0, message.bytes[0]));
+            }
+        };
+        subscriber.poll(16, note).expect("nothing is wrong");
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, [(3, 2, 0, 3), (4, 3, 0, 0), (4, 3, 1, 1), (4, 3, 2, 2), (4, 3, 3, 4)]);
+    for partitions in [0, 65] {
+        assert!(Bus::in_process(&[Topic::new("md").partitions(partitions)]).is_err());
+    }
+}

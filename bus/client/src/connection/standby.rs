@@ -50,6 +50,7 @@ impl Mapped {
         let tail = Tail { position, sequence, time_ns };
         Ok(Publisher::new(Granted {
             topic: owned.topic.as_str().into(),
+            partition: owned.partition,
             epoch,
             durability: durability.into(),
             check: HeaderCheck::new(binding::told(binding, templates)),

@@ -67,6 +67,13 @@ impl House {
         self.await_ready(lives + 1);
     }
 
+    /// Freezes the broker, until what this returns is dropped.
+    pub(crate) fn stop_broker(&self) -> Stopped {
+        let broker = self.broker_pid();
+        kill_process(broker, Signal::STOP).expect("stopped");
+        Stopped(broker)
+    }
+
     /// Kills both, and with them the rings' descriptors; the folder stays.
     pub(crate) fn kill_all(&mut self) {
         let (broker, keeper) = (self.broker_pid(), Pid::from_raw(self.keeper.id() as i32).expect("a process"));
@@ -104,6 +111,16 @@ impl House {
         let all: String = of_threads.collect();
         let pid = all.split_whitespace().next().unwrap_or_else(|| panic!("no child in {children}"));
         Pid::from_raw(pid.parse().expect("a number")).expect("a process")
+    }
+}
+
+/// A process that goes on with the end of this.
+pub(crate) struct Stopped(Pid);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Where it is gone, so is the test's reason to go on.
+        let _ = kill_process(self.0, Signal::CONT);
     }
 }
 

@@ -4,6 +4,7 @@
 mod house;
 #[path = "../support/keeper.rs"]
 mod keeper;
+mod keyed;
 mod large;
 mod losses;
 mod reading;

@@ -114,7 +114,9 @@ static void subscribe(char name, int32_t durability, char *told) {
         memset(subscription, 0, sizeof *subscription);
         subscription->struct_size = sizeof *subscription;
         subscription->topic = named(topic);
-        subscription->partition = (uint16_t)strtoul(slash + 1, NULL, 10);
+        subscription->partition = OYEZ_ALL_PARTITIONS;
+        if (strcmp(slash + 1, "all") != 0)
+            subscription->partition = (uint16_t)strtoul(slash + 1, NULL, 10);
         start_of(at + 1, &subscription->start, &subscription->start_epoch, &subscription->start_at);
     }
     print_code(oyez_subscriber_open(client, topics, count, &options, &subscribers[(int)name]));
@@ -232,6 +234,8 @@ static void step(char *line) {
         print_code(code);
         if (code == OYEZ_OK)
             printf(" partitions %u durability %d", info.partitions, info.durability);
+    } else if (strcmp(verb, "key") == 0) {
+        printf("OK %d", oyez_partition_of((const uint8_t *)words[1], strlen(words[1]), (uint16_t)atoi(words[2])));
     } else if (strcmp(verb, "publisher") == 0) {
         print_code(oyez_publisher_open(client, named(words[2]), (uint16_t)atoi(words[3]), NULL, &publishers[(int)name]));
     } else if (strcmp(verb, "next") == 0) {

@@ -90,6 +90,8 @@ private:
             auto info = client_.describe(prefix_ + name);
             return "OK partitions " + std::to_string(info.partitions) + " durability " + std::to_string(info.durability);
         }
+        if (verb == "key")
+            return "OK " + std::to_string(oyez::partition_of(name, static_cast<uint16_t>(std::stoul(given[2]))));
         if (verb == "publisher") {
             auto partition = static_cast<uint16_t>(std::stoul(given[3]));
             publishers_.emplace(name, client_.publisher(prefix_ + given[2], partition));
@@ -101,7 +103,9 @@ private:
                 auto slash = told.find('/'), at = told.find('@');
                 topics.push_back(start_of(told.substr(at + 1)));
                 topics.back().topic = prefix_ + told.substr(0, slash);
-                topics.back().partition = static_cast<uint16_t>(std::stoul(told.substr(slash + 1)));
+                auto partition = told.substr(slash + 1, at - slash - 1);
+                topics.back().partition =
+                    partition == "all" ? OYEZ_ALL_PARTITIONS : static_cast<uint16_t>(std::stoul(partition));
             }
             subscribers_.emplace(name, client_.subscriber(topics, std::stoi(given[2])));
             return "OK";

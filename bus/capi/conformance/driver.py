@@ -24,10 +24,11 @@ def start_of(told):
 
 
 def subscription_of(told, prefix):
-    """TOPIC/PARTITION@START"""
+    """TOPIC/PARTITION@START, or all"""
     where, start = told.split("@")
     topic, partition = where.split("/")
-    return oyez.Subscription(prefix + topic, partition=int(partition), **start_of(start))
+    partition = oyez.ALL_PARTITIONS if partition == "all" else int(partition)
+    return oyez.Subscription(prefix + topic, partition=partition, **start_of(start))
 
 
 def text_of(event):
@@ -60,6 +61,9 @@ class Driver:
     def describe(self, topic):
         info = self.client.describe(self.prefix + topic)
         return f"OK partitions {info.partitions} durability {info.durability:d}"
+
+    def key(self, key, partitions):
+        return f"OK {oyez.partition_of(key.encode(), int(partitions))}"
 
     def publisher(self, name, topic, partition):
         self.handles[name] = self.client.publisher(self.prefix + topic, int(partition))

@@ -3,6 +3,7 @@
 use oyez::cursor::CursorError;
 use oyez::{
     Bus, BusError, Durability, Epoch, Event, EventKind, Offer, Position, PublishError, Publisher, Sequence, Start,
+    partition_of,
 };
 use oyez::{SubscribeError, Subscriber, TopicIndex};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -62,6 +63,7 @@ impl Driver<'_> {
                 let info = self.bus.describe(&self.named(topic)).map_err(bus_name)?;
                 Ok(format!("OK partitions {} durability {}", info.partitions, info.durability as u8))
             }
+            ["key", key, partitions] => Ok(format!("OK {}", partition_of(key.as_bytes(), number(partitions) as u16))),
             ["publisher", name, topic, partition] => {
                 let builder = self.bus.publisher(&self.named(topic)).partition(number(partition) as u16);
                 let publisher = builder.open().map_err(publish_name)?;
@@ -74,7 +76,11 @@ impl Driver<'_> {
                 for told in topics.split(',') {
                     let (place, start) = told.split_once('@').expect("a start");
                     let (topic, partition) = place.split_once('/').expect("a partition");
-                    builder = builder.partition(&self.named(topic), number(partition) as u16, start_of(start));
+                    let (topic, start) = (self.named(topic), start_of(start));
+                    builder = match partition {
+                        "all" => builder.all_partitions(&topic, start),
+                        partition => builder.partition(&topic, number(partition) as u16, start),
+                    };
                 }
                 let subscriber = builder.open().map_err(subscribe_name)?;
                 self.subscribers.insert(name.to_owned(), Subscribing { subscriber, messages: 0, gaps: 0, missing: 0 });
@@ -282,6 +288,7 @@ fn publish_name(error: PublishError) -> String {
 fn subscribe_name(error: SubscribeError) -> String {
     match error {
         SubscribeError::Bus(error) => bus_name(error),
+        SubscribeError::OneSequence { .. } => "ARGUMENT".to_owned(),
         SubscribeError::NotKept { .. } => "NOT_KEPT".to_owned(),
         SubscribeError::Cursor { source: CursorError::Ahead { .. }, .. } => "AHEAD".to_owned(),
         SubscribeError::Cursor { source: CursorError::UnknownEpoch { .. }, .. } => "UNKNOWN_EPOCH".to_owned(),

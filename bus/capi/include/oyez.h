@@ -22,7 +22,7 @@
  * THREADS. Handles may go from thread to thread.
  *
  *   any thread, at any time           oyez_abi_version oyez_version_string oyez_strerror oyez_is_retriable oyez_is_fatal
- *                                     oyez_last_error oyez_config_new
+ *                                     oyez_last_error oyez_config_new oyez_partition_of
  *   any thread while it is open       oyez_client_describe oyez_publisher_open oyez_subscriber_open
  *                                     oyez_publisher_stats oyez_subscriber_stats
  *   one thread at a time per handle   oyez_config_set oyez_config_get oyez_config_load_file oyez_config_dump
@@ -258,6 +258,10 @@
 /// The event is not taken: the next call begins with it.
 #define OYEZ_ABORT 2
 
+/// Instead of a partition: all that the topic has, as if each had a subscription of its own, in ascending order. No start at
+/// a sequence then, which each counts for itself.
+#define OYEZ_ALL_PARTITIONS 65535
+
 /// A connection to a broker, or a bus within this process. Any threads may use it at the same time, but for closing it.
 ///
 /// One thread of the library's own stands behind a connection; it notices when the broker goes away, and connects again
@@ -272,7 +276,7 @@ typedef struct oyez_client oyez_client;
 /// | `socket` | path of the broker's Unix socket | none |
 /// | `name` | what this process is called in the broker's reports | the program's name |
 /// | `timeout_ms` | how long one request to the broker may take, connecting included | 5000 |
-/// | `in_process` | instead of `socket`: names of topics, with commas, of a bus within this process, for unit tests | none |
+/// | `in_process` | instead of `socket`: names of topics, with commas, of a bus within this process, for unit tests; `NAME:4` has four partitions | none |
 typedef struct oyez_config oyez_config;
 
 /// The owner of one partition, which alone writes it. One thread's at a time.
@@ -385,7 +389,7 @@ typedef struct oyez_event {
     uint32_t struct_size;
     /// One of OYEZ_EVENT_…; pass over what you do not know.
     int32_t kind;
-    /// Which subscription: counts those given to `oyez_subscriber_open`, from 0.
+    /// Which subscription: counts those given to `oyez_subscriber_open`, from 0, OYEZ_ALL_PARTITIONS as many.
     uint32_t topic;
     /// The epoch of the message, or the one that begins. (epoch, sequence) names a message for ever.
     uint32_t epoch;
@@ -434,7 +438,7 @@ typedef struct oyez_subscription {
     uint64_t start_at;
     /// The epoch, for OYEZ_START_RESUME.
     uint32_t start_epoch;
-    /// The partition.
+    /// The partition, or OYEZ_ALL_PARTITIONS.
     uint16_t partition;
     /// 0.
     uint16_t reserved;
@@ -524,6 +528,14 @@ int32_t oyez_client_describe(const struct oyez_client *client,
                              const char *topic,
                              uint16_t partition,
                              struct oyez_topic_info *info);
+
+/// The partition of a key, in a topic of so many `partitions` (`oyez_client_describe` tells): XXH64 with seed 0 of its bytes,
+/// modulo `partitions`. The same for every publisher, in every language, for ever. OYEZ_ERR_ARGUMENT where there are none.
+/// Allocates nothing, waits for nobody and makes no system call. A publisher by key opens each partition, or those that
+/// it shall own, and publishes with the publisher of the key's.
+int32_t oyez_partition_of(const uint8_t *key,
+                          size_t len_bytes,
+                          uint16_t partitions);
 
 /// A configuration with every key as it is unless set. Pass OYEZ_ABI_VERSION: OYEZ_ERR_ABI says that the library is older
 /// than the header that the program was compiled with. Free it with `oyez_config_free`.

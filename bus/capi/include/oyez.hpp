@@ -14,6 +14,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -108,7 +109,13 @@ private:
     }
 };
 
-/// Which topic to read, and from where.
+/// The partition of a key, in a topic of so many.
+inline uint16_t partition_of(std::string_view key, uint16_t partitions) {
+    return static_cast<uint16_t>(
+        check(oyez_partition_of(reinterpret_cast<const uint8_t *>(key.data()), key.size(), partitions)));
+}
+
+/// Which topic to read, all its partitions or one, and from where.
 struct subscription {
     std::string topic;
     int32_t start = OYEZ_START_LIVE;
@@ -186,6 +193,51 @@ private:
         check(answer);
         return published;
     }
+};
+
+/// Owns some or all partitions of a topic, and publishes each message to the partition of its key.
+class keyed_publisher {
+public:
+    /// Of all partitions where `partitions` is empty. Owns all of them, or none: they are taken in ascending order, so that
+    /// two who wait for the same ones never wait for each other.
+    keyed_publisher(const oyez_client *client, const std::string &topic, std::set<uint16_t> partitions,
+                    std::chrono::nanoseconds wait)
+        : topic_(topic) {
+        auto info = sized<oyez_topic_info>();
+        check(oyez_client_describe(client, topic.c_str(), 0, &info));
+        publishers_.resize(info.partitions);
+        if (partitions.empty())
+            for (uint16_t partition = 0; partition < info.partitions; ++partition)
+                partitions.insert(partition);
+        const auto deadline = std::chrono::steady_clock::now() + wait;
+        for (auto partition : partitions) {
+            publisher owned(client, topic, partition, deadline - std::chrono::steady_clock::now());
+            publishers_.at(partition) = std::move(owned);
+        }
+    }
+
+    /// As a publisher does, to the partition of `key`; what befalls that one leaves the others as they are.
+    std::optional<oyez_published> offer(std::string_view key, std::string_view message) {
+        return of_key(key).offer(message);
+    }
+    /// The publisher that a key belongs to: to claim of it, or to wait for what it published. std::out_of_range where its
+    /// partition is not owned here.
+    publisher &of_key(std::string_view key) {
+        const auto partition = partition_of(key, static_cast<uint16_t>(publishers_.size()));
+        auto &owned = publishers_[partition];
+        if (!owned)
+            throw std::out_of_range("topic " + topic_ + ", partition " + std::to_string(partition) +
+                                    ": not owned here; hand messages of such keys to its owner, or open it too");
+        return *owned;
+    }
+    /// The publisher of a partition, nothing where it is not owned here: to give it up, or to put another in its place.
+    std::optional<publisher> &of_partition(uint16_t partition) { return publishers_.at(partition); }
+    /// How many partitions the topic has, those of others included.
+    size_t partitions() const noexcept { return publishers_.size(); }
+
+private:
+    std::string topic_;
+    std::vector<std::optional<publisher>> publishers_;
 };
 
 /// The events of a batch, valid until the next call for their subscriber.
@@ -318,6 +370,10 @@ public:
     }
     oyez::publisher publisher(const std::string &topic, uint16_t partition = 0, std::chrono::nanoseconds wait = {}) const {
         return {handle_, topic, partition, wait};
+    }
+    oyez::keyed_publisher keyed_publisher(const std::string &topic, std::set<uint16_t> partitions = {},
+                                          std::chrono::nanoseconds wait = {}) const {
+        return {handle_, topic, std::move(partitions), wait};
     }
     oyez::subscriber subscriber(const std::vector<subscription> &topics, int32_t durability = OYEZ_PUBLISHED,
                                 uint64_t batch_bytes = 0) const {

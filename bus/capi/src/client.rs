@@ -1,6 +1,6 @@
 //! A connection to a broker.
 
-use crate::argument::{SizedStruct, cut, give, hand_out, shared, take_back, text};
+use crate::argument::{SizedStruct, cut, give, hand_out, shared, slice, take_back, text};
 use crate::config::{Config, oyez_config};
 use crate::error::{Failure, OYEZ_OK, call};
 use crate::process::Process;
@@ -159,5 +159,21 @@ pub unsafe extern "C" fn oyez_client_describe(
         // SAFETY: the caller promises NULL or a struct of the size that it begins with.
         unsafe { give(info, described.into()) }?;
         Ok(OYEZ_OK)
+    })
+}
+
+/// The partition of a key, in a topic of so many `partitions` (`oyez_client_describe` tells): XXH64 with seed 0 of its bytes,
+/// modulo `partitions`. The same for every publisher, in every language, for ever. OYEZ_ERR_ARGUMENT where there are none.
+/// Allocates nothing, waits for nobody and makes no system call. A publisher by key opens each partition, or those that
+/// it shall own, and publishes with the publisher of the key's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oyez_partition_of(key: *const u8, len_bytes: usize, partitions: u16) -> i32 {
+    call(|| {
+        // SAFETY: the caller promises NULL or as many bytes, which nobody writes meanwhile.
+        let key = unsafe { slice(key, len_bytes, "key") }?;
+        match partitions {
+            0 => Err(Failure::argument("`partitions` is 0; take that of the topic's description")),
+            partitions => Ok(oyez::partition_of(key, partitions).into()),
+        }
     })
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// | `socket` | path of the broker's Unix socket | none |
 /// | `name` | what this process is called in the broker's reports | the program's name |
 /// | `timeout_ms` | how long one request to the broker may take, connecting included | 5000 |
-/// | `in_process` | instead of `socket`: names of topics, with commas, of a bus within this process, for unit tests | none |
+/// | `in_process` | instead of `socket`: names of topics, with commas, of a bus within this process, for unit tests; `NAME:4` has four partitions | none |
 pub struct oyez_config {
     _opaque: (),
 }
@@ -93,12 +93,19 @@ impl Config {
                 Ok(Bus::connect(connect.timeout(Duration::from_millis(self.timeout_ms)))?)
             }
             (true, false) => {
-                let topics: Vec<_> = self.in_process.split(',').map(|name| Topic::new(name.trim())).collect();
+                let topics = self.in_process.split(',').map(topic_of).collect::<Result<Vec<_>, _>>()?;
                 Ok(Bus::in_process(&topics)?)
             }
             _ => Err(wrong("set `socket`, or `in_process` for a bus within this process, and not both".to_owned())),
         }
     }
+}
+
+/// `NAME`, or `NAME:PARTITIONS`.
+fn topic_of(told: &str) -> Result<Topic, Failure> {
+    let Some((name, partitions)) = told.trim().split_once(':') else { return Ok(Topic::new(told.trim())) };
+    let bad = |error| wrong(format!("in_process: {told}: {error}; write NAME, or NAME:4 for four partitions"));
+    Ok(Topic::new(name).partitions(partitions.parse().map_err(bad)?))
 }
 
 fn wrong(what: String) -> Failure {

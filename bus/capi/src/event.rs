@@ -57,7 +57,7 @@ pub struct oyez_event {
     pub struct_size: u32,
     /// One of OYEZ_EVENT_…; pass over what you do not know.
     pub kind: i32,
-    /// Which subscription: counts those given to `oyez_subscriber_open`, from 0.
+    /// Which subscription: counts those given to `oyez_subscriber_open`, from 0, OYEZ_ALL_PARTITIONS as many.
     pub topic: u32,
     /// The epoch of the message, or the one that begins. (epoch, sequence) names a message for ever.
     pub epoch: u32,

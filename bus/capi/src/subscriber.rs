@@ -36,6 +36,10 @@ pub(crate) struct Inside {
 /// Bytes of a batch where the options say 0.
 const BATCH_BYTES: u64 = 1 << 20;
 
+/// Instead of a partition: all that the topic has, as if each had a subscription of its own, in ascending order. No start at
+/// a sequence then, which each counts for itself.
+pub const OYEZ_ALL_PARTITIONS: u16 = 65535;
+
 /// One topic to be read. Set `struct_size`, the same in all of an array, and whatever shall not be 0: partition 0, live.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -50,7 +54,7 @@ pub struct oyez_subscription {
     pub start_at: u64,
     /// The epoch, for OYEZ_START_RESUME.
     pub start_epoch: u32,
-    /// The partition.
+    /// The partition, or OYEZ_ALL_PARTITIONS.
     pub partition: u16,
     /// 0.
     pub reserved: u16,
@@ -184,7 +188,10 @@ pub unsafe extern "C" fn oyez_subscriber_open(
                 // SAFETY: the caller promises NULL or a text.
                 let topic = unsafe { text(subscription.topic, "topic") }?;
                 let start = start_of(subscription.start, subscription.start_epoch, subscription.start_at)?;
-                builder = builder.partition(topic, subscription.partition, start);
+                builder = match subscription.partition {
+                    OYEZ_ALL_PARTITIONS => builder.all_partitions(topic, start),
+                    partition => builder.partition(topic, partition, start),
+                };
                 next = next.wrapping_add(subscription.struct_size as usize);
             }
             let batch_bytes = if batch_bytes == 0 { BATCH_BYTES } else { batch_bytes };

@@ -19,19 +19,22 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import struct
+import time
 import weakref
 from enum import IntEnum
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence, TypeVar, Union
+from typing import Callable, Iterable, Iterator, NamedTuple, Optional, Sequence, TypeVar, Union
 
 from . import _library as c
 from ._library import library as _c
 
 __all__ = [
+    "ALL_PARTITIONS",
     "Batch",
     "Client",
     "Durability",
     "Event",
     "GapCause",
+    "KeyedPublisher",
     "Kind",
     "Lag",
     "OyezError",
@@ -44,10 +47,14 @@ __all__ = [
     "SubscriberCounts",
     "Subscription",
     "TopicInfo",
+    "partition_of",
     "version",
 ]
 
 Buffer = Union[bytes, bytearray, memoryview]
+
+#: Instead of a partition in a Subscription: all that the topic has, as if each had a subscription of its own, in order.
+ALL_PARTITIONS = c.ALL_PARTITIONS
 
 
 class Durability(IntEnum):
@@ -108,7 +115,7 @@ class OyezError(Exception):
 
 
 class Subscription(NamedTuple):
-    """One topic to be read, and from where."""
+    """One topic to be read, one of its partitions or ALL_PARTITIONS, and from where."""
 
     topic: str
     start: Start = Start.LIVE
@@ -223,6 +230,12 @@ def _number(value: int, bits: int) -> int:
     return value
 
 
+def partition_of(key: Buffer, partitions: int) -> int:
+    """The partition of a key, in a topic of so many: XXH64 with seed 0, modulo `partitions`."""
+    whole = bytes(memoryview(key))
+    return _check(_c.oyez_partition_of(whole, len(whole), _number(partitions, 16)))
+
+
 def _nanoseconds(seconds: float) -> int:
     return max(0, min(int(seconds * 1e9), 2**63))
 
@@ -314,6 +327,12 @@ class Client(_Handle):
         """Becomes the owner of a partition; where it has another, stands by for `wait` seconds."""
         return Publisher(self, topic, partition, wait)
 
+    def keyed_publisher(
+        self, topic: str, partitions: Optional[Iterable[int]] = None, *, wait: float = 0.0
+    ) -> KeyedPublisher:
+        """Becomes the owner of these partitions, all of them unless said, or of none; stands by for `wait` seconds."""
+        return KeyedPublisher(self, topic, partitions, wait)
+
     def subscriber(
         self,
         *topics: Union[str, Subscription],
@@ -402,6 +421,51 @@ class Publisher(_Handle):
         _check(answer)
         out = self._published
         return Published(out.epoch, out.sequence, out.position, out.time_ns)
+
+
+class KeyedPublisher:
+    """Owns some or all partitions of a topic, and publishes each message to the partition of its key.
+
+    `publishers` has them by partition: to wait for what one published, to give one up, or to put another in its place.
+    """
+
+    def __init__(self, client: Client, topic: str, partitions: Optional[Iterable[int]], wait: float) -> None:
+        self.topic = topic
+        self.partitions = client.describe(topic).partitions
+        self.publishers: dict[int, Publisher] = {}
+        deadline = time.monotonic() + wait
+        try:
+            # In ascending order: two who wait for the same ones never wait for each other.
+            for partition in range(self.partitions) if partitions is None else sorted(set(partitions)):
+                left = max(0.0, deadline - time.monotonic())
+                self.publishers[partition] = client.publisher(topic, partition, wait=left)
+        except BaseException:
+            self.close()
+            raise
+
+    def offer(self, key: Buffer, message: Buffer) -> Optional[Published]:
+        """As `Publisher.offer`, to the partition of `key`; what befalls that one leaves the others as they are."""
+        return self.of_key(key).offer(message)
+
+    def of_key(self, key: Buffer) -> Publisher:
+        """The publisher that a key belongs to. KeyError where its partition is not owned here."""
+        partition = partition_of(key, self.partitions)
+        if partition not in self.publishers:
+            what = "not owned here; hand messages of such keys to its owner, or open it too"
+            raise KeyError(f"topic {self.topic}, partition {partition}: {what}")
+        return self.publishers[partition]
+
+    def close(self) -> None:
+        """Closes them all."""
+        while self.publishers:
+            _, publisher = self.publishers.popitem()
+            publisher.close()
+
+    def __enter__(self) -> KeyedPublisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Batch:

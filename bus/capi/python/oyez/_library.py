@@ -10,6 +10,7 @@ from ctypes import POINTER, c_char, c_char_p, c_int32, c_size_t, c_uint8, c_uint
 ABI_VERSION = 1
 OK = 0
 BACK_PRESSURED = -12
+ALL_PARTITIONS = 65535
 
 
 class TopicInfo(ctypes.Structure):
@@ -145,6 +146,7 @@ _TAKES = {
     "oyez_client_open": [HANDLE, OUT],
     "oyez_client_close": [OUT],
     "oyez_client_describe": [HANDLE, c_char_p, c_uint16, POINTER(TopicInfo)],
+    "oyez_partition_of": [c_char_p, c_size_t, c_uint16],
     "oyez_publisher_open": [HANDLE, c_char_p, c_uint16, POINTER(PublisherOptions), OUT],
     "oyez_publisher_close": [OUT],
     "oyez_publisher_claim": [HANDLE, c_size_t, OUT],

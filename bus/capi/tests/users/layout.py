@@ -24,4 +24,5 @@ for prefix, numbers in (
         print(f"{prefix}{number.name}", number.value)
 print("OYEZ_ABI_VERSION", _library.ABI_VERSION)
 print("OYEZ_OK", _library.OK)
+print("OYEZ_ALL_PARTITIONS", _library.ALL_PARTITIONS)
 print("OYEZ_ERR_BACK_PRESSURED", _library.BACK_PRESSURED)

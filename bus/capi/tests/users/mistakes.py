@@ -20,6 +20,7 @@ subscriber = client.subscriber(oyez.Subscription("md", oyez.Start.EARLIEST))
 for call, arguments in (
     (client.publisher, ("md", 1 << 16)),
     (client.publisher, ("md", -1)),
+    (oyez.partition_of, (b"key", 1 << 16)),
     (client.subscriber, (oyez.Subscription("md", partition=1 << 16),)),
     (client.subscriber, (oyez.Subscription("md", oyez.Start.RESUME, epoch=1 << 32),)),
     (client.subscriber, (oyez.Subscription("md", oyez.Start.SEQUENCE, at=1 << 64),)),
@@ -72,3 +73,20 @@ else:
     raise SystemExit("no error")
 subscriber.seek(1, oyez.Start.LIVE)
 assert subscriber.failed is None
+
+# Several partitions, by key.
+assert (oyez.partition_of(b"EURUSD", 4), oyez.partition_of(memoryview(b"FR0000131104"), 64)) == (3, 2)
+refused(oyez.OyezError, oyez.partition_of, b"key", 0)
+client = oyez.Client(in_process=["orders:4"])
+everything = client.subscriber(oyez.Subscription("orders", partition=oyez.ALL_PARTITIONS))
+with client.keyed_publisher("orders", [3, 0]) as orders:
+    assert orders.offer(b"EURUSD", words).sequence == 0
+    assert "orders, partition 2" in refused(KeyError, orders.offer, b"FR0000131104", words)
+    assert "partition 0" in refused(oyez.OyezError, client.keyed_publisher, "orders")
+    orders.publishers.pop(0).close()
+    orders.publishers[2] = client.publisher("orders", 2)
+    assert orders.offer(b"FR0000131104", words).sequence == 0 and orders.partitions == 4
+    client.keyed_publisher("orders", [0, 1]).close()
+client.keyed_publisher("orders").close()
+came = sorted((event.topic, event.partition) for event in everything if event.kind is oyez.Kind.MESSAGE)
+assert came == [(2, 2), (3, 3)], came

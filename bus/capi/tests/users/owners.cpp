@@ -2,6 +2,7 @@
 
 #include <oyez.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -46,4 +47,34 @@ int main() {
     }
     broken.seek(1, OYEZ_START_LIVE);
     expect(!broken.failed() && broken.next_batch(16).size() < 16, "mended");
+
+    oyez::client several(oyez::config{{"in_process", "orders:4"}});
+    auto all = several.subscriber({{"orders", OYEZ_START_LIVE, 0, 0, OYEZ_ALL_PARTITIONS}});
+    auto orders = several.keyed_publisher("orders", {3, 0});
+    const std::string_view message("\x08\0\1\0\1\0\0\0", 8);
+    expect(oyez::partition_of("EURUSD", 4) == 3 && orders.offer("EURUSD", message)->sequence == 0, "by key");
+    try {
+        orders.offer("FR0000131104", message);
+        expect(false, "a partition of others");
+    } catch (const std::out_of_range &error) {
+        expect(std::string(error.what()).find("orders, partition 2") != std::string::npos, error.what());
+    }
+    try {
+        several.keyed_publisher("orders");
+        expect(false, "all of them or none");
+    } catch (const oyez::error &error) {
+        expect(error.code() == OYEZ_ERR_NOT_GRANTED, error.what());
+    }
+    orders.of_partition(2) = several.publisher("orders", 2);
+    orders.of_partition(0).reset();
+    expect(orders.offer("FR0000131104", message).has_value() && orders.partitions() == 4, "taken in");
+    several.publisher("orders", 0).close();
+    std::vector<std::pair<uint32_t, uint16_t>> came;
+    while (came.size() < 2)
+        all.poll(16, [&](const oyez_event &event) noexcept {
+            if (event.kind == OYEZ_EVENT_MESSAGE)
+                came.emplace_back(event.topic, event.partition);
+        });
+    std::sort(came.begin(), came.end());
+    expect(came == std::vector<std::pair<uint32_t, uint16_t>>{{2, 2}, {3, 3}}, "of all partitions");
 }

@@ -2,6 +2,7 @@
 
 mod demo;
 mod journal;
+mod partitions;
 mod publish;
 mod sbe;
 mod start;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use demo::{DemoArgs, EchoArgs, LaneArgs, Part, PublisherArgs, SubscriberArgs};
 pub(crate) use journal::{DumpArgs, JournalCommand, JournalFrom};
+pub(crate) use partitions::Partitions;
 pub(crate) use publish::{Encoding, Framing, ImportCommand, PcapArgs, PublishArgs, Source};
 pub(crate) use sbe::{Encoded, GenerateArgs, SbeCommand, SbeDumpArgs, SbeEncodeArgs, SbeFraming};
 pub(crate) use start::From;

@@ -13,6 +13,9 @@ pub(crate) struct PublishArgs {
     /// The partition
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) partition: u16,
+    /// Publish to the partition that this key belongs to, instead of naming one
+    #[arg(long, value_name = "TEXT", conflicts_with = "partition")]
+    pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) source: Source,
     /// Check the headers only; else a message that the topic's schema does not decode to its very end is refused too

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{BrokerArgs, From};
+use super::{BrokerArgs, From, Partitions};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicCommand {
@@ -34,9 +34,9 @@ pub(crate) enum TopicCommand {
 pub(crate) struct TailArgs {
     /// The topic
     pub(crate) topic: String,
-    /// The partition
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    pub(crate) partition: u16,
+    /// The partition, several with commas between them, or all; then each line begins with PARTITION/
+    #[arg(long, value_name = "NUMBER,…|all", default_value = "0")]
+    pub(crate) partition: Partitions,
     /// Where to begin: live, earliest, sequence:N, or time:T, where T is RFC 3339 (2026-01-31T08:00:00Z), nanoseconds
     /// since 1970, or how long ago (90s, 5m)
     #[arg(long, value_name = "START", default_value = "live")]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 
-use oyez::{Bus, HeaderCheck, PublishError, TopicInfo};
+use oyez::{Bus, HeaderCheck, PublishError, TopicInfo, partition_of};
 use oyez_sbe::Schemas;
 
 use super::connect;
@@ -11,16 +11,20 @@ use super::messages::{schemas, unhex};
 use super::publishing::{Pace, Publishing};
 use crate::args::{Encoding, PublishArgs, Source};
 use crate::failure::{Answer, Failure};
-use crate::output::Output;
+use crate::output::{Output, note};
 use crate::progress::Progress;
 
 pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Failure> {
     let bus = connect(&args.broker)?;
     let info = bus.describe(&args.topic)?;
     let mut input = Input::open(&args.source, info.message_bytes_max())?;
+    let partition = args.key.as_ref().map_or(args.partition, |key| partition_of(key.as_bytes(), info.partitions));
+    if let Some(key) = &args.key {
+        note(format_args!("topic {}: key {key} belongs to partition {partition} of {}", args.topic, info.partitions));
+    }
     let check = Check::new(&bus, info, args.headers_only)?;
     let open = if args.standby { Publishing::stand_by } else { Publishing::open };
-    let mut publishing = open(&bus, &args.topic, args.partition)?;
+    let mut publishing = open(&bus, &args.topic, partition)?;
     let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
     let (pace, limit) = (Pace::new(args.rate_messages_per_s), args.messages.unwrap_or(u64::MAX));
     let place = |failure: Failure, input: &Input, published: u64| -> Failure {

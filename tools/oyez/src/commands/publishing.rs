@@ -26,6 +26,7 @@ pub(crate) struct Publishing {
 #[derive(Serialize)]
 pub(crate) struct Summary {
     topic: String,
+    partition: u16,
     messages: u64,
     epoch: u32,
     first_sequence: Option<u64>,
@@ -82,6 +83,7 @@ impl Publishing {
         }
         let summary = Summary {
             topic: self.publisher.topic().to_owned(),
+            partition: self.publisher.partition(),
             messages: self.messages,
             epoch: self.publisher.epoch().0,
             first_sequence: self.first.map(|first| first.0),

@@ -1,11 +1,11 @@
 //! `oyez tail`: messages as the topic's schema shows them, and events of the stream in between.
 
-use oyez::{EventKind, GapCause, Idle, Message};
+use oyez::{Event, EventKind, GapCause, Idle, Message};
 use serde_json::{Value, json};
 
 use super::connect;
 use super::messages::{Decoder, schemas};
-use crate::args::{Format, TailArgs};
+use crate::args::{Format, Partitions, TailArgs};
 use crate::failure::{Answer, Failure};
 use crate::output::{Output, note};
 
@@ -20,14 +20,20 @@ pub(crate) fn run(args: TailArgs, output: &mut Output) -> Result<Answer, Failure
         note(format_args!("topic {}: it has no schema, so messages are shown in hexadecimal", args.topic));
     }
     let mut decoder = Decoder::new(schemas);
-    let mut subscriber = bus.subscriber().partition(&args.topic, args.partition, args.from.0).open()?;
+    let (builder, start) = (bus.subscriber(), args.from.0);
+    let builder = match args.partition {
+        Partitions::All => builder.all_partitions(&args.topic, start),
+        Partitions::Some(partitions) => builder.partitions(&args.topic, partitions, start),
+    };
+    let mut subscriber = builder.open()?;
+    let tells_partition = subscriber.topics() > 1;
     let (mut idle, mut left) = (Idle::default(), args.messages.unwrap_or(u64::MAX));
     while left > 0 {
         let mut printed = Ok(());
         let given = subscriber.poll(left.min(POLL_EVENTS) as usize, |event| {
             left -= u64::from(matches!(event.kind, EventKind::Message(_)));
             if printed.is_ok() {
-                printed = print(event.kind, &mut decoder, output);
+                printed = print(&event, tells_partition, &mut decoder, output);
             }
         })?;
         printed?;
@@ -39,23 +45,30 @@ pub(crate) fn run(args: TailArgs, output: &mut Output) -> Result<Answer, Failure
     Ok(Answer::Yes)
 }
 
-fn print(kind: EventKind<'_>, decoder: &mut Decoder, output: &mut Output) -> Result<(), Failure> {
-    match (kind, output.format) {
+/// In JSON the partition is always told, as text where there are several.
+fn print(event: &Event<'_>, tells: bool, decoder: &mut Decoder, output: &mut Output) -> Result<(), Failure> {
+    let partition = event.partition;
+    let place = if tells { format!("{partition}/") } else { String::new() };
+    match (event.kind, output.format) {
         (EventKind::Message(message), Format::Json) => {
             let Message { epoch, sequence, time_ns, .. } = message;
             let json = decoder.json(message.bytes);
             // The schema's own JSON as it is: parsing it again would only cost.
             output
-                .line(format_args!(r#"{{"epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns},"message":{json}}}"#))
+                .line(format_args!(r#"{{"partition":{partition},"epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns},"message":{json}}}"#))
         }
         (EventKind::Message(message), Format::Text) => {
             let time = humantime::format_rfc3339_nanos(
                 std::time::UNIX_EPOCH + std::time::Duration::from_nanos(message.time_ns),
             );
-            output.line(format_args!("{} {time} {}", message.sequence, decoder.json(message.bytes)))
+            output.line(format_args!("{place}{} {time} {}", message.sequence, decoder.json(message.bytes)))
         }
-        (event, Format::Json) => output.json(&json(event)),
-        (event, Format::Text) => output.line(format_args!("-- {}", text(event))),
+        (kind, Format::Json) => {
+            let mut told = json(kind);
+            told["partition"] = partition.into();
+            output.json(&told)
+        }
+        (kind, Format::Text) => output.line(format_args!("-- {place}{}", text(kind))),
     }
 }
 

@@ -22,6 +22,9 @@ use crate::sleepers::{Sleeper, SubscriptionId};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
+/// Connections that wait to be closed, from which on nobody is accepted: each is a descriptor, and what came on one may
+/// hold the others up for as long as its sender likes.
+const CLOSING_MAX: usize = 1_024;
 /// Accepted before those who are connected have their turn.
 const ACCEPTS_PER_TURN: usize = 16;
 
@@ -129,7 +132,7 @@ impl Clients {
 
     /// Accepts some of those who wait.
     pub(crate) fn accept(&mut self) {
-        for _ in 0..ACCEPTS_PER_TURN {
+        for _ in 0..ACCEPTS_PER_TURN.min(CLOSING_MAX.saturating_sub(self.closing.len())) {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(&self.listener, flags) {
                 Ok(socket) => self.admit(socket),
@@ -320,9 +323,9 @@ impl Clients {
         self.clients.iter().map(|(id, client)| (*id, client.connection.as_fd()))
     }
 
-    /// The listening socket, for polling.
-    pub(crate) fn listener(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    /// The listening socket, for polling; none while nobody is accepted.
+    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        (self.closing.len() < CLOSING_MAX).then(|| self.listener.as_fd())
     }
 }
 

@@ -111,9 +111,8 @@ impl Control {
     /// Sleeps until somebody wants something; answers with the connections that do.
     fn wait(&self, housekeeping: Instant) -> Vec<ConnectionId> {
         let clients: Vec<_> = self.clients.sockets().collect();
-        let others = [self.events.bell(), self.clients.listener(), self.signals.as_fd()];
+        let others = [self.events.bell(), self.signals.as_fd()].into_iter().chain(self.clients.listener());
         let mut sources: Vec<PollFd<'_>> = others
-            .into_iter()
             .chain(clients.iter().map(|(_, socket)| *socket))
             .map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN))
             .collect();
@@ -126,7 +125,10 @@ impl Control {
         let _ = poll(&mut sources, timeout.as_ref());
         // The flag tells which; what is left unread would keep poll from sleeping.
         while matches!((&self.signals).read(&mut [0; 64]), Ok(1..)) {}
-        let ready = sources[others.len()..].iter().zip(&clients).filter(|(source, _)| !source.revents().is_empty());
+        let ready = sources[sources.len() - clients.len()..]
+            .iter()
+            .zip(&clients)
+            .filter(|(source, _)| !source.revents().is_empty());
         ready.map(|(_, (id, _))| *id).collect()
     }
 

@@ -1,5 +1,7 @@
 //! Owners that write what they must not, and die: their own topic suffers, the broker and the next owner do not.
 
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use oyez_mem::memory;
@@ -7,8 +9,9 @@ use oyez_protocol::{FailureCode, Message, Packet, VERSION};
 use oyez_ring::layout::{CommitWord, FLAG_LAST};
 use oyez_ring::{Epoch, Kind, Memory, Offer, RegionMut, State};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 
-use crate::house::House;
+use crate::house::{House, signal};
 use crate::peer::{Owned, Peer, now_ns, until};
 
 /// Owns a topic and has a mapping of its ring beside its writer's.
@@ -178,29 +181,70 @@ fn what_a_client_has_not_read_counts_after_it_has_hung_up() {
     house.peer("room again");
 }
 
-#[test]
-fn a_descriptor_whose_close_takes_for_ever_holds_nobody_up() {
-    let house = House::new();
-    // A socket that lingers: what it has to send its other end does not take, and its close waits for that.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let slow = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
-    let _other_end = listener.accept().expect("accepted");
+/// Has the broker close, as the last to have it, a socket that lingers: what it has to send its other end does not take, and
+/// its close waits for that, or for the end of the other end, which this returns.
+fn hold_closing_up(house: &House, hellos: usize) -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let slow = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+    let (other_end, _) = listener.accept().expect("accepted");
     slow.set_nonblocking(true).expect("set");
     while std::io::Write::write(&mut &slow, &[0; 65_536]).is_ok() {}
     slow.set_nonblocking(false).expect("set");
     rustix::net::sockopt::set_socket_linger(&slow, Some(crate::peer::PATIENCE * 2)).expect("set");
-    let hello = Packet { correlation: 1, message: Message::Hello { version: VERSION, name: "slow".into() } }.encode();
-    for _ in 0..3 {
-        let connection = oyez_protocol::Connection::connect(&house.socket).expect("a broker");
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
-        let rights = [std::os::fd::AsFd::as_fd(&slow)];
-        assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&rights)));
-        let io = [std::io::IoSlice::new(&hello)];
-        rustix::net::sendmsg(&connection, &io, &mut control, rustix::net::SendFlags::empty()).expect("sent");
-    }
-    // The broker has the last copy: its close is the one that waits.
+    let broker = house.peer("looks").broker_pid;
+    signal(broker, Signal::STOP);
+    (0..hellos).for_each(|_| hello_with(house, &slow));
     drop(slow);
+    signal(broker, Signal::CONT);
+    other_end
+}
+
+/// Connects, and says hello with a descriptor, which nobody asked for.
+fn hello_with(house: &House, given: &impl AsFd) {
+    let hello = Packet { correlation: 1, message: Message::Hello { version: VERSION, name: "slow".into() } }.encode();
+    let connection = oyez_protocol::Connection::connect(&house.socket).expect("a broker");
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let rights = [given.as_fd()];
+    assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&rights)));
+    let io = [std::io::IoSlice::new(&hello)];
+    rustix::net::sendmsg(&connection, &io, &mut control, rustix::net::SendFlags::empty()).expect("sent");
+}
+
+#[test]
+fn who_is_refused_takes_no_descriptors_without_end() {
+    let topics = "[[topics]]\nname = \"md\"\nring_mib = 2\npublish = [\"self\"]\n";
+    let house = House::with("segment_mib = 4\nconnections_per_user_max = 4\n", topics);
+    let mut owned = house.peer("owner").own("md");
+    let broker = owned.peer.broker_pid;
+    let descriptors = || std::fs::read_dir(format!("/proc/{broker}/fd")).expect("it lives").count();
+    let before = descriptors();
+    let other_end = hold_closing_up(&house, 1);
+    // What closes is held up by that one. The rest are refused, and wait behind it to be closed, until nobody is accepted.
+    let connects = |_| {
+        let connected = oyez_protocol::Connection::connect(&house.socket).is_ok();
+        if !connected {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        connected
+    };
+    let connected = (0..3_000).take_while(|_| (0..500).any(connects)).count();
+    assert!(
+        connected < 2_000 && descriptors() < before + 1_100,
+        "{connected} connected, {} descriptors",
+        descriptors()
+    );
+    owned.publish();
+    assert_eq!(owned.peer.state("md").0, "owned");
+    drop(other_end);
+    house.peer("room again");
+    until("their end", || (descriptors() < before + 10).then_some(()));
+}
+
+#[test]
+fn a_descriptor_whose_close_takes_for_ever_holds_nobody_up() {
+    let house = House::new();
+    let _other_end = hold_closing_up(&house, 3);
     let began = Instant::now();
     house.peer("owner").own("md").publish();
     assert!(began.elapsed() < crate::peer::PATIENCE / 2, "{:?}", began.elapsed());

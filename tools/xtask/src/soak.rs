@@ -76,6 +76,12 @@ pub(crate) const SOAKS: &[Soak] = &[
         test: "-p oyez-broker --test kills a_publisher_killed_within",
         env: &[("OYEZ_KILLS_LARGE", "100")],
     },
+    Soak {
+        // Beside as many processes that burn processors, not beside a quiet machine: few have one for every reader.
+        name: "hostile",
+        test: "-p oyez-broker --test hostile hostile_clients",
+        env: &[("OYEZ_HOSTILE_SECONDS", "10"), ("OYEZ_HOSTILE_ROUNDS", "6"), ("OYEZ_HOSTILE_P99_RATIO_MAX", "2")],
+    },
     Soak { name: "both-kills", test: "-p oyez-broker --test kills both_killed", env: &[("OYEZ_KILLS_BOTH", "50")] },
     Soak {
         name: "gateway-kills",

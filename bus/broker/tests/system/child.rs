@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attacker;
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod peer;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         "hold" => hold(text(1).parse().unwrap_or(0)),
         "attack" => attack(),
         "apply" => apply(&path(1), text(2)),
+        "attack-as" => attacker::attack(&text(1), &path(2)),
         other => panic!("no role `{other}`"),
     }
 }

@@ -7,7 +7,7 @@ Exit 0: all is well; 1: something is damaged (told on stderr); 2: no journal the
 import hashlib, os, struct, sys
 
 BLOCK, PLACE, RUN, MESSAGE, FRAGMENT, PADDING = 65536, 4096, 65536, 1, 2, 3
-FIRST, LAST = 1, 2
+FIRST, LAST, ORIGIN = 1, 2, 4
 unpack = struct.unpack_from
 
 
@@ -138,13 +138,14 @@ class Journal:
             if at and (self.under_way > 0) != (kind == FRAGMENT and not is_first):
                 self.damage("message that is under way at %d" % (block + at))
                 break
+            origin = 8 if word >> 40 & ORIGIN and (kind == MESSAGE or is_first) else 0  # before the message, and no part of it
             if kind == MESSAGE:
-                self.message(sequence, time, payload)
+                self.message(sequence, time, payload[origin:])
                 sequence += 1
             if kind == FRAGMENT:
                 self.under_way, self.parts = self.under_way + len(payload), [] if is_first else self.parts
                 if self.parts is not None:
-                    self.parts.append(payload)
+                    self.parts.append(payload[origin:])
                 if is_last and self.parts is not None:
                     self.message(sequence, time, b"".join(self.parts))
                 if is_last:

@@ -58,6 +58,7 @@ pub struct Cursor<S> {
     last_turn: Turn,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one a cursor, and looked into for each message")]
 enum Place {
     Undecided,
     Ring(Reader),
@@ -490,5 +491,6 @@ impl<S: Source> Cursor<S> {
 /// The bytes of a message, with what names it.
 fn message<'a>(frame: &Frame<'a>, epoch: Epoch) -> Message<'a> {
     debug_assert_eq!(frame.kind, Kind::Message);
-    Message { epoch, sequence: frame.sequence, position: frame.end, time_ns: frame.time_ns, bytes: frame.payload }
+    let Frame { sequence, end: position, time_ns, origin, payload: bytes, .. } = *frame;
+    Message { epoch, sequence, position, time_ns, origin, bytes }
 }

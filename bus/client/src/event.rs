@@ -1,6 +1,6 @@
 //! What a subscriber is given, and where it may start.
 
-use oyez_ring::{Epoch, Position, Sequence};
+use oyez_ring::{Epoch, Origin, Position, Sequence};
 
 /// How far a position has come. Only `Durable` may be called safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,8 @@ pub struct Message<'a> {
     pub position: Position,
     /// Publish time, ns since 1970 UTC; never less than the message's before it.
     pub time_ns: u64,
+    /// Who handed it in, and that publisher's own number of it; `None` where the topic has one publisher at a time.
+    pub origin: Option<Origin>,
     /// SBE message header and body: a copy of the subscriber's own, valid for the call.
     pub bytes: &'a [u8],
 }

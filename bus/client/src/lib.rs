@@ -57,7 +57,7 @@ pub use in_process::Topic;
 pub use keyed::{KeyedPublisher, KeyedPublisherBuilder, partition_of};
 pub use oyez_journal::Digest;
 pub use oyez_protocol::{ConnectionError, FailureCode};
-pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Position, Sequence};
+pub use oyez_ring::{BLOCK, Epoch, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Origin, Position, Sequence};
 pub use publisher::{Claim, Offer, Published, Publisher};
 pub use standby::Standby;
 pub use subscriber::{Lag, Subscriber, SubscriberBuilder};

@@ -7,7 +7,7 @@ use crate::recorder::PLACES;
 use crate::slot::{Slot, seed};
 use crate::{Corrupt, Damage, Epochs, JournalId, ReadError, SegmentFile};
 use oyez_ring::layout::{BlockOpening, CommitWord, FLAG_IGNORABLE, RING_BYTES_MAX};
-use oyez_ring::{BLOCK, Epoch, Frame, Join, Kind, Position, Sequence, Walk, message_bytes_max};
+use oyez_ring::{BLOCK, Epoch, Frame, Join, Kind, Origin, Position, Sequence, Walk, message_bytes_max};
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -134,12 +134,13 @@ impl<S: Segments> JournalReader<S> {
                 Ok(Kind::Fragment) => {
                     let start = self.join.add(position, flags, &self.data[payload]);
                     let Some(position) = start else { continue };
-                    let (end, kind, payload) = (self.position, Kind::Message, self.join.bytes());
-                    return Ok(Some(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }));
+                    let (end, kind, origin, payload) =
+                        (self.position, Kind::Message, self.join.origin(), self.join.bytes());
+                    return Ok(Some(Frame { position, end, kind, flags: 0, sequence, time_ns, origin, payload }));
                 }
                 Ok(kind) => {
-                    let (end, payload) = (self.position, &self.data[payload]);
-                    return Ok(Some(Frame { position, end, kind, flags, sequence, time_ns, payload }));
+                    let (end, (origin, payload)) = (self.position, Origin::split(flags, &self.data[payload]));
+                    return Ok(Some(Frame { position, end, kind, flags, sequence, time_ns, origin, payload }));
                 }
             }
         }

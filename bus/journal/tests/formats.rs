@@ -2,7 +2,8 @@
 
 mod support;
 
-use oyez_journal::{Folder, JournalId, Options, hex};
+use oyez_journal::{Digest, Folder, JournalId, Options, hex};
+use oyez_ring::{Kind, Offer, Origin, Sequence};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -103,4 +104,47 @@ fn a_reader_written_from_the_description_alone_agrees_and_finds_any_flipped_byte
         file.write_all_at(&byte, at).unwrap();
     }
     assert_eq!(python(&dir.path().join("nowhere")).unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn messages_of_many_publishers_come_back_with_their_origin_and_their_digest_is_that_of_the_messages_alone() {
+    let dir = folder();
+    let (mut io, mut digest) = (Faulty::new(1), Digest::new());
+    io.eagerness = 100;
+    let mut topic = Topic::begin(dir.path(), &options());
+    let lengths = [8, 51, 4_096, 4_097, 100_000];
+    for number in 1..=500 {
+        let (origin, message) = (origin_of(number), vec![number as u8; lengths[number as usize % lengths.len()]]);
+        let Offer::Published(published) = topic.ring().writer.offer_from(origin, &message, 5).unwrap() else {
+            panic!("a recorder that keeps up")
+        };
+        digest.add(published.sequence, published.time_ns, &message);
+        if number % 50 == 0 {
+            let mut lasts = Vec::new();
+            Origin::encode_publishers([origin].into_iter(), &mut lasts);
+            assert!(topic.ring().writer.publishers(&lasts, 5));
+        }
+        topic.all_durable(&mut io);
+    }
+    topic.idle(&mut io);
+    drop(topic);
+    let folder = Folder::open(dir.path()).unwrap();
+    let (mut reader, mut read) = (folder.reader().unwrap(), 0);
+    while let Some(frame) = reader.poll(folder.end().position).unwrap() {
+        if frame.kind == Kind::Message {
+            read += 1;
+            let len_bytes = lengths[read as usize % lengths.len()];
+            assert_eq!((frame.sequence, frame.origin), (Sequence(read - 1), Some(origin_of(read))));
+            assert_eq!(frame.payload, vec![read as u8; len_bytes]);
+        }
+    }
+    assert_eq!(folder.verify(&mut |_, _| ()).unwrap().digest, digest.value());
+    let Some(output) = python(dir.path()) else { return support::skipped("no python3") };
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(told.trim(), format!("messages 500 first 0 last 499 digest {}", hex(&digest.value())));
+    assert!(output.status.success() && output.stderr.is_empty());
+}
+
+fn origin_of(number: u64) -> Origin {
+    Origin::new(1 + number as u16 % 3, number).unwrap()
 }

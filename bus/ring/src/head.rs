@@ -1,8 +1,8 @@
 //! The head of an epoch: what the broker writes into a ring before anybody else maps it.
 
-use crate::layout::{EPOCH_PAYLOAD, EpochOpening, Kind, frame_bytes};
+use crate::layout::{EpochOpening, Kind};
 use crate::writer::{Frames, Tail};
-use crate::{Epoch, LEAD, Position, Sequence};
+use crate::{Epoch, LEAD, Origin, Position, Sequence};
 use oyez_mem::RegionMut;
 
 /// Where and how an epoch begins.
@@ -22,6 +22,25 @@ pub struct EpochStart {
 
 /// Writes the head into the zeroed memory of a ring, and the mark; answers where the owner goes on.
 pub fn write_head(memory: &RegionMut, capacity_bytes: u64, start: &EpochStart, now_ns: u64) -> Tail {
+    begin(memory, capacity_bytes, start, now_ns).tail()
+}
+
+/// The same where the topic has many publishers: the head also tells how far each was taken before.
+pub fn write_head_of_many(
+    memory: &RegionMut,
+    capacity_bytes: u64,
+    start: &EpochStart,
+    lasts: impl Iterator<Item = Origin>,
+    now_ns: u64,
+) -> Tail {
+    let mut frames = begin(memory, capacity_bytes, start, now_ns);
+    let mut payload = Vec::new();
+    Origin::encode_publishers(lasts, &mut payload);
+    frames.append(Kind::Publishers, 0, None, &payload);
+    frames.tail()
+}
+
+fn begin(memory: &RegionMut, capacity_bytes: u64, start: &EpochStart, now_ns: u64) -> Frames {
     assert_eq!(start.position.in_block(), 0, "an epoch starts with a block");
     let tail = Tail { position: start.position, sequence: start.sequence, time_ns: start.time_ns.max(now_ns) };
     let mut frames = Frames::new(memory.clone(), capacity_bytes, start.epoch, tail);
@@ -33,6 +52,6 @@ pub fn write_head(memory: &RegionMut, capacity_bytes: u64, start: &EpochStart, n
         sequence: start.sequence,
         previous_end: start.previous_end,
     };
-    frames.append(Kind::Epoch, 0, &opening.encode(), frame_bytes(EPOCH_PAYLOAD));
-    frames.tail()
+    frames.append(Kind::Epoch, 0, None, &opening.encode());
+    frames
 }

@@ -17,6 +17,10 @@ pub const MESSAGE_BYTES_MIN: usize = 8;
 pub const BLOCK_PAYLOAD: usize = 32;
 /// Payload of an `Epoch` control frame, in bytes.
 pub const EPOCH_PAYLOAD: usize = 32;
+/// An origin before a message, in bytes.
+pub const ORIGIN_BYTES: usize = 8;
+/// The most publishers that a topic has.
+pub const PUBLISHERS_MAX: usize = 4_096;
 /// A block frame whole, in bytes.
 pub const BLOCK_FRAME: u64 = FRAME_HEADER + BLOCK_PAYLOAD as u64;
 /// Payload of a fragment that has a block to itself, in bytes.
@@ -33,8 +37,12 @@ pub const FLAG_ORIGIN: u8 = 1 << 2;
 /// Flag: a reader that does not know the kind may skip the frame.
 pub const FLAG_IGNORABLE: u8 = 1 << 7;
 
+const _: () = assert!(
+    cfg!(loom) || BLOCK_FRAME + FRAME_HEADER * 2 + (EPOCH_PAYLOAD + PUBLISHERS_MAX * ORIGIN_BYTES) as u64 <= BLOCK
+);
 const _: () = assert!(BLOCK.is_power_of_two() && LEAD.is_multiple_of(8));
-const _: () = assert!(ONE_FRAME_BYTES_MAX as u64 <= FRAGMENT_BYTES_MAX && FRAGMENT_BYTES_MAX.is_multiple_of(8));
+const _: () =
+    assert!((ONE_FRAME_BYTES_MAX + ORIGIN_BYTES) as u64 <= FRAGMENT_BYTES_MAX && FRAGMENT_BYTES_MAX.is_multiple_of(8));
 
 /// What a frame holds. Numbers are for ever; 32–63 are kept for snapshots and last values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +127,12 @@ pub const fn frame_bytes(payload_bytes: usize) -> u64 {
     FRAME_HEADER + (payload_bytes as u64).next_multiple_of(8)
 }
 
+/// Bytes of a payload before the message: those of the origin, where the flags tell of one.
+#[inline(always)]
+pub const fn origin_bytes(flags: u8) -> usize {
+    if flags & FLAG_ORIGIN != 0 { ORIGIN_BYTES } else { 0 }
+}
+
 /// The longest message that a ring of `capacity_bytes` takes, in bytes: a quarter of it.
 pub const fn message_bytes_max(capacity_bytes: u64) -> usize {
     (capacity_bytes / 4) as usize
@@ -133,7 +147,8 @@ pub struct BlockOpening {
     pub sequence: Sequence,
     /// The epoch that owns the block.
     pub epoch: Epoch,
-    /// How much of a message that goes on in this block stands before it, in bytes; 0 where none does.
+    /// How much of a message that goes on in this block stands before it, its origin included, in bytes; 0 where none
+    /// does.
     pub under_way_bytes: u32,
 }
 

@@ -3,7 +3,7 @@
 use crate::layout::{BLOCK_FRAME, BLOCK_PAYLOAD, BlockOpening, CommitWord, FLAG_IGNORABLE, Kind, message_bytes_max};
 use crate::pace::Pace;
 use crate::walk::{Join, Walk};
-use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Position, Sequence};
+use crate::{BLOCK, Epoch, FRAME_HEADER, Memory, Origin, Position, Sequence};
 use oyez_mem::sync;
 
 /// No honest mark comes near it: 146 years at 1 GB/s.
@@ -47,7 +47,9 @@ pub struct Frame<'a> {
     pub sequence: Sequence,
     /// Publish time, in ns since 1970 UTC; 0 for padding, which carries none.
     pub time_ns: u64,
-    /// The payload, in the reader's own memory.
+    /// Who handed the message in, where its topic has many publishers.
+    pub origin: Option<Origin>,
+    /// The payload without the origin, in the reader's own memory.
     pub payload: &'a [u8],
 }
 
@@ -200,14 +202,16 @@ impl Reader {
     #[inline(always)]
     fn frame(&self, kind: Kind, over: Over) -> Frame<'_> {
         let Over { position, flags, sequence, time_ns, payload_bytes } = over;
-        Frame { position, end: self.position, kind, flags, sequence, time_ns, payload: &self.copy[..payload_bytes] }
+        let (origin, payload) = Origin::split(flags, &self.copy[..payload_bytes]);
+        Frame { position, end: self.position, kind, flags, sequence, time_ns, origin, payload }
     }
 
     #[cold]
     fn joined(&self, position: Position, over: Over) -> Frame<'_> {
         let Over { sequence, time_ns, .. } = over;
         let (end, kind) = (self.position, Kind::Message);
-        Frame { position, end, kind, flags: 0, sequence, time_ns, payload: self.join.bytes() }
+        let (origin, payload) = (self.join.origin(), self.join.bytes());
+        Frame { position, end, kind, flags: 0, sequence, time_ns, origin, payload }
     }
 
     /// `LONG`: it may rest for long where there is nothing, for it has nothing else to do.

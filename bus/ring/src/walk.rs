@@ -6,8 +6,8 @@
 //! so a walk that begins at a block knows as much as one that has come from further back. (It has only the opening itself
 //! to go by: a block may be entered before its frame's commit word and time are there, see the crate's page.)
 
-use crate::layout::{BlockOpening, CommitWord, FLAG_FIRST, FLAG_LAST, Kind};
-use crate::{FRAME_HEADER, Position, Reason, Sequence};
+use crate::layout::{BlockOpening, CommitWord, FLAG_FIRST, FLAG_LAST, FLAG_ORIGIN, Kind, ORIGIN_BYTES, origin_bytes};
+use crate::{FRAME_HEADER, Origin, Position, Reason, Sequence};
 
 /// How far a walk has come.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,8 @@ pub struct Walk {
     sequence: Sequence,
     /// Bytes of the message of which a part has come; 0 between two messages, [`OUTSIDE`] before the first block.
     under_way_bytes: u64,
-    message_bytes_max: u64,
+    /// Of a message and its origin.
+    bytes_max: u64,
 }
 
 const OUTSIDE: u64 = u64::MAX;
@@ -23,7 +24,9 @@ const OUTSIDE: u64 = u64::MAX;
 impl Walk {
     /// A walk that begins with a block, over messages of at most `message_bytes_max`.
     pub fn new(message_bytes_max: usize) -> Walk {
-        Walk { sequence: Sequence(0), under_way_bytes: OUTSIDE, message_bytes_max: message_bytes_max as u64 }
+        // Whether a message that is under way has an origin, a walk that begins within it does not know.
+        let bytes_max = (message_bytes_max + ORIGIN_BYTES) as u64;
+        Walk { sequence: Sequence(0), under_way_bytes: OUTSIDE, bytes_max }
     }
 
     /// The message that comes next, or of which a part has; unknown before the first block.
@@ -61,6 +64,9 @@ impl Walk {
         if !self.is_between() || word.kind != Kind::Message as u8 || word.sequence_low != sequence.0 as u16 {
             return None;
         }
+        if !holds_origin(word) {
+            return None;
+        }
         self.sequence.0 += 1;
         Some(sequence)
     }
@@ -75,6 +81,7 @@ impl Walk {
             return Err(Reason::Sequence);
         }
         self.under_way_bytes = match kind {
+            Kind::Message | Kind::Fragment if !holds_origin(word) => return Err(Reason::Length),
             Kind::Fragment => self.under_way_behind(word, fills_block).ok_or(Reason::Fragment)?,
             _ if !self.is_between() => return Err(Reason::Fragment),
             _ => 0,
@@ -88,9 +95,16 @@ impl Walk {
         let part_bytes = u64::from(word.length).checked_sub(FRAME_HEADER).filter(|bytes| *bytes != 0)?;
         let bytes = self.under_way_bytes + part_bytes;
         let (is_first, is_last) = (word.flags & FLAG_FIRST != 0, word.flags & FLAG_LAST != 0);
-        let follows = is_first == self.is_between() && (is_last || fills_block) && bytes <= self.message_bytes_max;
+        let begins = is_first == self.is_between() && (is_first || word.flags & FLAG_ORIGIN == 0);
+        let follows = begins && (is_last || fills_block) && bytes <= self.bytes_max;
         follows.then_some(if is_last { 0 } else { bytes })
     }
+}
+
+/// Whether a frame of a message has room for the origin that its flags tell of.
+#[inline(always)]
+const fn holds_origin(word: CommitWord) -> bool {
+    word.length as u64 >= FRAME_HEADER + origin_bytes(word.flags) as u64
 }
 
 /// Puts a message together. Its memory is taken when a message comes that is longer than all before, at most as much as
@@ -99,13 +113,14 @@ impl Walk {
 pub struct Join {
     bytes: Vec<u8>,
     start: Option<Position>,
+    origin: Option<Origin>,
     message_bytes_max: usize,
 }
 
 impl Join {
     /// For messages of at most `message_bytes_max`.
     pub fn new(message_bytes_max: usize) -> Join {
-        Join { bytes: Vec::new(), start: None, message_bytes_max }
+        Join { bytes: Vec::new(), start: None, origin: None, message_bytes_max }
     }
 
     /// Where the message begins of which a part is here.
@@ -123,8 +138,10 @@ impl Join {
     /// fragment was not given here nothing is kept, and so it is never whole.
     #[cold]
     pub fn add(&mut self, position: Position, flags: u8, payload: &[u8]) -> Option<Position> {
+        let (origin, payload) = Origin::split(flags, payload);
         if flags & FLAG_FIRST != 0 {
             self.bytes.clear();
+            self.origin = origin;
             self.start = Some(position);
         }
         let start = self.start?;
@@ -139,6 +156,11 @@ impl Join {
     /// The bytes of the message that was whole last.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Who handed it in, where it says so.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     /// Doubles, as vectors do, but never beyond what a message may have.

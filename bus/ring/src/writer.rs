@@ -2,11 +2,12 @@
 //! not depend on the number of readers.
 
 use crate::layout::{
-    BLOCK_FRAME, BlockOpening, CommitWord, FLAG_FIRST, FLAG_LAST, FRAGMENT_BYTES_MAX, Kind, frame_bytes,
-    message_bytes_max,
+    BLOCK_FRAME, BlockOpening, CommitWord, FLAG_FIRST, FLAG_LAST, FLAG_ORIGIN, FRAGMENT_BYTES_MAX, Kind, ORIGIN_BYTES,
+    frame_bytes, message_bytes_max,
 };
 use crate::{
-    BLOCK, Control, Epoch, FRAME_HEADER, LEAD, MESSAGE_BYTES_MIN, Memory, ONE_FRAME_BYTES_MAX, Position, Sequence,
+    BLOCK, Control, Epoch, FRAME_HEADER, LEAD, MESSAGE_BYTES_MIN, Memory, ONE_FRAME_BYTES_MAX, Origin, Position,
+    Sequence,
 };
 use oyez_mem::{RegionMut, sync};
 
@@ -82,32 +83,76 @@ impl Writer {
     /// [`BadLength`].
     #[inline]
     pub fn offer(&mut self, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
+        self.offer_of(None, message, now_ns)
+    }
+
+    /// The same for another, who handed the message in.
+    ///
+    /// # Errors
+    /// As [`Writer::offer`].
+    #[inline]
+    pub fn offer_from(&mut self, origin: Origin, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
+        self.offer_of(Some(origin), message, now_ns)
+    }
+
+    #[inline(always)]
+    fn offer_of(&mut self, origin: Option<Origin>, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
         if !(MESSAGE_BYTES_MIN..=ONE_FRAME_BYTES_MAX).contains(&message.len()) {
-            return self.offer_fragments(message, now_ns);
+            return self.offer_fragments(origin, message, now_ns);
         }
-        Ok(publish(&mut self.frames, &self.control, &mut self.gate, message, now_ns))
+        Ok(publish(&mut self.frames, &self.control, &mut self.gate, origin, message, now_ns))
     }
 
     /// A message that is more than one frame.
     #[cold]
-    fn offer_fragments(&mut self, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
+    fn offer_fragments(&mut self, origin: Option<Origin>, message: &[u8], now_ns: u64) -> Result<Offer, BadLength> {
         let (len_bytes, bytes_max) = (message.len(), self.message_bytes_max());
         if !(MESSAGE_BYTES_MIN..=bytes_max).contains(&len_bytes) {
             return Err(BadLength { len_bytes, bytes_max });
         }
         let Writer { frames, control, gate } = self;
-        if !has_room(frames, control, gate, fragments_bytes(frames.room(), len_bytes as u64)) {
+        let payload_bytes = (len_bytes + origin.map_or(0, |_| ORIGIN_BYTES)) as u64;
+        if !has_room(frames, control, gate, fragments_bytes(frames.room(), payload_bytes)) {
             return Ok(Offer::BackPressured);
         }
         let sequence = frames.tail.sequence;
         frames.tail.time_ns = frames.tail.time_ns.max(now_ns);
-        frames.append_fragments(message);
+        frames.append_fragments(origin, message);
         Ok(Offer::Published(Published { position: frames.tail.position, sequence, time_ns: frames.tail.time_ns }))
     }
 
     /// The longest message that this ring takes, in bytes.
     pub fn message_bytes_max(&self) -> usize {
         message_bytes_max(self.frames.capacity_bytes)
+    }
+
+    /// Whether a message of at most `len_bytes` has room, and [`Writer::publishers`] behind it: neither is back-pressured.
+    pub fn has_room(&mut self, len_bytes: usize) -> bool {
+        let Writer { frames, control, gate } = self;
+        // Of the open block the rest, of those that the message fills all, and of two more that either may begin.
+        let blocks = len_bytes as u64 / FRAGMENT_BYTES_MAX + 4;
+        has_room(frames, control, gate, blocks * BLOCK)
+    }
+
+    /// Tells, between two messages, how far each publisher was taken; the payload is that of
+    /// [`Origin::encode_publishers`]. Whether there was room.
+    pub fn publishers(&mut self, payload: &[u8], now_ns: u64) -> bool {
+        let Writer { frames, control, gate } = self;
+        let frame = frame_bytes(payload.len());
+        let has_room = has_room(frames, control, gate, frames.room() + BLOCK_FRAME + frame);
+        if has_room {
+            frames.tail.time_ns = frames.tail.time_ns.max(now_ns);
+            if frames.room() < frame {
+                frames.cross(frames.room());
+            }
+            frames.append(Kind::Publishers, 0, None, payload);
+        }
+        has_room
+    }
+
+    /// The memory, to be read.
+    pub fn memory(&self) -> Memory {
+        Memory::new(self.frames.memory.reader(), self.frames.capacity_bytes)
     }
 
     /// Where the next frame goes.
@@ -153,8 +198,15 @@ const fn fragments_bytes(room: u64, len_bytes: u64) -> u64 {
 }
 
 #[inline(always)]
-fn publish(frames: &mut Frames, control: &Control, gate: &mut u64, message: &[u8], now_ns: u64) -> Offer {
-    let frame = frame_bytes(message.len());
+fn publish(
+    frames: &mut Frames,
+    control: &Control,
+    gate: &mut u64,
+    origin: Option<Origin>,
+    message: &[u8],
+    now_ns: u64,
+) -> Offer {
+    let frame = frame_bytes(message.len() + origin.map_or(0, |_| ORIGIN_BYTES));
     let room = frames.room();
     let fits = room >= frame;
     let need = if fits { frame } else { room + BLOCK_FRAME + frame };
@@ -166,7 +218,7 @@ fn publish(frames: &mut Frames, control: &Control, gate: &mut u64, message: &[u8
         frames.cross(room);
     }
     let sequence = frames.tail.sequence;
-    frames.append(Kind::Message, 0, message, frame);
+    frames.append(Kind::Message, 0, origin, message);
     Offer::Published(Published { position: frames.tail.position, sequence, time_ns: frames.tail.time_ns })
 }
 
@@ -215,11 +267,11 @@ impl Frames {
     pub(crate) fn open_block(&mut self) {
         let (Tail { position, sequence, .. }, under_way_bytes) = (self.tail, self.under_way_bytes);
         let opening = BlockOpening { position, sequence, epoch: self.epoch, under_way_bytes };
-        self.append(Kind::Block, 0, &opening.encode(), BLOCK_FRAME);
+        self.append(Kind::Block, 0, None, &opening.encode());
     }
 
     /// Cuts a message into fragments that fill their blocks: the one place that cuts. All are of the present time.
-    fn append_fragments(&mut self, message: &[u8]) {
+    fn append_fragments(&mut self, mut origin: Option<Origin>, message: &[u8]) {
         let (mut rest, mut flags) = (message, FLAG_FIRST);
         while !rest.is_empty() {
             let room = self.room();
@@ -227,23 +279,25 @@ impl Frames {
                 self.cross(room);
                 continue;
             }
+            let head = origin.map_or(0, |_| ORIGIN_BYTES);
             let part;
-            (part, rest) = rest.split_at(rest.len().min((room - FRAME_HEADER) as usize));
+            (part, rest) = rest.split_at(rest.len().min((room - FRAME_HEADER) as usize - head));
             if rest.is_empty() {
                 flags |= FLAG_LAST;
             }
-            self.append(Kind::Fragment, flags, part, frame_bytes(part.len()));
-            self.under_way_bytes += part.len() as u32;
+            self.append(Kind::Fragment, flags, origin.take(), part);
+            self.under_way_bytes += (head + part.len()) as u32;
             flags = 0;
         }
         self.under_way_bytes = 0;
     }
 
-    /// Writes one frame of `frame` bytes in all, commits it and prepares for the next.
+    /// Writes one frame, commits it and prepares for the next.
     #[inline(always)]
-    pub(crate) fn append(&mut self, kind: Kind, flags: u8, payload: &[u8], frame: u64) {
+    pub(crate) fn append(&mut self, kind: Kind, mut flags: u8, origin: Option<Origin>, payload: &[u8]) {
         let start = self.tail.position;
-        let end = start.plus(frame);
+        let head = FRAME_HEADER + origin.map_or(0, |_| ORIGIN_BYTES as u64);
+        let end = start.plus(head + (payload.len() as u64).next_multiple_of(8));
         self.make_way(end);
         if kind == Kind::Block {
             // W3': whoever enters by this payload, before its commit, still sees what W3 stored. Pairs with R3.
@@ -251,8 +305,12 @@ impl Frames {
         }
         // W4: before W5, which releases it.
         self.memory.store(self.offset(start.plus(8)), self.tail.time_ns);
-        self.memory.copy_in(self.offset(start.plus(FRAME_HEADER)), payload);
-        let word = CommitWord { length: FRAME_HEADER as u32 + payload.len() as u32, flags, ..self.word(kind) };
+        if let Some(origin) = origin {
+            self.memory.store(self.offset(start.plus(FRAME_HEADER)), origin.word());
+            flags |= FLAG_ORIGIN;
+        }
+        self.memory.copy_in(self.offset(start.plus(head)), payload);
+        let word = CommitWord { length: head as u32 + payload.len() as u32, flags, ..self.word(kind) };
         self.tail.sequence.0 += u64::from(kind.ends_message(flags));
         self.commit(word, end);
     }

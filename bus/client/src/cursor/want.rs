@@ -50,7 +50,7 @@ impl Want {
         live: bool,
         each: &mut impl FnMut(EventKind<'_>),
     ) -> Verdict {
-        // Control frames stand at the head of an epoch; what they say of it, its start has told already.
+        // What control frames say of an epoch its start has told already; how far publishers were taken is the broker's.
         if frame.kind != Kind::Message {
             return Verdict::Skipped;
         }
@@ -171,7 +171,7 @@ mod tests {
     fn why_something_may_be_missing_is_forgotten_with_the_next_message() {
         let frame = |sequence| {
             let (kind, position, sequence) = (Kind::Message, Position(64), Sequence(sequence));
-            Frame { position, end: position, kind, flags: 0, sequence, time_ns: 1, payload: &[] }
+            Frame { position, end: position, kind, flags: 0, sequence, time_ns: 1, origin: None, payload: &[] }
         };
         let mut want = Want { next: Some(Sequence(5)), behind: false, cause: GapCause::Corrupt, ..Want::default() };
         let mut given = Vec::new();

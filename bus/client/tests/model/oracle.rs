@@ -107,7 +107,7 @@ impl Oracle {
     }
 
     fn message(&mut self, message: &Message<'_>) {
-        let Message { epoch, sequence, position, time_ns, bytes } = *message;
+        let Message { epoch, sequence, position, time_ns, bytes, .. } = *message;
         assert!(self.next.is_none_or(|next| next == sequence), "{sequence} came where {:?} was due", self.next);
         assert!(
             if self.is_fresh { epoch >= self.epoch } else { epoch == self.epoch },

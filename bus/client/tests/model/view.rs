@@ -179,7 +179,16 @@ impl Journal for SimulatedJournal {
             self.position = kept.end;
             let Kept { end, kind, flags, sequence, time_ns, .. } = *kept;
             let frame = |position, kind, payload| {
-                Ok(JournalPoll::Frame(Frame { position, end, kind, flags: 0, sequence, time_ns, payload }))
+                Ok(JournalPoll::Frame(Frame {
+                    position,
+                    end,
+                    kind,
+                    flags: 0,
+                    sequence,
+                    time_ns,
+                    origin: None,
+                    payload,
+                }))
             };
             match kind {
                 Kind::Block | Kind::Padding => {}

@@ -431,7 +431,7 @@ impl Partition {
                     Poll::Empty => break,
                     Poll::Lapped => panic!("the gate let the writer lap the recorder"),
                     Poll::Frame(frame) => {
-                        let Frame { position, end, kind, flags, sequence, time_ns, payload } = frame;
+                        let Frame { position, end, kind, flags, sequence, time_ns, payload, .. } = frame;
                         let payload = payload.to_vec();
                         self.disk.insert(position, Kept { end, kind, flags, sequence, time_ns, payload });
                         self.written = end;

@@ -52,10 +52,14 @@ fn print(event: &Event<'_>, tells: bool, decoder: &mut Decoder, output: &mut Out
     match (event.kind, output.format) {
         (EventKind::Message(message), Format::Json) => {
             let Message { epoch, sequence, time_ns, .. } = message;
+            let origin = message.origin.map_or_else(String::new, |origin| {
+                format!(r#","publisher":{},"number":{}"#, origin.publisher(), origin.number())
+            });
             let json = decoder.json(message.bytes);
             // The schema's own JSON as it is: parsing it again would only cost.
-            output
-                .line(format_args!(r#"{{"partition":{partition},"epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns},"message":{json}}}"#))
+            output.line(format_args!(
+                r#"{{"partition":{partition},"epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns}{origin},"message":{json}}}"#
+            ))
         }
         (EventKind::Message(message), Format::Text) => {
             let time = humantime::format_rfc3339_nanos(

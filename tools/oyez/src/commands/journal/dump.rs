@@ -38,17 +38,24 @@ pub(super) fn run(args: DumpArgs, output: &mut Output) -> Result<Answer, Failure
 }
 
 fn print(frame: &Frame<'_>, epoch: Epoch, decoder: &mut Decoder, output: &mut Output) -> Result<(), Failure> {
-    let Frame { position, kind, sequence, time_ns, payload, .. } = frame;
+    let Frame { position, kind, sequence, time_ns, origin, payload, .. } = frame;
     let (kind, payload_bytes) = (format!("{kind:?}"), payload.len());
     let shown = if frame.kind == Kind::Message {
         decoder.json(payload).to_owned()
     } else {
         json!({"_hex": hex(payload)}).to_string()
     };
+    let of = |text: fn(u16, u64) -> String| origin.map_or_else(String::new, |of| text(of.publisher(), of.number()));
     output.line(match output.format {
-        Format::Text => format!("{position} {kind} epoch {epoch} sequence {sequence} time_ns {time_ns} {shown}"),
-        Format::Json => format!(
-            r#"{{"position":{position},"kind":"{kind}","epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns},"payload_bytes":{payload_bytes},"payload":{shown}}}"#
-        ),
+        Format::Text => {
+            let origin = of(|publisher, number| format!(" publisher {publisher} number {number}"));
+            format!("{position} {kind} epoch {epoch} sequence {sequence} time_ns {time_ns}{origin} {shown}")
+        }
+        Format::Json => {
+            let origin = of(|publisher, number| format!(r#","publisher":{publisher},"number":{number}"#));
+            format!(
+                r#"{{"position":{position},"kind":"{kind}","epoch":{epoch},"sequence":{sequence},"time_ns":{time_ns}{origin},"payload_bytes":{payload_bytes},"payload":{shown}}}"#
+            )
+        }
     })
 }

@@ -1,7 +1,9 @@
 //! The catalog: the one file that declares topics, schemas, rights, retention and lanes, checked once and then relied on.
 //!
-//! `text.rs` holds it as it is written, `rights.rs` who may do what, `signals.rs` whom the broker could kill, `schema.rs` what topics are bound to; here is the checked form that the broker takes.
+//! `text.rs` holds it as it is written, `rights.rs` who may do what, `signals.rs` whom the broker could kill, `schema.rs` what topics are bound to,
+//! `origins.rs` who hands in where there are many; here is the checked form that the broker takes.
 
+mod origins;
 mod rights;
 mod schema;
 mod signals;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use oyez_protocol::Durability;
 use oyez_ring::{Area, Memory};
 
+pub use origins::Many;
 pub use rights::{Peer, Right};
 pub use schema::TopicSchema;
 pub use text::CatalogError;
@@ -104,6 +107,8 @@ pub struct Topic {
     pub standbys: usize,
     /// How a standby comes to own while the owner lives.
     pub takeover: TakeOver,
+    /// Its publishers, where it has many.
+    pub many: Option<Many>,
     /// Who may publish.
     pub publish: Vec<Right>,
     /// Who may subscribe.
@@ -313,6 +318,7 @@ impl Check<'_> {
             retention: Duration::from_secs(u64::from(text.retention_h) * 3_600),
             standbys: self.within(&place("standbys"), text.standbys, 0, 8)? as usize,
             takeover,
+            many: self.many(&name, text)?,
             publish,
             subscribe: self.rights(&place("subscribe"), &text.subscribe)?,
             lanes: text.lanes.iter().map(|lane| self.lane(&name, text, lane, catalog)).collect::<Result<_, _>>()?,
@@ -391,7 +397,8 @@ impl Check<'_> {
         let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
         let rings = |topic: &Topic| {
             let each = RINGS_PER_PARTITION + topic.standbys;
-            u64::from(topic.partitions) * each as u64 * Memory::len_bytes(topic.capacity_bytes)
+            let ingress = topic.many.as_ref().map_or(0, Many::memory_bytes);
+            u64::from(topic.partitions) * (each as u64 * Memory::len_bytes(topic.capacity_bytes) + ingress)
         };
         let spares = sizes.iter().map(|&size| Memory::len_bytes(size)).sum::<u64>();
         catalog.memory_bytes = catalog.topics.iter().map(rings).sum::<u64>() + spares;
@@ -399,9 +406,10 @@ impl Check<'_> {
         let wanted = catalog.memory_bytes.saturating_add(catalog.areas_bytes);
         if wanted > catalog.memory_bytes_max {
             let taken = wanted / MIB;
-            let problem =
-                format!("two rings a partition, the standbys', the spares and the readers' areas take {taken} MiB");
-            let remedy = "raise it, or lower `ring_mib` of some topics, or `areas_max`";
+            let problem = format!(
+                "two rings a partition, the standbys', ingress rings, the spares and the readers' areas take {taken} MiB"
+            );
+            let remedy = "raise it, or lower `ring_mib` or `ingress_kib` of some topics, or `areas_max`";
             return self.wrong("broker.memory_mib_max", problem, remedy);
         }
         let recorded: u64 =

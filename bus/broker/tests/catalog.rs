@@ -280,6 +280,33 @@ fn standbys_and_take_over_are_declared_within_bounds() {
 }
 
 #[test]
+fn many_publishers_are_declared_with_numbers_that_nobody_else_has() {
+    let topic = |more: &str, origins: &str| {
+        format!("[[topics]]\nname = \"md\"\nring_mib = 2\npublishers = \"many\"\n{more}\n[topics.origins]\n{origins}\n")
+    };
+    let catalog = load(&format!("{HEAD}{}", topic("partitions = 2\ningress_kib = 256", "a = 7\nb = 1"))).expect("good");
+    let many = catalog.topics[0].many.as_ref().expect("many");
+    assert_eq!((many.origins["a"], many.origins["b"], many.ingress_bytes), (7, 1, 256 << 10));
+    // Of each partition two rings and two ingress rings, and the spare; a header block each.
+    assert_eq!(catalog.memory_bytes, (4 + 1) * (2 << 20) + 4 * (256 << 10) + 9 * 65_536);
+    refused(&topic("", ""), &["topics.md.origins", "0 publishers", "1 to 4096"]);
+    refused(&topic("", "a = 0"), &["topics.md.origins", "`a` has number 0", "1 to 65535"]);
+    refused(&topic("", "a = 3\nb = 3"), &["topics.md.origins", "`b` has number 3", "ever had"]);
+    refused(&topic("", "a = 65536"), &["toml:", "65536"]);
+    refused(&topic("", "\"a b\" = 1"), &["topics.md.origins", "`a b`"]);
+    let crowd: String = (1..=4_097).map(|number| format!("p{number} = {number}\n")).collect();
+    refused(&topic("", &crowd), &["topics.md.origins", "4097 publishers"]);
+    refused(&topic("ingress_kib = 64", "a = 1"), &["topics.md.ingress_kib", "128 to 16384"]);
+    refused(&topic("ingress_kib = 200", "a = 1"), &["topics.md.ingress_kib", "power of two"]);
+    for more in ["standbys = 1", "takeover = \"kill\""] {
+        refused(&topic(more, "a = 1"), &["topics.md.takeover", "leave `takeover` and `standbys` out"]);
+    }
+    let one = topic("", "a = 1").replace("\"many\"", "\"one\"");
+    refused(&one, &["topics.md.origins", "`a`, where there is one publisher at a time"]);
+    refused(&one.replace("\"one\"", "\"several\""), &["topics.md.publishers", "one, many"]);
+}
+
+#[test]
 fn owners_that_the_broker_could_not_kill_are_no_ones_to_take_over_from() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let everybody = format!("{HEAD}[[topics]]\nname = \"md\"\ntakeover = \"kill\"\npublish = [\"*\"]\n");

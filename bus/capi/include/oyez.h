@@ -192,6 +192,12 @@
 /// Nobody would go on in the owner's place.
 #define OYEZ_REFUSED_NO_STANDBY -121
 
+/// The catalog names no such publisher of the topic.
+#define OYEZ_REFUSED_UNKNOWN_ORIGIN -122
+
+/// The topic has many publishers, and none was named; or one at a time, and one was.
+#define OYEZ_REFUSED_OTHER_PUBLISHERS -123
+
 /// In shared memory: it outlives the publisher and the broker, not the machine.
 #define OYEZ_PUBLISHED 0
 

@@ -104,6 +104,10 @@ pub const OYEZ_REFUSED_TOO_MANY_REQUESTS: i32 = -119;
 pub const OYEZ_REFUSED_TAKE_OVER_DENIED: i32 = -120;
 /// Nobody would go on in the owner's place.
 pub const OYEZ_REFUSED_NO_STANDBY: i32 = -121;
+/// The catalog names no such publisher of the topic.
+pub const OYEZ_REFUSED_UNKNOWN_ORIGIN: i32 = -122;
+/// The topic has many publishers, and none was named; or one at a time, and one was.
+pub const OYEZ_REFUSED_OTHER_PUBLISHERS: i32 = -123;
 
 /// What helps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -170,6 +174,12 @@ const CODES: &[(i32, Remedy, &CStr)] = &[
     (OYEZ_REFUSED_TOO_MANY_REQUESTS, Retry, c"TOO_MANY_REQUESTS: wait for the answers first"),
     (OYEZ_REFUSED_TAKE_OVER_DENIED, Change, c"TAKE_OVER_DENIED: see `takeover` of the topic, or end the owner"),
     (OYEZ_REFUSED_NO_STANDBY, Change, c"NO_STANDBY: start one first, and wait until it is warm"),
+    (OYEZ_REFUSED_UNKNOWN_ORIGIN, Change, c"UNKNOWN_ORIGIN: add it to `origins` of the topic in the catalog"),
+    (
+        OYEZ_REFUSED_OTHER_PUBLISHERS,
+        Change,
+        c"OTHER_PUBLISHERS: name an origin where the topic has many, and none where it has one",
+    ),
 ];
 
 /// A call that failed. In a box, so that what a call returns that did not fail is small.
@@ -354,7 +364,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_header_has_a_text_with_its_own_name() {
-        for (prefix, first, last) in [("OYEZ_ERR_", -1, -25), ("OYEZ_REFUSED_", -101, -121)] {
+        for (prefix, first, last) in [("OYEZ_ERR_", -1, -25), ("OYEZ_REFUSED_", -101, -123)] {
             let codes = constants(prefix);
             let numbers: Vec<i32> = codes.iter().map(|(_, code)| *code).collect();
             assert_eq!(numbers, (last..=first).rev().collect::<Vec<_>>(), "dense, and none given twice");

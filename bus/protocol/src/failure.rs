@@ -34,6 +34,12 @@ impl FailureCode {
                 "the owner is not to be killed, or cannot be; see `takeover` of the topic in the catalog, or end the owner"
             }
             NoStandby => "nobody would go on in the owner's place; start a standby first, and wait until it is warm",
+            UnknownOrigin => {
+                "the catalog has no such publisher of the topic; add it to `origins`, with a number of its own"
+            }
+            OtherPublishers => {
+                "a topic of many publishers is published to under an origin, one of one publisher without; see `publishers` of the topic in the catalog"
+            }
         }
     }
 }
@@ -51,13 +57,13 @@ mod tests {
     #[test]
     fn numbers_are_dense_and_every_text_says_what_and_what_to_do() {
         let known = |number| FailureCode::try_from(crate::schema::FailureCode(number));
-        for number in 1..=21 {
+        for number in 1..=23 {
             let code = known(number).expect("a code");
             assert!(code.text().contains(';'), "{code:?} has no remedy");
             // The page is where users find the numbers; they are for ever.
             let line = format!("| {number} | `{code:?}` | {} |", code.text());
             assert!(include_str!("../../../docs/formats/protocol.md").contains(&line), "{line}");
         }
-        assert!(known(0).is_err() && known(22).is_err());
+        assert!(known(0).is_err() && known(24).is_err());
     }
 }

@@ -172,6 +172,13 @@ messages! {
     Withdraw = withdraw { partition: u16 } (topic)
     TakeOver = take_over { partition: u16, epoch: Epoch } (topic)
     OwnerKilled = owner_killed { pid: u32, uid: u32 } (holder)
+    OpenIngress = open_ingress { partition: u16 } (topic, origin)
+    IngressOpened = ingress_opened {
+        publisher: u16, number: u64, capacity: u64, tail: Position, message_bytes_max: u64, epoch: Epoch, start: Position,
+        position: Position, sequence: Sequence, durability: Durability, binding: Binding
+    } [templates of template: u16]
+    CloseIngress = close_ingress { partition: u16 } (topic, origin)
+    IngressClosed = ingress_closed { number: u64 }
 }
 
 impl Message {
@@ -179,7 +186,7 @@ impl Message {
     #[must_use]
     pub fn descriptors(&self) -> usize {
         match self {
-            Message::Subscribed { .. } => 3,
+            Message::Subscribed { .. } | Message::IngressOpened { .. } => 3,
             Message::RingOffer { .. } | Message::EpochOpened { .. } => 2,
             Message::Reclaimed { .. }
             | Message::SegmentOpened { .. }

@@ -102,6 +102,23 @@ fn samples() -> Vec<Packet> {
         Message::StatOpened { bytes: 0x1234_5678 },
         Message::PlanCatalog { apply: true, path: "/etc/oyez/oyez.toml".into() },
         Message::CatalogPlanned { bytes: 0x1234_5679 },
+        Message::OpenIngress { partition: 3, topic: topic(), origin: "gateway-a".into() },
+        Message::IngressOpened {
+            publisher: 7,
+            number: 0x0506_0708_090a,
+            capacity: 1 << 20,
+            tail: Position(0x60),
+            message_bytes_max: 1 << 18,
+            epoch,
+            start: Position(0x1111_0000),
+            position: Position(0x1112_0008),
+            sequence: Sequence(0x2222),
+            durability: Durability::Durable,
+            binding,
+            templates: vec![1001, 1003],
+        },
+        Message::CloseIngress { partition: 3, topic: topic(), origin: "gateway-a".into() },
+        Message::IngressClosed { number: 0x0506_0708_090a },
     ];
     let number = |(index, message)| Packet { correlation: 0xc0_0000_0000 + index as u64, message };
     messages.into_iter().enumerate().map(number).collect()

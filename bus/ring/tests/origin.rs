@@ -25,8 +25,10 @@ fn origin(number: u64) -> Origin {
     Origin::new(7, number).expect("a publisher")
 }
 
-/// The next message, with who handed it in.
-fn next(reader: &mut Reader) -> Result<Option<(u64, Option<Origin>, Vec<u8>)>, Invalid> {
+/// A message: its sequence, who handed it in, its bytes.
+type Read = (u64, Option<Origin>, Vec<u8>);
+
+fn next(reader: &mut Reader) -> Result<Option<Read>, Invalid> {
     loop {
         match reader.poll()? {
             Poll::Frame(frame) if frame.kind == Kind::Message => {

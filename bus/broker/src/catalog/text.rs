@@ -133,6 +133,12 @@ pub(super) struct TopicText {
     pub(super) standbys: u64,
     #[serde(default = "defaults::takeover")]
     pub(super) takeover: String,
+    #[serde(default = "defaults::publishers")]
+    pub(super) publishers: String,
+    #[serde(default)]
+    pub(super) origins: std::collections::BTreeMap<String, u16>,
+    #[serde(default = "defaults::ingress_kib")]
+    pub(super) ingress_kib: u64,
     #[serde(default)]
     pub(super) publish: Vec<String>,
     #[serde(default = "defaults::subscribe")]
@@ -211,6 +217,12 @@ mod defaults {
     }
     pub(super) fn takeover() -> String {
         "release".into()
+    }
+    pub(super) fn publishers() -> String {
+        "one".into()
+    }
+    pub(super) fn ingress_kib() -> u64 {
+        1_024
     }
     pub(super) fn subscribe() -> Vec<String> {
         vec!["self".into()]

@@ -438,6 +438,14 @@ pub mod oyez_protocol {
         ///
         /// `NoStandby`
         pub const NO_STANDBY: Self = Self(21);
+        /// The catalog names no such publisher of the topic
+        ///
+        /// `UnknownOrigin`
+        pub const UNKNOWN_ORIGIN: Self = Self(22);
+        /// The topic has many publishers, and none was named; or one at a time, and one was
+        ///
+        /// `OtherPublishers`
+        pub const OTHER_PUBLISHERS: Self = Self(23);
 
         /// Its name in the schema, if it has one there.
         #[inline]
@@ -464,6 +472,8 @@ pub mod oyez_protocol {
                 Self::TOO_MANY_REQUESTS => "TooManyRequests",
                 Self::TAKE_OVER_DENIED => "TakeOverDenied",
                 Self::NO_STANDBY => "NoStandby",
+                Self::UNKNOWN_ORIGIN => "UnknownOrigin",
+                Self::OTHER_PUBLISHERS => "OtherPublishers",
                 _ => return None,
             };
             Some(name)
@@ -708,6 +718,14 @@ pub mod oyez_protocol {
             ///
             /// `NoStandby`
             NoStandby = 21,
+            /// The catalog names no such publisher of the topic
+            ///
+            /// `UnknownOrigin`
+            UnknownOrigin = 22,
+            /// The topic has many publishers, and none was named; or one at a time, and one was
+            ///
+            /// `OtherPublishers`
+            OtherPublishers = 23,
         }
 
         impl TryFrom<super::FailureCode> for FailureCode {
@@ -737,6 +755,8 @@ pub mod oyez_protocol {
                     19 => Self::TooManyRequests,
                     20 => Self::TakeOverDenied,
                     21 => Self::NoStandby,
+                    22 => Self::UnknownOrigin,
+                    23 => Self::OtherPublishers,
                     value => {
                         let what = "enum FailureCode";
                         let value = value as i64;
@@ -7446,6 +7466,991 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Client: wants to hand in messages of a topic of many publishers, as the one of that name. Answer: IngressOpened, NotGranted while that name has another session, or Failure
+    ///
+    /// Message `OpenIngress`, template 63: 22 bytes and more, as groups and data have them.
+    pub mod open_ingress {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 63;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 10;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 22;
+
+        /// Client: wants to hand in messages of a topic of many publishers, as the one of that name. Answer: IngressOpened, NotGranted while that name has another session, or Failure
+        ///
+        /// Reads `OpenIngress`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 10>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn partition(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn topic(self) -> Result<(&'a [u8], AfterTopic<'a>), rt::Error> {
+                let (data, rest) = read_topic(self.rest)?;
+                Ok((data, AfterTopic(rest)))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        /// Behind `topic`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct AfterTopic<'a>(rt::Reader<'a>);
+
+        impl<'a> AfterTopic<'a> {
+            /// The publisher's name in the catalog
+            ///
+            /// Data `origin`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn origin(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_origin(self.0)?;
+                Ok((data, rest.end()))
+            }
+        }
+
+        #[inline]
+        fn read_topic<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data topic";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        fn read_origin<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data origin";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_topic(rest)?;
+            let (_, rest) = read_origin(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message OpenIngress";
+            let (block, rest) = rest.block::<10>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            pub partition: u16,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 10]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.partition;
+                out.put::<8, 2>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message OpenIngress";
+            let (out, rest) = rt::Writer::new(buffer).array::<18>(what)?;
+            out.put::<0, 2>(10_u16.to_le_bytes());
+            out.put::<2, 2>(63_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 10>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `topic`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn topic(self, bytes: &[u8]) -> Result<AfterTopicEncoder<'a>, rt::Error> {
+                let what = "data topic";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(AfterTopicEncoder(rest))
+            }
+        }
+
+        /// Writes `origin`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct AfterTopicEncoder<'a>(rt::Writer<'a>);
+
+        impl<'a> AfterTopicEncoder<'a> {
+            /// The publisher's name in the catalog
+            ///
+            /// Data `origin`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn origin(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data origin";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
+    /// Broker: answers OpenIngress. Descriptors: the ingress ring's data memory to read and write, its control page to read, the control page of the partition's epoch to read
+    ///
+    /// Message `IngressOpened`, template 64: 89 bytes and more, as groups and data have them.
+    pub mod ingress_opened {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 64;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 77;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 89;
+
+        /// Broker: answers OpenIngress. Descriptors: the ingress ring's data memory to read and write, its control page to read, the control page of the partition's epoch to read
+        ///
+        /// Reads `IngressOpened`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 77>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The publisher's number in the catalog
+            ///
+            /// `publisher` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn publisher(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// That publisher's own number of the last message that was accepted; 0 before the first
+            ///
+            /// `number` at 10, 8 bytes: `uint64`.
+            #[inline]
+            pub fn number(&self) -> u64 {
+                let bytes = self.block.view::<10, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Bytes of the ingress ring; the data memory is one block longer. It is that of epoch 1, from position 0 on
+            ///
+            /// `capacity` at 18, 8 bytes: `uint64`.
+            #[inline]
+            pub fn capacity(&self) -> u64 {
+                let bytes = self.block.view::<18, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Where in the ingress ring the next frame goes; its sequence is number + 1
+            ///
+            /// `tail` at 26, 8 bytes: `uint64`.
+            #[inline]
+            pub fn tail(&self) -> u64 {
+                let bytes = self.block.view::<26, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The longest message that is taken, in bytes
+            ///
+            /// `messageBytesMax` at 34, 8 bytes: `uint64`.
+            #[inline]
+            pub fn message_bytes_max(&self) -> u64 {
+                let bytes = self.block.view::<34, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The partition's epoch
+            ///
+            /// `epoch` at 42, 4 bytes: `uint32`.
+            #[inline]
+            pub fn epoch(&self) -> u32 {
+                let bytes = self.block.view::<42, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
+            /// Where that epoch begins
+            ///
+            /// `start` at 46, 8 bytes: `uint64`.
+            #[inline]
+            pub fn start(&self) -> u64 {
+                let bytes = self.block.view::<46, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Everything accepted so far ends at or below it
+            ///
+            /// `position` at 54, 8 bytes: `uint64`.
+            #[inline]
+            pub fn position(&self) -> u64 {
+                let bytes = self.block.view::<54, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Everything accepted so far has a lower number in the partition
+            ///
+            /// `sequence` at 62, 8 bytes: `uint64`.
+            #[inline]
+            pub fn sequence(&self) -> u64 {
+                let bytes = self.block.view::<62, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// How far the topic is recorded
+            ///
+            /// `durability` at 70, 1 byte: `Durability`.
+            #[inline]
+            pub fn durability(&self) -> Durability {
+                let bytes = self.block.view::<70, 1>();
+                let value = u8::from_le_bytes(*bytes);
+                Durability(value)
+            }
+
+            /// Which messages may be handed in
+            ///
+            /// `binding` at 71, 6 bytes: `Binding`.
+            #[inline]
+            pub fn binding(&self) -> Binding {
+                let version = self.block.version();
+                let bytes = self.block.view::<71, 6>();
+                let value = Binding::read(bytes, version);
+                value
+            }
+
+            /// Ids of the templates that may be handed in; empty: all of the schema
+            ///
+            /// Group `templates`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn templates(self) -> Result<templates::Group<'a>, rt::Error> {
+                let group = templates::open(self.rest)?;
+                Ok(templates::Group(group))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let group = templates::open(rest)?;
+            let rest = group.end();
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message IngressOpened";
+            let (block, rest) = rest.block::<77>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// The publisher's number in the catalog
+            ///
+            /// `publisher` at 8, 2 bytes: `uint16`.
+            pub publisher: u16,
+            /// That publisher's own number of the last message that was accepted; 0 before the first
+            ///
+            /// `number` at 10, 8 bytes: `uint64`.
+            pub number: u64,
+            /// Bytes of the ingress ring; the data memory is one block longer. It is that of epoch 1, from position 0 on
+            ///
+            /// `capacity` at 18, 8 bytes: `uint64`.
+            pub capacity: u64,
+            /// Where in the ingress ring the next frame goes; its sequence is number + 1
+            ///
+            /// `tail` at 26, 8 bytes: `uint64`.
+            pub tail: u64,
+            /// The longest message that is taken, in bytes
+            ///
+            /// `messageBytesMax` at 34, 8 bytes: `uint64`.
+            pub message_bytes_max: u64,
+            /// The partition's epoch
+            ///
+            /// `epoch` at 42, 4 bytes: `uint32`.
+            pub epoch: u32,
+            /// Where that epoch begins
+            ///
+            /// `start` at 46, 8 bytes: `uint64`.
+            pub start: u64,
+            /// Everything accepted so far ends at or below it
+            ///
+            /// `position` at 54, 8 bytes: `uint64`.
+            pub position: u64,
+            /// Everything accepted so far has a lower number in the partition
+            ///
+            /// `sequence` at 62, 8 bytes: `uint64`.
+            pub sequence: u64,
+            /// How far the topic is recorded
+            ///
+            /// `durability` at 70, 1 byte: `Durability`.
+            pub durability: Durability,
+            /// Which messages may be handed in
+            ///
+            /// `binding` at 71, 6 bytes: `Binding`.
+            pub binding: Binding,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 77]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.publisher;
+                out.put::<8, 2>(value.to_le_bytes());
+                let value = self.number;
+                out.put::<10, 8>(value.to_le_bytes());
+                let value = self.capacity;
+                out.put::<18, 8>(value.to_le_bytes());
+                let value = self.tail;
+                out.put::<26, 8>(value.to_le_bytes());
+                let value = self.message_bytes_max;
+                out.put::<34, 8>(value.to_le_bytes());
+                let value = self.epoch;
+                out.put::<42, 4>(value.to_le_bytes());
+                let value = self.start;
+                out.put::<46, 8>(value.to_le_bytes());
+                let value = self.position;
+                out.put::<54, 8>(value.to_le_bytes());
+                let value = self.sequence;
+                out.put::<62, 8>(value.to_le_bytes());
+                let value = self.durability;
+                out.put::<70, 1>(value.0.to_le_bytes());
+                let value = self.binding;
+                value.write(out.part::<71, 6>());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message IngressOpened";
+            let (out, rest) = rt::Writer::new(buffer).array::<85>(what)?;
+            out.put::<0, 2>(77_u16.to_le_bytes());
+            out.put::<2, 2>(64_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 77>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `templates`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Ids of the templates that may be handed in; empty: all of the schema
+            ///
+            /// Begins group `templates`.
+            ///
+            /// # Errors
+            /// If the buffer is full.
+            #[inline]
+            pub fn templates(self) -> Result<templates::Encoder<'a>, rt::Error> {
+                let what = "group templates";
+                let group = self.0.open(what)?;
+                Ok(templates::Encoder(group))
+            }
+        }
+
+        /// Ids of the templates that may be handed in; empty: all of the schema
+        ///
+        /// Group `templates`: entries of 2 bytes.
+        pub mod templates {
+            use super::*;
+
+            /// Bytes of the fixed part of an entry.
+            pub const BLOCK_BYTES: usize = 2;
+
+            /// Ids of the templates that may be handed in; empty: all of the schema
+            ///
+            /// Group `templates`: its entries are read by iterating over `&group`.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Group<'a>(pub(super) rt::Flat<'a, 2>);
+
+            impl<'a> Group<'a> {
+                /// The number of entries.
+                #[inline]
+                pub fn count(&self) -> u32 {
+                    self.0.count()
+                }
+
+                /// Goes on behind the group; entries that were not read are skipped.
+                #[inline]
+                pub fn end(self) -> rt::End<'a> {
+                    let rest = self.0.end();
+                    rest.end()
+                }
+            }
+
+            impl<'i, 'a> IntoIterator for &'i Group<'a> {
+                type Item = Entry<'a>;
+                type IntoIter = rt::Entries<'a, 2, Entry<'a>>;
+
+                #[inline]
+                fn into_iter(self) -> Self::IntoIter {
+                    self.0.entries()
+                }
+            }
+
+            #[inline]
+            pub(super) fn open<'a, H>(
+                reader: rt::Reader<'a, H>,
+            ) -> Result<rt::Flat<'a, 2, H>, rt::Error> {
+                let what = "group templates";
+                let (head, rest) = reader.array::<4>(what)?;
+                let length = u16::from_le_bytes(*head.view::<0, 2>());
+                let count = u16::from_le_bytes(*head.view::<2, 2>());
+                rest.flat(length.into(), count.into(), what)
+            }
+
+            /// Ids of the templates that may be handed in; empty: all of the schema
+            ///
+            /// An entry of `templates`.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Entry<'a> {
+                block: rt::Block<'a, 2>,
+            }
+
+            impl<'a> From<rt::Block<'a, 2>> for Entry<'a> {
+                #[inline]
+                fn from(block: rt::Block<'a, 2>) -> Self {
+                    Entry { block }
+                }
+            }
+
+            impl<'a> Entry<'a> {
+                /// `template` at 0, 2 bytes: `uint16`.
+                #[inline]
+                pub fn template(&self) -> u16 {
+                    let bytes = self.block.view::<0, 2>();
+                    u16::from_le_bytes(*bytes)
+                }
+            }
+
+            /// The fields of an entry, to be written.
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+            pub struct Fields {
+                /// `template` at 0, 2 bytes: `uint16`.
+                pub template: u16,
+            }
+
+            impl Fields {
+                /// Writes it, and zeros where the schema has gaps.
+                #[inline]
+                fn write(&self, out: &mut [u8; 2]) {
+                    let value = self.template;
+                    out.put::<0, 2>(value.to_le_bytes());
+                }
+            }
+
+            type OpenGroup<'a> = rt::Open<'a, 4>;
+
+            /// Writes the entries of `templates`.
+            #[derive(Debug)]
+            #[must_use = "the message is not whole"]
+            pub struct Encoder<'a>(pub(super) rt::Writer<'a, OpenGroup<'a>>);
+
+            impl<'a> Encoder<'a> {
+                /// Writes an entry.
+                ///
+                /// # Errors
+                /// If the buffer is full.
+                #[inline]
+                pub fn push(self, fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+                    let what = "group templates";
+                    let (out, rest) = self.0.entry(what)?;
+                    fields.write(out);
+                    Ok(Encoder(rest))
+                }
+
+                /// Ends the group.
+                ///
+                /// # Errors
+                /// If the entries are too many for their count.
+                #[inline]
+                pub fn end(self) -> Result<usize, rt::Error> {
+                    let what = "group templates";
+                    let (head, count, rest) = self.0.close();
+                    let count: u16 = rt::count(count, what)?;
+                    head.put::<0, 2>(2_u16.to_le_bytes());
+                    head.put::<2, 2>(count.to_le_bytes());
+                    Ok(rest.end())
+                }
+            }
+        }
+    }
+
+    /// Client: hands in no more. Answer: IngressClosed, once everything handed in is taken; or Failure
+    ///
+    /// Message `CloseIngress`, template 58: 22 bytes and more, as groups and data have them.
+    pub mod close_ingress {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 58;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 10;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 22;
+
+        /// Client: hands in no more. Answer: IngressClosed, once everything handed in is taken; or Failure
+        ///
+        /// Reads `CloseIngress`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 10>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn partition(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn topic(self) -> Result<(&'a [u8], AfterTopic<'a>), rt::Error> {
+                let (data, rest) = read_topic(self.rest)?;
+                Ok((data, AfterTopic(rest)))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        /// Behind `topic`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct AfterTopic<'a>(rt::Reader<'a>);
+
+        impl<'a> AfterTopic<'a> {
+            /// The publisher's name in the catalog
+            ///
+            /// Data `origin`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn origin(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_origin(self.0)?;
+                Ok((data, rest.end()))
+            }
+        }
+
+        #[inline]
+        fn read_topic<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data topic";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        fn read_origin<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data origin";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_topic(rest)?;
+            let (_, rest) = read_origin(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message CloseIngress";
+            let (block, rest) = rest.block::<10>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            pub partition: u16,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 10]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.partition;
+                out.put::<8, 2>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message CloseIngress";
+            let (out, rest) = rt::Writer::new(buffer).array::<18>(what)?;
+            out.put::<0, 2>(10_u16.to_le_bytes());
+            out.put::<2, 2>(58_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 10>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `topic`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn topic(self, bytes: &[u8]) -> Result<AfterTopicEncoder<'a>, rt::Error> {
+                let what = "data topic";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(AfterTopicEncoder(rest))
+            }
+        }
+
+        /// Writes `origin`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct AfterTopicEncoder<'a>(rt::Writer<'a>);
+
+        impl<'a> AfterTopicEncoder<'a> {
+            /// The publisher's name in the catalog
+            ///
+            /// Data `origin`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn origin(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data origin";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
+    /// Broker: answers CloseIngress
+    ///
+    /// Message `IngressClosed`, template 59: 24 bytes.
+    pub mod ingress_closed {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 59;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 16;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 24;
+
+        /// Broker: answers CloseIngress
+        ///
+        /// Reads `IngressClosed`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 16>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// That publisher's own number of the last message that was accepted; 0 before the first
+            ///
+            /// `number` at 8, 8 bytes: `uint64`.
+            #[inline]
+            pub fn number(&self) -> u64 {
+                let bytes = self.block.view::<8, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(self.rest.end())
+            }
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message IngressClosed";
+            let (block, rest) = rest.block::<16>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// That publisher's own number of the last message that was accepted; 0 before the first
+            ///
+            /// `number` at 8, 8 bytes: `uint64`.
+            pub number: u64,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 16]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.number;
+                out.put::<8, 8>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes the message, and gives its length in bytes.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode(buffer: &mut [u8], fields: &Fields) -> Result<usize, rt::Error> {
+            let what = "message IngressClosed";
+            let (out, rest) = rt::Writer::new(buffer).array::<24>(what)?;
+            out.put::<0, 2>(16_u16.to_le_bytes());
+            out.put::<2, 2>(59_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 16>());
+            Ok(rest.end())
+        }
+    }
+
     /// Any message of the schema.
     #[derive(Clone, Copy, Debug)]
     pub enum Message<'a> {
@@ -7519,6 +8524,14 @@ pub mod oyez_protocol {
         TakeOver(take_over::Decoder<'a>),
         /// `OwnerKilled`, template 62.
         OwnerKilled(owner_killed::Decoder<'a>),
+        /// `OpenIngress`, template 63.
+        OpenIngress(open_ingress::Decoder<'a>),
+        /// `IngressOpened`, template 64.
+        IngressOpened(ingress_opened::Decoder<'a>),
+        /// `CloseIngress`, template 58.
+        CloseIngress(close_ingress::Decoder<'a>),
+        /// `IngressClosed`, template 59.
+        IngressClosed(ingress_closed::Decoder<'a>),
     }
 
     impl<'a> Message<'a> {
@@ -7670,6 +8683,22 @@ pub mod oyez_protocol {
                     let message = owner_killed::open(header, rest)?;
                     Self::OwnerKilled(message)
                 }
+                63 => {
+                    let message = open_ingress::open(header, rest)?;
+                    Self::OpenIngress(message)
+                }
+                64 => {
+                    let message = ingress_opened::open(header, rest)?;
+                    Self::IngressOpened(message)
+                }
+                58 => {
+                    let message = close_ingress::open(header, rest)?;
+                    Self::CloseIngress(message)
+                }
+                59 => {
+                    let message = ingress_closed::open(header, rest)?;
+                    Self::IngressClosed(message)
+                }
                 found => return Err(rt::Error::TemplateId { found }),
             };
             Ok(message)
@@ -7717,6 +8746,10 @@ pub mod oyez_protocol {
                 Self::Withdraw(message) => message.skip(),
                 Self::TakeOver(message) => message.skip(),
                 Self::OwnerKilled(message) => message.skip(),
+                Self::OpenIngress(message) => message.skip(),
+                Self::IngressOpened(message) => message.skip(),
+                Self::CloseIngress(message) => message.skip(),
+                Self::IngressClosed(message) => message.skip(),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The control page: positions that the broker writes and clients read. It belongs to one broker life.
 
-use crate::Position;
-use oyez_mem::{Region, RegionMut};
+use crate::{Position, Sequence};
+use oyez_mem::{Region, RegionMut, sync};
 
 const GATE: usize = 0;
 const STATE: usize = 128;
@@ -9,6 +9,11 @@ const END: usize = 256;
 const WRITTEN: usize = 384;
 const DURABLE: usize = 512;
 const EARLIEST: usize = 640;
+/// Four words of one rhythm on one line: what they say belongs together.
+const ACCEPTING: usize = 768;
+const ACCEPTED_POSITION: usize = 776;
+const ACCEPTED_SEQUENCE: usize = 784;
+const ACCEPTED: usize = 792;
 
 /// What the broker says of an epoch. Numbers are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,17 @@ impl State {
     }
 }
 
+/// How far the core has taken what a publisher handed in through an ingress ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The publisher's own number of the last message taken; 0 before the first.
+    pub number: u64,
+    /// Where that message ends in its partition; of one that was taken before the ring was, a position above it.
+    pub position: Position,
+    /// Its sequence in its partition; of one that was taken before the ring was, a sequence above it.
+    pub sequence: Sequence,
+}
+
 /// The control page, to be read. Each read is one relaxed load; words of different rhythm lie on lines of their own.
 #[derive(Clone, Debug)]
 pub struct Control(Region);
@@ -54,7 +70,7 @@ pub struct ControlMut {
 
 impl Control {
     /// Bytes of a control page.
-    pub const LEN_BYTES: usize = if cfg!(loom) { 768 } else { 4096 };
+    pub const LEN_BYTES: usize = if cfg!(loom) { 800 } else { 4096 };
 
     /// # Panics
     /// Where the region is shorter than a page.
@@ -97,6 +113,19 @@ impl Control {
     #[inline]
     pub fn durable(&self) -> Position {
         Position(self.0.load(DURABLE))
+    }
+
+    /// Of an ingress ring, how far it was taken; `None` while that is being told. Where it stays so, the broker died doing it.
+    #[inline]
+    pub fn accepted(&self) -> Option<Accepted> {
+        // A1: pairs with A5, so that what follows is of this number or a later one.
+        let number = self.0.load(ACCEPTED);
+        sync::fence_acquire();
+        let position = Position(self.0.load(ACCEPTED_POSITION));
+        let sequence = Sequence(self.0.load(ACCEPTED_SEQUENCE));
+        // A2: pairs with A4: whoever has read a word of a later number reads that number here.
+        sync::fence_acquire();
+        (self.0.load(ACCEPTING) == number).then_some(Accepted { number, position, sequence })
     }
 
     /// The lowest position that the journal still has; `u64::MAX` where nothing is recorded.
@@ -150,6 +179,20 @@ impl ControlMut {
     #[inline]
     pub fn set_durable(&self, position: Position) {
         self.page.store_release(DURABLE, position.0);
+    }
+
+    /// Of an ingress ring, of which everything below the gate's lap is in the partition: tells how far that is, then lets
+    /// its publisher write on over it. So what a publisher may overwrite is in the partition, and known to be.
+    pub fn accept(&self, accepted: Accepted, gate: Position) {
+        // A3, A4: the fence comes before every word that it speaks of.
+        self.page.store(ACCEPTING, accepted.number);
+        sync::fence_release();
+        self.page.store(ACCEPTED_POSITION, accepted.position.0);
+        self.page.store(ACCEPTED_SEQUENCE, accepted.sequence.0);
+        // A5
+        self.page.store_release(ACCEPTED, accepted.number);
+        // A6: releases all of it to whoever writes by the new gate (W1).
+        self.set_gate(gate);
     }
 
     /// See [`Control::earliest`].

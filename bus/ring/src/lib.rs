@@ -59,7 +59,7 @@ mod walk;
 mod writer;
 
 pub use area::{Area, AreaMut, Asleep, Latencies, Progress};
-pub use control::{Control, ControlMut, State};
+pub use control::{Accepted, Control, ControlMut, State};
 pub use head::{EpochStart, write_head, write_head_of_many};
 pub use layout::{BLOCK, FRAME_HEADER, Kind, LEAD, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, message_bytes_max};
 pub use lookout::Lookout;

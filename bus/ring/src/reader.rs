@@ -187,8 +187,17 @@ impl Reader {
     ///
     /// # Errors
     /// [`Invalid`]; polling again finds it again.
+    #[inline]
     pub fn poll_any(&mut self) -> Result<Poll<'_>, Invalid> {
-        loop {
+        self.poll_any_below(Position(u64::MAX))
+    }
+
+    /// The same of what begins below `limit`: for the core, which has others to look after.
+    ///
+    /// # Errors
+    /// As [`Reader::poll_any`].
+    pub fn poll_any_below(&mut self, limit: Position) -> Result<Poll<'_>, Invalid> {
+        while self.position < limit {
             let mut over = Over::default();
             match self.advance::<false>(&mut over)? {
                 Step::Empty => return Ok(Poll::Empty),
@@ -197,6 +206,7 @@ impl Reader {
                 Step::Over(kind) => return Ok(Poll::Frame(self.frame(kind, over))),
             }
         }
+        Ok(Poll::Empty)
     }
 
     #[inline(always)]

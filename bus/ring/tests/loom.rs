@@ -7,7 +7,8 @@ mod support;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 use oyez_ring::{
-    Area, AreaMut, Asleep, BLOCK, Epoch, Kind, Lookout, Offer, Poll, Position, Reader, RegionMut, Sequence, Writer,
+    Accepted, Area, AreaMut, Asleep, BLOCK, Control, ControlMut, Epoch, Kind, Lookout, Offer, Origin, Poll, Position,
+    Reader, RegionMut, Sequence, Writer,
 };
 use std::sync::Arc;
 use support::Ring;
@@ -220,4 +221,63 @@ impl Core {
         }
         self.lookout.look(|key| self.woken[key] = true);
     }
+}
+
+/// What is told of one message is never taken for what is told of another.
+#[test]
+fn how_far_a_publisher_was_taken_is_told_whole() {
+    model(3, || {
+        let told = |number| Accepted { number, position: Position(10 * number), sequence: Sequence(20 * number) };
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), Position(0), Position(CAPACITY));
+        control.accept(told(1), Position(CAPACITY));
+        let page = control.reader();
+        let core = thread::spawn(move || {
+            control.accept(told(2), Position(CAPACITY));
+            control.accept(told(3), Position(CAPACITY));
+        });
+        let mut last = 1;
+        for _ in 0..2 {
+            if let Some(accepted) = page.accepted() {
+                assert!(accepted == told(accepted.number) && accepted.number >= last, "{accepted:?} after {last}");
+                last = accepted.number;
+            }
+        }
+        core.join().unwrap();
+        assert_eq!(page.accepted(), Some(told(3)));
+    });
+}
+
+/// A full ingress ring, of which the core takes one more message: its publisher writes on only when that message is in the
+/// partition, and told to be.
+#[test]
+fn what_a_publisher_may_overwrite_is_in_the_partition_and_known_to_be() {
+    model(3, || {
+        let (ingress, partition) = (Ring::new(CAPACITY, Position(0), Sequence(1), Position(CAPACITY)), ring());
+        let (mut publisher, mut owner) = (ingress.writer(), partition.writer());
+        let mut handed_in = 0;
+        while matches!(publisher.offer(&message(handed_in + 1, SMALL), 0).unwrap(), Offer::Published(_)) {
+            handed_in += 1;
+        }
+        // The core has taken the first block, and is about to take the first message of the second.
+        let mut core = Reader::at(ingress.view(), Epoch(1), Position(0));
+        while core.position() < Position(BLOCK + 48) {
+            assert!(matches!(core.poll_any().unwrap(), Poll::Frame(_)));
+        }
+        let mut subscriber = Reader::at(partition.view(), Epoch(1), Position(0));
+        while matches!(subscriber.poll_any().unwrap(), Poll::Frame(_)) {}
+        let (control, next) = (ingress.control.clone(), core.sequence().unwrap().0);
+        let core = thread::spawn(move || {
+            let Poll::Frame(frame) = core.poll_any().unwrap() else { panic!("it was committed before") };
+            let origin = Origin::new(1, frame.sequence.0).unwrap();
+            let Offer::Published(put) = owner.offer_from(origin, frame.payload, 0).unwrap() else { panic!("no room") };
+            let accepted = Accepted { number: next, position: put.position, sequence: put.sequence };
+            control.accept(accepted, core.position().block().plus(CAPACITY));
+        });
+        if matches!(publisher.offer(&message(handed_in + 1, SMALL), 0).unwrap(), Offer::Published(_)) {
+            assert_eq!(publisher.control().accepted().map(|accepted| accepted.number), Some(next));
+            let Ok(Poll::Frame(frame)) = subscriber.poll_any() else { panic!("it is not in the partition") };
+            assert_eq!((frame.origin, frame.payload), (Origin::new(1, next), &message(next, SMALL)[..]));
+        }
+        core.join().unwrap();
+    });
 }

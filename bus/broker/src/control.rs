@@ -180,6 +180,12 @@ impl Control {
                     ));
                 }
                 Event::Left(sleeper) => self.clients.left(&sleeper),
+                Event::IngressLeft(partition, left) => self.ingress_left(partition, &left, now),
+                Event::Ceded(sequencer) => {
+                    let partition = sequencer.partition;
+                    drop(sequencer);
+                    self.partitions[partition.0].ceded(now);
+                }
                 Event::Look(viewer) => viewer.show(self.stat(None)),
                 Event::Closed(uid) => self.clients.closed(uid),
                 Event::Failed(partition, cause) => self.partitions[partition.0].journal_failed(cause),
@@ -220,12 +226,14 @@ impl Control {
             if let Some(ended) = self.partitions[index].tick(now) {
                 self.ended(&ended, now);
             }
-            self.hand_out(PartitionIndex(index), now);
+            // Before anything is stored: what never came to be may have the name of what is to be.
             for name in self.partitions[index].take_dropped() {
                 if let Err(error) = self.store.remove(&name) {
                     log(format_args!("{name}: the store does not let go of it: {error}; restart the broker"));
                 }
             }
+            self.hand_out(PartitionIndex(index), now);
+            self.own(PartitionIndex(index), now);
             self.unpark(PartitionIndex(index), now);
         }
     }

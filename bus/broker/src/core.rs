@@ -18,6 +18,7 @@ use oyez_ring::{Control, ControlMut, EpochStart, Memory, Position, Tail};
 
 use crate::catalog::{Idle, Topic};
 use crate::event::{Event, Events, PartitionIndex};
+use crate::ingress::{Sequencer, Session};
 use crate::log::log;
 use crate::partition::{ConnectionId, Judged, RecorderHandle};
 use crate::sleepers::{Sleeper, Sleepers};
@@ -51,6 +52,14 @@ pub(crate) enum Command {
     Retire { partition: PartitionIndex, slot: Option<usize> },
     /// Pass the time otherwise.
     Pace(Pace),
+    /// Own a partition of many publishers.
+    Own(Box<Sequencer>),
+    /// A publisher of many may hand in.
+    Admit(PartitionIndex, Box<Session>),
+    /// The publisher of that number hands in no more.
+    Dismiss(PartitionIndex, u16),
+    /// Own the partition no more, once everything handed in is taken.
+    Cede(PartitionIndex),
     /// A reader may sleep from now on.
     Join(Box<Sleeper>),
     /// A connection is gone, with all that read on it.
@@ -106,6 +115,7 @@ impl Core {
         let duty = Duty {
             io,
             slots: BTreeMap::new(),
+            sequencers: Vec::new(),
             sleepers: Sleepers::new()?,
             retired: Vec::new(),
             commands: queue,
@@ -217,6 +227,7 @@ pub(crate) fn of<'a>(cores: &'a mut [Core], topic: &Topic, number: u16) -> &'a m
 struct Duty {
     io: Box<dyn Io>,
     slots: BTreeMap<usize, Slot>,
+    sequencers: Vec<Sequencer>,
     sleepers: Sleepers,
     /// What belongs to no partition any more, on its way to be closed elsewhere.
     retired: Vec<Box<dyn Any + Send>>,
@@ -239,7 +250,8 @@ impl Duty {
         let mut heard = Instant::now();
         while self.stopping.is_none_or(|until| Instant::now() < until) {
             let began = Instant::now();
-            let work = self.obey() + self.complete() + self.record() + self.sleepers.look() + self.report();
+            let work =
+                self.obey() + self.complete() + self.sequence() + self.record() + self.sleepers.look() + self.report();
             let ended = Instant::now();
             self.counts.turns.fetch_add(1, Ordering::Relaxed);
             if ended - began > STALL {
@@ -279,6 +291,12 @@ impl Duty {
                     slot.into_iter().for_each(|slot| self.slot(slot, Slot::retire));
                 }
                 Command::Pace(pace) => self.pace = pace,
+                Command::Own(sequencer) => self.sequencers.push(*sequencer),
+                Command::Admit(partition, session) => self.sequencer(partition, |sequencer| sequencer.admit(*session)),
+                Command::Dismiss(partition, publisher) => {
+                    self.sequencer(partition, |sequencer| sequencer.dismiss(publisher));
+                }
+                Command::Cede(partition) => self.sequencer(partition, Sequencer::cede),
                 Command::Join(sleeper) => self.sleepers.join(*sleeper),
                 Command::Forget(connection) => self.sleepers.forget(connection),
                 Command::Stop(after) => self.stopping = Some(Instant::now() + after),
@@ -315,6 +333,31 @@ impl Duty {
         }
     }
 
+    /// Whatever is not owned any more hears nothing.
+    fn sequencer(&mut self, partition: PartitionIndex, tell: impl FnOnce(&mut Sequencer)) {
+        if let Some(sequencer) = self.sequencers.iter_mut().find(|sequencer| sequencer.partition == partition) {
+            tell(sequencer);
+        }
+    }
+
+    /// Takes what is handed in, where there are many publishers.
+    fn sequence(&mut self) -> usize {
+        if self.sequencers.is_empty() {
+            return 0;
+        }
+        let now_ns = self.io.now_ns();
+        self.sequencers.iter_mut().map(|sequencer| sequencer.sequence(now_ns)).sum()
+    }
+
+    fn cede(&mut self) -> usize {
+        let Some(at) = self.sequencers.iter().position(|sequencer| sequencer.is_ceded()) else { return 0 };
+        let sequencer = Box::new(self.sequencers.swap_remove(at));
+        if let Err(Event::Ceded(sequencer)) = self.events.offer(Event::Ceded(sequencer)) {
+            self.sequencers.push(*sequencer);
+        }
+        0
+    }
+
     fn record(&mut self) -> usize {
         let now_ns = self.io.now_ns();
         let io = &mut *self.io;
@@ -328,7 +371,8 @@ impl Duty {
         if let Some(slot) = left.and_then(|number| self.slots.remove(&number)) {
             self.retired.push(Box::new(slot));
         }
-        told + self.sleepers.report(events) + self.let_go()
+        let over = self.sequencers.iter_mut().map(|sequencer| sequencer.report(events)).sum::<usize>();
+        told + over + self.sleepers.report(events) + self.cede() + self.let_go()
     }
 
     /// Has the control thread close what belongs to no partition any more.

@@ -12,6 +12,7 @@ use rustix::event::EventfdFlags;
 
 use crate::apply::Draft;
 use crate::http::Viewer;
+use crate::ingress::{Left, Sequencer};
 use crate::sleepers::Sleeper;
 use crate::spare::Spare;
 
@@ -47,6 +48,10 @@ pub(crate) enum Event {
     Closed(u32),
     /// A reader is gone, or cannot be woken: what it had is closed off the core.
     Left(Box<Sleeper>),
+    /// A publisher of many hands in no more.
+    IngressLeft(PartitionIndex, Box<Left>),
+    /// The core owns a partition of many publishers no more; dropped here, its ring is unmapped.
+    Ceded(Box<Sequencer>),
     /// Somebody wants to see how all stands.
     Look(Viewer),
     /// The journal failed, for good.

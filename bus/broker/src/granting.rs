@@ -27,7 +27,7 @@ impl Control {
         standby: bool,
         now: Instant,
     ) -> Result<bool, Refusing> {
-        let index = self.may_publish(asker, topic, number)?;
+        let index = self.may_own(asker, topic, number)?;
         if self.stopping {
             return Err((FailureCode::Closing, place(topic, number)));
         }
@@ -68,7 +68,7 @@ impl Control {
         partition.is_behind().then_some((Refusal::Preparing, None))
     }
 
-    fn not_granted(&mut self, asker: Asker, (refusal, holder): (Refusal, Option<Holder>)) -> bool {
+    pub(crate) fn not_granted(&mut self, asker: Asker, (refusal, holder): (Refusal, Option<Holder>)) -> bool {
         let (pid, uid, holder) = holder.map_or((0, 0, String::new()), |holder| (holder.pid, holder.uid, holder.name));
         self.say(asker, Message::NotGranted { refusal, pid, uid, holder })
     }
@@ -78,7 +78,7 @@ impl Control {
     pub(crate) fn look_for_vacancies(&mut self, now: Instant) {
         for index in 0..self.partitions.len() {
             let partition = &mut self.partitions[index];
-            if partition.standbys.first().is_some()
+            if (partition.standbys.first().is_some() || partition.many.is_some())
                 && let Ok(Some(ended)) = partition.vacancy(now)
             {
                 self.ended(&ended, now);

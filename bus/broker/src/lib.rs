@@ -14,6 +14,7 @@
 //! [`serve`] is all there is to call; [`stat::Stat`] is what a client's `stat` tells, [`plan::Plan`] what comes of another catalog; [`catalog::Catalog`] is for whoever reads what is declared.
 #![forbid(unsafe_code)]
 
+mod admitting;
 mod apply;
 pub mod catalog;
 mod clients;
@@ -23,6 +24,7 @@ mod event;
 mod granting;
 mod holders;
 mod http;
+mod ingress;
 mod keeper;
 mod log;
 mod metrics;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::stat::{ReaderStat, Stat, Used};
+use crate::stat::{PublishersStat, ReaderStat, Stat, Used};
 
 /// A family: its kind, its name, what it tells, and a line for each thing.
 struct Text(String);
@@ -85,6 +85,23 @@ fn partitions(text: &mut Text, stat: &Stat) {
     for (kind, name, help, value) in families {
         let lines = stat.partitions.iter().map(|partition| {
             (labels([("topic", &partition.topic), ("partition", &partition.partition)]), value(partition))
+        });
+        text.family(kind, name, help, lines);
+    }
+    publishers(text, stat);
+}
+
+fn publishers(text: &mut Text, stat: &Stat) {
+    type Told = fn(&PublishersStat) -> u64;
+    let families: [(&str, &str, &str, Told); 3] = [
+        ("gauge", "partition_publishers", "Publishers that have a session, of many.", |of| of.connected),
+        ("counter", "partition_accepted_messages_total", "Messages accepted from them.", |of| of.accepted),
+        ("counter", "partition_publishers_refused_total", "Sessions refused, or ended as broken.", |of| of.refused),
+    ];
+    for (kind, name, help, value) in families {
+        let lines = stat.partitions.iter().filter_map(|partition| {
+            let labels = labels([("topic", &partition.topic), ("partition", &partition.partition)]);
+            Some((labels, value(partition.publishers.as_ref()?) as f64))
         });
         text.family(kind, name, help, lines);
     }

@@ -1,6 +1,8 @@
 //! A partition at the broker: its journal, its rings, its epochs. Who may write it is decided in `owner.rs`, how it
 //! gets to disk in `recording.rs`, who waits to be its next owner in `standby.rs`.
 
+mod lasts;
+mod many;
 mod owner;
 mod recording;
 mod standby;
@@ -20,6 +22,7 @@ use crate::event::PartitionIndex;
 use crate::log::log;
 use crate::ring::Ring;
 use crate::sleepers::Sleeper;
+pub(crate) use many::{Admission, Many, Opened};
 pub(crate) use owner::{ConnectionId, Ended, Holder, Reclaim, Refused};
 use owner::{Leaving, Owner};
 pub(crate) use recording::{Judged, RecorderHandle};
@@ -58,6 +61,8 @@ pub(crate) struct Partition {
     owner: Owner,
     /// Who wants to be the next.
     pub(crate) standbys: Standbys,
+    /// Its publishers, where it has many.
+    pub(crate) many: Option<Many>,
     /// Why the journal takes nothing more.
     failed: Option<String>,
     /// Rings that could not be adopted, by name, opened read-only.
@@ -103,6 +108,7 @@ impl Partition {
             tail: recovered,
             owner: Owner::Nobody,
             standbys: Standbys::new(topic.standbys),
+            many: None,
             failed: None,
             strays: Vec::new(),
             dropped: Vec::new(),

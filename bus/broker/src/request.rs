@@ -53,6 +53,8 @@ impl Control {
             Message::TakeOver { partition, epoch, topic } => self.take_over(asker, &topic, partition, epoch),
             Message::Release { partition, epoch, topic } => self.release(asker, &topic, partition, epoch, now),
             Message::Reclaim { partition, epoch, topic } => self.reclaim(asker, &topic, partition, epoch),
+            Message::OpenIngress { partition, topic, origin } => self.open_ingress(asker, &topic, partition, &origin),
+            Message::CloseIngress { partition, topic, origin } => self.close_ingress(asker, &topic, partition, &origin),
             Message::OpenSubscriber { partition, topic } => self.open_subscriber(asker, &topic, partition),
             Message::OpenEpoch { partition, epoch, wait, topic } => {
                 self.open_epoch(asker, &topic, partition, epoch, wait)
@@ -109,7 +111,7 @@ impl Control {
     }
 
     fn reclaim(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch) -> Result<bool, Refusing> {
-        let index = self.may_publish(asker, topic, number)?;
+        let index = self.may_own(asker, topic, number)?;
         let holder = self.holder(asker);
         let back = holder.to_string();
         let about = || format!("{} epoch {epoch}", place(topic, number));
@@ -370,6 +372,15 @@ impl Control {
                 Err((FailureCode::PublishDenied, who))
             }
             _ => Ok(index),
+        }
+    }
+
+    /// The same of a topic whose partitions have a client as their owner.
+    pub(crate) fn may_own(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
+        let index = self.may_publish(asker, topic, number)?;
+        match self.partitions[index.0].many {
+            Some(_) => Err((FailureCode::OtherPublishers, place(topic, number))),
+            None => Ok(index),
         }
     }
 

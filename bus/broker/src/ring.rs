@@ -19,10 +19,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use oyez_journal::{JournalError, find_end};
 use oyez_mem::memory::{self, Access, MemoryError};
 use oyez_ring::{
-    BLOCK, Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Poll, Position, Reader, Region, RegionMut,
-    State, Tail, write_head,
+    BLOCK, Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Origin, Poll, Position, Reader, Region,
+    RegionMut, Sequence, State, Tail, write_head, write_head_of_many,
 };
 
+use crate::ingress::INGRESS_EPOCH;
 use crate::spare::{self, Spare};
 use crate::store::Store;
 
@@ -83,6 +84,19 @@ pub(crate) struct HandOut {
     page: RegionMut,
     control_page: OwnedFd,
     pub(crate) capacity_bytes: u64,
+    /// How far publishers were taken, where the topic has many: the head tells it.
+    pub(crate) lasts: Option<Vec<Origin>>,
+}
+
+/// An ingress ring: what its publisher is given, and what the core has of it.
+pub(crate) struct IngressRing {
+    /// To read and write.
+    pub(crate) data: OwnedFd,
+    pub(crate) control_page: OwnedFd,
+    /// Where the first frame goes.
+    pub(crate) tail: Position,
+    pub(crate) reader: Reader,
+    pub(crate) control: ControlMut,
 }
 
 /// A ring that readers may have.
@@ -110,12 +124,17 @@ impl HandOut {
         [0, capacity_bytes as usize].into_iter().for_each(|offset| head.store(offset, 0));
         let data = memory::reopen(&original, Access::Read)?;
         let (page, control_page) = control_page()?;
-        Ok(HandOut { original, head, region, data, page, control_page, capacity_bytes })
+        Ok(HandOut { original, head, region, data, page, control_page, capacity_bytes, lasts: None })
     }
 
     /// A writable descriptor for the owner-to-be: re-opened, since the kernel's leases count only such.
     pub(crate) fn writable(&self) -> Result<OwnedFd, MemoryError> {
         memory::reopen(&self.original, Access::Write)
+    }
+
+    /// The mapping of the broker itself, where that is to be the owner: the kernel counts it as it does any owner's.
+    pub(crate) fn map_own(&self) -> Result<RegionMut, MemoryError> {
+        map_mut(&self.writable()?, Memory::len_bytes(self.capacity_bytes))
     }
 
     /// The control page, opened read-only.
@@ -140,8 +159,11 @@ impl HandOut {
         begin_epoch: impl FnOnce(&EpochStart) -> Result<(), JournalError>,
         now_ns: u64,
     ) -> Result<(Ring, Tail), HandOutError> {
-        let HandOut { original, head, region, data, page, control_page, capacity_bytes } = self;
-        let tail = write_head(&head, capacity_bytes, &start, now_ns);
+        let HandOut { original, head, region, data, page, control_page, capacity_bytes, lasts } = self;
+        let tail = match lasts {
+            None => write_head(&head, capacity_bytes, &start, now_ns),
+            Some(lasts) => write_head_of_many(&head, capacity_bytes, &start, lasts.into_iter(), now_ns),
+        };
         let stored = name.to_string();
         store.put(&stored, original.as_fd()).map_err(HandOutError::Store)?;
         if let Err(error) = begin_epoch(&start) {
@@ -241,6 +263,23 @@ impl Ring {
         self.end = Some(end);
         self.control.set_end(end.position);
         self.control.set_state(state);
+    }
+}
+
+impl IngressRing {
+    /// Makes one whose first message has this number. Two write nothing there but its publisher: so nobody may seal it either.
+    pub(crate) fn new(capacity_bytes: u64, number: Sequence) -> Result<IngressRing, MemoryError> {
+        let (len_bytes, position) = (Memory::len_bytes(capacity_bytes), Position(0));
+        let original = memory::create("oyez-ingress", len_bytes)?;
+        let data = memory::reopen(&original, Access::Write)?;
+        let start = EpochStart { epoch: INGRESS_EPOCH, position, sequence: number, time_ns: 0, previous_end: position };
+        let tail = write_head(&map_mut(&data, len_bytes)?, capacity_bytes, &start, 0).position;
+        memory::seal_size(&original)?;
+        let region = spare::map(&memory::reopen(&original, Access::Read)?, len_bytes)?;
+        let (page, control_page) = control_page()?;
+        let control = ControlMut::open(page, position, Position(capacity_bytes));
+        let reader = Reader::at(Memory::new(region, capacity_bytes), INGRESS_EPOCH, position);
+        Ok(IngressRing { data, control_page, tail, reader, control })
     }
 }
 

@@ -331,6 +331,9 @@ pub(crate) fn open_partition(
         log(format_args!("{}/{number}: {} rings adopted", topic.name, rings.len()));
     }
     let mut partition = Partition::new(topic, number, journal, recovery.tail, rings);
+    if let Some(declared) = &topic.many {
+        partition.has_many(declared, &folder);
+    }
     partition.drop_names(useless);
     partition.wait_for(strays);
     Ok((partition, recovery))

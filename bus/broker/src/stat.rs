@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::Peer;
 use crate::clients::Client;
 use crate::control::{Control, now_ns};
-use crate::partition::Partition;
+use crate::partition::{Many, Partition};
 
 /// All of it: one document in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,8 @@ pub struct PartitionStat {
     pub failed: Option<String>,
     /// Who owns it.
     pub owner: Option<OwnerStat>,
+    /// Who hands in, where it has many publishers.
+    pub publishers: Option<PublishersStat>,
     /// Its newest epoch; 0 before the first.
     pub epoch: u32,
     /// Where the next frame goes.
@@ -129,6 +131,17 @@ pub struct OwnerStat {
     pub uid: u32,
     /// What it calls itself.
     pub name: String,
+}
+
+/// The publishers of a partition that has many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishersStat {
+    /// Those that have a session.
+    pub connected: u64,
+    /// Messages accepted since the broker's start.
+    pub accepted: u64,
+    /// Sessions since then that were not to be had, their name having one already, or that ended for what was written.
+    pub refused: u64,
 }
 
 /// A reader of one partition.
@@ -208,6 +221,7 @@ impl PartitionStat {
                 uid: holder.uid,
                 name: holder.name.clone(),
             }),
+            publishers: partition.many.as_ref().map(Many::stat),
             epoch: partition.newest().0,
             position: tail.position.0,
             sequence: tail.sequence.0,
@@ -354,6 +368,7 @@ mod tests {
                 state: "idle".into(),
                 failed: None,
                 owner: None,
+                publishers: None,
                 epoch: 1,
                 position: 64,
                 sequence: 1,

@@ -310,7 +310,7 @@ impl From<PublishError> for Failure {
             PublishError::Closing { .. } => OYEZ_ERR_CLOSED,
             PublishError::Lost { .. } => OYEZ_ERR_LOST,
             PublishError::JournalFailed { .. } => OYEZ_ERR_JOURNAL_FAILED,
-            PublishError::Timeout { .. } => OYEZ_ERR_TIMEOUT,
+            PublishError::Timeout { .. } | PublishError::NotAccepted { .. } => OYEZ_ERR_TIMEOUT,
             PublishError::NotKept { .. } => OYEZ_ERR_NOT_KEPT,
             _ => OYEZ_ERR_INTERNAL,
         };

@@ -4,7 +4,7 @@ use crate::connection::Link;
 use crate::in_process::{InProcess, Topic};
 use crate::partition::Attached;
 use crate::subscriber::SubscriberBuilder;
-use crate::{BusError, KeyedPublisherBuilder, Owner, PublishError, Publisher, Standby, TopicInfo};
+use crate::{BusError, Ingress, KeyedPublisherBuilder, Owner, PublishError, Publisher, Standby, TopicInfo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,6 +225,11 @@ impl PublisherBuilder {
         Standby::new(&self.bus.0, &self.topic, self.partition)
     }
 
+    /// One of the topic's many publishers, under this name of the catalog's.
+    pub fn origin(self, name: &str) -> IngressBuilder {
+        IngressBuilder { publisher: self, origin: name.to_owned() }
+    }
+
     /// Becomes the owner.
     ///
     /// # Errors
@@ -239,6 +244,31 @@ impl PublisherBuilder {
         match &bus.0 {
             Kind::Broker(link) => link.publisher(&topic, partition),
             Kind::InProcess(bus) => bus.publisher(&topic, partition),
+        }
+    }
+}
+
+/// Under which name to hand in: made by [`PublisherBuilder::origin`].
+#[must_use = "a publisher is opened with `open`"]
+pub struct IngressBuilder {
+    publisher: PublisherBuilder,
+    origin: String,
+}
+
+impl IngressBuilder {
+    /// Opens a session under the name. One process has it at a time; with [`PublisherBuilder::wait`] it is waited for.
+    ///
+    /// # Errors
+    /// [`PublishError::NotGranted`] says who has it; [`PublishError::Bus`]: an unknown topic or name, a topic of one
+    /// publisher, no right to it, no answer.
+    pub fn open(self) -> Result<Ingress, PublishError> {
+        let IngressBuilder { publisher: PublisherBuilder { bus, topic, partition, wait }, origin } = self;
+        match &bus.0 {
+            Kind::Broker(link) => link.ingress(&topic, partition, &origin, wait),
+            Kind::InProcess(_) => {
+                let what = "an in-process bus has topics of one publisher; publish without an origin";
+                Err(BusError::Declaration { topic, what }.into())
+            }
         }
     }
 }

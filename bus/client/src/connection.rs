@@ -4,6 +4,7 @@
 //! it, a cursor at another.
 
 mod attendant;
+mod ingress;
 mod owned;
 mod reading;
 mod standby;

@@ -214,6 +214,22 @@ pub enum PublishError {
         /// How long it was waited for.
         timeout_ms: u128,
     },
+    /// The broker has not taken what was handed in in time; it may yet.
+    #[error(
+        "topic {topic}, origin {origin}: message {number} is not accepted after {timeout_ms} ms, only {accepted} is; wait again, or see whether the broker runs and its disk keeps up"
+    )]
+    NotAccepted {
+        /// The topic.
+        topic: String,
+        /// The name that it was handed in under.
+        origin: String,
+        /// The publisher's own number of what was waited for.
+        number: u64,
+        /// That of the last message accepted.
+        accepted: u64,
+        /// How long it was waited for.
+        timeout_ms: u128,
+    },
     /// The topic keeps no such durability.
     #[error(
         "topic {topic} keeps messages {kept}, not {asked}; ask for less, or declare `recorded` and `durability` in the catalog"
@@ -232,7 +248,7 @@ impl PublishError {
     /// Whether the same call may succeed later, with nothing changed here.
     pub fn is_retriable(&self) -> bool {
         match self {
-            PublishError::NotGranted { .. } | PublishError::Timeout { .. } => true,
+            PublishError::NotGranted { .. } | PublishError::Timeout { .. } | PublishError::NotAccepted { .. } => true,
             PublishError::Bus(error) => error.is_retriable(),
             _ => false,
         }
@@ -388,11 +404,13 @@ mod tests {
             reached: Position(64),
             timeout_ms: 20,
         };
+        let origin = "gateway-a".to_owned();
+        let unaccepted = PublishError::NotAccepted { topic: topic(), origin, number: 9, accepted: 7, timeout_ms: 20 };
         let misfit = Misfit::Template { schema_id: 7, found: 2, allowed: vec![1] };
         let kept = Durability::Published;
         // Text, whether to try again, whether to give the publisher up.
         let partition = 2;
-        let cases: [(PublishError, [&str; 2], bool, bool); 10] = [
+        let cases: [(PublishError, [&str; 2], bool, bool); 11] = [
             (
                 PublishError::NotGranted { topic: topic(), partition: 0, why: "owned by app (process 7)".to_owned() },
                 ["topic md, partition 0: owned by app (process 7)", "`.wait(..)`"],
@@ -436,6 +454,7 @@ mod tests {
                 false,
                 true,
             ),
+            (unaccepted, ["topic md, origin gateway-a: message 9", "wait again"], true, false),
             (
                 late,
                 ["topic md, partition 2: position 99 is not durable after 20 ms, only 64 is", "wait again"],

@@ -91,6 +91,8 @@ pub(crate) trait Ownership: Send {
 pub(crate) enum News {
     /// The broker is back: its control page, and what its catalog allows.
     Back(Control, HeaderCheck),
+    /// The broker is back: a new ring to hand in through, where the topic has many publishers.
+    Session(Box<crate::ingress::Session>),
     /// The epoch is no longer owned, and why.
     Lost(String),
 }
@@ -337,7 +339,7 @@ impl Grant {
                 self.lost = Some(why);
                 self.unmap();
             }
-            None => {}
+            Some(News::Session(_)) | None => {}
         }
     }
 

@@ -154,6 +154,11 @@ impl<S: Segments> JournalReader<S> {
         }
     }
 
+    /// Who handed in the message of which a part was read, where that says so.
+    pub fn under_way(&self) -> Option<Origin> {
+        self.join.start().and(self.join.origin())
+    }
+
     /// The sequence of the next message; unknown until the block was entered.
     pub fn sequence(&self) -> Option<Sequence> {
         self.walk.sequence()

@@ -229,10 +229,14 @@ impl Partition {
             self.owner = Owner::Leaving(Leaving::new(Some(holder.clone()), None, now));
         }
         self.standbys.leave(connection);
+        self.leave_sessions(connection);
     }
 
     /// The broker stops: owners are asked to release.
     pub(crate) fn closing(&self) {
+        if self.many.is_some() {
+            return self.cede();
+        }
         if let Some(ring) = self.ring().filter(|ring| ring.end.is_none() && self.failed.is_none()) {
             ring.control.set_state(State::Closing);
         }

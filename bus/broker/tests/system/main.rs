@@ -9,6 +9,7 @@ mod adoption;
 mod catalog;
 mod clients;
 mod hostile;
+mod many;
 mod owners;
 mod readers;
 mod sleepers;

@@ -1,11 +1,12 @@
 //! The connection's thread: sends requests, hands out answers, connects again when the broker is back.
 
+use super::ingress::session;
 use super::owned::{Owned, map_control};
 use super::reading::{Reading, Step};
-use super::{Wake, unexpected};
+use super::{ASK_AGAIN, Wake, unexpected, why_not};
 use crate::publisher::News;
 use crate::{BusError, Connect, HeaderCheck, binding};
-use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received, VERSION};
+use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received, Refusal, VERSION};
 use oyez_ring::Epoch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
@@ -61,6 +62,10 @@ impl Claim {
         Claim { owned: Arc::downgrade(owned), release: owned.release_message() }
     }
 
+    fn is_of_many(&self) -> bool {
+        matches!(self.release, Message::CloseIngress { .. })
+    }
+
     /// Owned from here on, or to be given back where nobody wants it any more.
     fn granted(mut self, granted: Epoch) -> Claim {
         if let Message::Release { epoch, .. } = &mut self.release {
@@ -81,6 +86,8 @@ pub(super) struct Attendant {
     correlation: u64,
     waiters: HashMap<u64, Waiter>,
     claims: Vec<Claim>,
+    /// Those that the broker is not ready for, though it is back.
+    unready: Vec<Claim>,
     readings: HashMap<u64, Reading>,
     reading_number: u64,
     pause: Duration,
@@ -96,6 +103,7 @@ impl Attendant {
             correlation: 0,
             waiters: HashMap::new(),
             claims: Vec::new(),
+            unready: Vec::new(),
             readings: HashMap::new(),
             reading_number: 0,
             pause: PAUSE_MIN,
@@ -146,20 +154,27 @@ impl Attendant {
         if self.try_connect(Instant::now() + self.connect.timeout).is_err() {
             return;
         }
-        for claim in std::mem::take(&mut self.claims) {
-            if let Some(held) = claim.owned.upgrade() {
-                let (partition, epoch, topic) = (held.partition, held.epoch(), held.topic.clone());
-                self.say(Message::Reclaim { partition, epoch, topic }, Waiter::Reclaim(claim));
+        let claims = std::mem::take(&mut self.claims);
+        self.reclaim(claims);
+        self.readings.values_mut().for_each(Reading::begin_again);
+    }
+
+    fn reclaim(&mut self, claims: Vec<Claim>) {
+        for claim in claims {
+            if let Some(message) = claim.owned.upgrade().map(|held| held.reclaim_message()) {
+                self.say(message, Waiter::Reclaim(claim));
             }
         }
-        self.readings.values_mut().for_each(Reading::begin_again);
     }
 
     /// One turn: what readers want, then what the broker says.
     fn attend(&mut self) {
         self.ask_for_readings();
         let pause = self.readings.values().filter_map(Reading::pause).min();
-        self.sleep(pause);
+        let again = (!self.unready.is_empty()).then_some(ASK_AGAIN);
+        self.sleep(pause.into_iter().chain(again).min());
+        let unready = std::mem::take(&mut self.unready);
+        self.reclaim(unready);
         while let Some(connection) = &self.connection {
             match connection.try_receive() {
                 Ok(Some(received)) => self.hear(received),
@@ -172,6 +187,7 @@ impl Attendant {
     /// Everybody who waits is told; what is owned and read stays, for the next connection.
     fn hang_up(&mut self) {
         self.connection = None;
+        self.claims.append(&mut self.unready);
         self.readings.values().for_each(Reading::hung_up);
         let socket = self.connect.socket.display().to_string();
         for waiter in std::mem::take(&mut self.waiters).into_values() {
@@ -188,7 +204,7 @@ impl Attendant {
         self.pause = PAUSE_MIN;
         match self.waiters.remove(&received.packet.correlation) {
             Some(Waiter::Caller(reply, claim)) => {
-                if let Message::Granted { epoch, .. } = received.packet.message {
+                if let Message::Granted { epoch, .. } | Message::IngressOpened { epoch, .. } = received.packet.message {
                     self.claims.extend(claim.map(|claim| claim.granted(epoch)));
                 }
                 drop(reply.try_send(Ok(received)));
@@ -213,8 +229,14 @@ impl Attendant {
     /// What the broker grants is claimed even where nobody wants it any more: then the next sweep gives it back.
     fn reclaimed(&mut self, claim: Claim, received: Received) {
         let owned = claim.owned.upgrade();
-        if let Message::Reclaimed { .. } = received.packet.message {
-            self.claims.push(claim);
+        match received.packet.message {
+            Message::Reclaimed { .. } | Message::IngressOpened { .. } => self.claims.push(claim),
+            // Its partition is still being taken over from the broker's former life, or its session there still drained.
+            Message::NotGranted { refusal: Refusal::Preparing | Refusal::Ending, .. } => {
+                return self.unready.push(claim);
+            }
+            Message::Failure { code, .. } if claim.is_of_many() && passes(code) => return self.unready.push(claim),
+            _ => {}
         }
         let Some(owned) = owned else { return };
         let news = match received.packet.message {
@@ -225,6 +247,10 @@ impl Attendant {
                 }
                 None => Err("the broker handed out no control page".to_owned()),
             },
+            Message::IngressOpened { .. } => session(&owned.topic, &received)
+                .map(|new| News::Session(Box::new(new)))
+                .map_err(|error| error.to_string()),
+            Message::NotGranted { refusal, pid, uid, holder } => Err(why_not(refusal, pid, uid, &holder)),
             Message::Failure { text, .. } => Err(text),
             other => Err(format!("the broker answered Reclaim with {}", other.name())),
         };

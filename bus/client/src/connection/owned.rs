@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub(super) struct Owned {
     pub(super) topic: String,
     pub(super) partition: u16,
+    /// The name under which it hands in, where the topic has many publishers.
+    origin: Option<String>,
     epoch: OnceLock<Epoch>,
     signal: Arc<AtomicU64>,
     news: Mutex<Option<News>>,
@@ -24,8 +26,17 @@ pub(super) struct Owned {
 
 impl Owned {
     pub(super) fn new(topic: &str, partition: u16, wake: Arc<Wake>) -> Arc<Owned> {
+        Owned::under(topic, partition, None, wake)
+    }
+
+    /// Of one of many publishers: what it owns is its session.
+    pub(super) fn of_many(topic: &str, partition: u16, origin: &str, wake: Arc<Wake>) -> Arc<Owned> {
+        Owned::under(topic, partition, Some(origin.to_owned()), wake)
+    }
+
+    fn under(topic: &str, partition: u16, origin: Option<String>, wake: Arc<Wake>) -> Arc<Owned> {
         let (signal, news) = (Arc::new(AtomicU64::new(0)), Mutex::new(None));
-        Arc::new(Owned { topic: topic.to_owned(), partition, epoch: OnceLock::new(), signal, news, wake })
+        Arc::new(Owned { topic: topic.to_owned(), partition, origin, epoch: OnceLock::new(), signal, news, wake })
     }
 
     /// The epoch that was granted; 0 before.
@@ -49,7 +60,20 @@ impl Owned {
     }
 
     pub(super) fn release_message(&self) -> Message {
-        Message::Release { partition: self.partition, epoch: self.epoch(), topic: self.topic.clone() }
+        let (partition, topic) = (self.partition, self.topic.clone());
+        match &self.origin {
+            None => Message::Release { partition, epoch: self.epoch(), topic },
+            Some(origin) => Message::CloseIngress { partition, topic, origin: origin.clone() },
+        }
+    }
+
+    /// What is said to have it back, once the broker is.
+    pub(super) fn reclaim_message(&self) -> Message {
+        let (partition, topic) = (self.partition, self.topic.clone());
+        match &self.origin {
+            None => Message::Reclaim { partition, epoch: self.epoch(), topic },
+            Some(origin) => Message::OpenIngress { partition, topic, origin: origin.clone() },
+        }
     }
 }
 

@@ -47,6 +47,23 @@ impl House {
         file.write_all_at(&[0xa5], (4 << 20) + 4 * 4096 + block * 64 + 5).expect("written");
     }
 
+    /// Waits until the journal itself knows that it is durable up to there: what is damaged below is no torn tail.
+    pub(crate) fn await_noted(&self, topic: &str, position: oyez::Position) {
+        let folder = self.folder.path().join("data").join(topic).join("0");
+        until("the note of what is durable", || {
+            oyez_journal::Folder::open(&folder).is_ok_and(|journal| journal.durable() >= position).then_some(())
+        });
+    }
+
+    /// Changes a byte of the first segment of a topic.
+    pub(crate) fn damage(&self, topic: &str, position: u64) {
+        let path = self.folder.path().join(format!("data/{topic}/0/00000000000000000000.segment"));
+        let file = File::options().read(true).write(true).open(path).expect("a segment");
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, position).expect("read");
+        file.write_all_at(&[!byte[0]], position).expect("written");
+    }
+
     pub(crate) fn bus(&self) -> Bus {
         Bus::connect(Connect::new(&self.socket).name("client-test").timeout(PATIENCE)).expect("a broker that serves")
     }
@@ -72,6 +89,22 @@ impl House {
         let broker = self.broker_pid();
         kill_process(broker, Signal::STOP).expect("stopped");
         Stopped(broker)
+    }
+
+    /// Kills the broker, and does something before there is another.
+    pub(crate) fn while_away(&self, act: impl FnOnce()) {
+        let (lives, keeper) = (self.lives(), Pid::from_raw(self.keeper.id() as i32).expect("a process"));
+        kill_process(keeper, Signal::STOP).expect("stopped");
+        kill(self.broker_pid());
+        act();
+        kill_process(keeper, Signal::CONT).expect("it goes on");
+        self.await_ready(lives + 1);
+    }
+
+    /// Stops keeper and broker in order; the exit code.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        kill_process(Pid::from_raw(self.keeper.id() as i32).expect("a process"), Signal::TERM).expect("told");
+        self.keeper.wait().expect("reaped").code()
     }
 
     /// Kills both, and with them the rings' descriptors; the folder stays.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod house;
+mod ingress;
 #[path = "../support/keeper.rs"]
 mod keeper;
 mod keyed;

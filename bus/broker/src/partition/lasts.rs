@@ -1,0 +1,167 @@
+//! How far each publisher of many was taken, as a start finds it: by the newest `Publishers` frame and the messages behind
+//! it, of the journal as far as that goes, and behind it of the rings that outlived the broker, which hold all the rest.
+
+use std::path::Path;
+
+use oyez_journal::{Folder, JournalReader};
+use oyez_ring::layout::{FLAG_FIRST, FLAG_LAST};
+use oyez_ring::{BLOCK, EpochStart, Frame, Kind, Memory, Origin, Poll, Position, Reader};
+
+use super::Partition;
+use crate::ingress::Lasts;
+
+/// How far back the newest `Publishers` frame is looked for at first. It is at most half as far, and a message.
+const BACK: u64 = 2_048 * BLOCK;
+
+/// What a journal says, or a ring behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) lasts: Lasts,
+    /// Of a message of which only a part stands there: who handed it in. Its end may stand where its beginning does not.
+    under_way: Option<Origin>,
+}
+
+/// What a journal says.
+///
+/// # Errors
+/// In one line: it cannot be read.
+pub(super) fn of_journal(folder: &Path) -> Result<Known, String> {
+    let journal = Folder::open(folder).map_err(|error| error.to_string())?;
+    let mut reader = journal.reader().map_err(|error| error.to_string())?;
+    let (earliest, end) = (reader.position(), journal.end().position);
+    for start in standing(&journal, end) {
+        // Of an epoch that began when the topic had one publisher at a time, the head alone is read.
+        if start.position >= earliest && !read(&mut reader, start.position, start.position.plus(BLOCK).min(end))?.1 {
+            continue;
+        }
+        let lowest = start.position.max(earliest);
+        for back in [BACK, 4 * BACK, 16 * BACK] {
+            let from = Position(end.0.saturating_sub(back)).block().max(lowest);
+            let (known, is_whole) = read(&mut reader, from, end)?;
+            if is_whole {
+                return Ok(known);
+            }
+            if from == lowest {
+                break;
+            }
+        }
+    }
+    Ok(Known::default())
+}
+
+/// The epochs that begin below `end`, the newest first.
+fn standing(journal: &Folder, end: Position) -> Vec<EpochStart> {
+    let below = |start: &&EpochStart| start.position < end;
+    let mut starts: Vec<EpochStart> = journal.epochs().standing().filter(below).copied().collect();
+    starts.sort_by_key(|start| std::cmp::Reverse(start.epoch));
+    starts
+}
+
+/// What stands in [from, to), and whether a `Publishers` frame is there, so that it is all there is to know.
+fn read(reader: &mut JournalReader<Folder>, from: Position, to: Position) -> Result<(Known, bool), String> {
+    let (mut known, mut is_whole) = (Known::default(), false);
+    reader.seek(from);
+    while let Some(frame) = reader.poll(to).map_err(|error| error.to_string())? {
+        is_whole |= frame.kind == Kind::Publishers;
+        known.add(&frame);
+    }
+    known.under_way = reader.under_way();
+    Ok((known, is_whole))
+}
+
+impl Known {
+    /// Adds what a frame tells, which may be a part of a message.
+    fn add(&mut self, frame: &Frame<'_>) {
+        let whose = match frame.kind {
+            Kind::Publishers => {
+                self.lasts = Origin::decode_publishers(frame.payload).map(|of| (of.publisher(), of.number())).collect();
+                return;
+            }
+            Kind::Message => frame.origin,
+            Kind::Fragment => {
+                if frame.flags & FLAG_FIRST != 0 {
+                    self.under_way = frame.origin;
+                }
+                if frame.flags & FLAG_LAST != 0 { self.under_way.take() } else { None }
+            }
+            _ => None,
+        };
+        self.lasts.extend(whose.map(|of| (of.publisher(), of.number())));
+    }
+
+    /// Adds what a ring holds up to its end, of frames that end above `recorded`: what is below is known.
+    fn add_ring(&mut self, memory: &Memory, start: &EpochStart, recorded: Position, end: Position) {
+        if recorded <= start.position {
+            // A message that the end of an epoch has cut never was.
+            self.under_way = None;
+        }
+        let from = recorded.block().max(start.position);
+        if from >= end {
+            return;
+        }
+        let mut reader = Reader::at(memory.clone(), start.epoch, from);
+        // Nobody writes it any more, and it was judged up to its end.
+        while let Ok(Poll::Frame(frame)) = reader.poll_any_below(end) {
+            if frame.end > recorded {
+                self.add(&frame);
+            }
+        }
+    }
+}
+
+impl Partition {
+    /// Adds what the rings hold that the journal did not when this broker's life began.
+    pub(super) fn lasts_of_rings(&self, mut known: Known) -> Lasts {
+        for ring in &self.rings {
+            let recorded = match self.recorder {
+                Some(_) => self.recovered.position,
+                // What an unrecorded ring holds reaches back to a `Publishers` frame.
+                None => ring.memory.window(ring.start.position).0.next_block(),
+            };
+            let end = ring.end.map_or(Position(0), |end| end.position);
+            known.add_ring(&ring.memory, &ring.start, recorded, end);
+        }
+        known.lasts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_ring::{Control, ControlMut, Epoch, Offer, RegionMut, Sequence, Writer, write_head_of_many};
+
+    const CAPACITY: u64 = 32 * BLOCK;
+
+    #[test]
+    fn a_ring_tells_the_rest_wherever_the_journal_ends_also_within_a_message() {
+        let (epoch, position) = (Epoch(2), Position(64 * BLOCK));
+        let start = EpochStart { epoch, position, sequence: Sequence(0), time_ns: 0, previous_end: position };
+        let region = RegionMut::heap(Memory::len_bytes(CAPACITY) as usize);
+        let of = |publisher, number| Origin::new(publisher, number).expect("a publisher");
+        let tail = write_head_of_many(&region, CAPACITY, &start, [of(9, 5)].into_iter(), 1);
+        let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, Position(u64::MAX));
+        let mut writer = Writer::new(region.clone(), CAPACITY, control.reader(), epoch, tail);
+        for number in 1..=6 {
+            for (publisher, len_bytes) in [(1, 150_000), (2, 64), (3, 70_000)] {
+                let offered = writer.offer_from(of(publisher, number), &vec![7; len_bytes], 1);
+                assert!(matches!(offered, Ok(Offer::Published(_))));
+            }
+        }
+        let (end, memory) = (writer.tail().position, Memory::new(region.reader(), CAPACITY));
+        let all = Lasts::from([(1, 6), (2, 6), (3, 6), (9, 5)]);
+        let mut reader = Reader::at(memory.clone(), epoch, position);
+        let mut journal = Known::default();
+        while let Ok(Poll::Frame(frame)) = reader.poll_any_below(end) {
+            journal.add(&frame);
+            let mut known = journal.clone();
+            // What is below the block that the journal ends in may be overwritten.
+            region.zero(0, (frame.end.block().0 - position.0) as usize);
+            known.add_ring(&memory, &start, frame.end, end);
+            assert_eq!(known.lasts, all, "behind {}", frame.end);
+        }
+        assert_eq!(journal.lasts, all);
+        let mut known = Known { under_way: Some(of(4, 1)), ..Known::default() };
+        known.add_ring(&memory, &start, position, Position(0));
+        assert_eq!(known, Known::default(), "what was under way when the epoch before was cut");
+    }
+}

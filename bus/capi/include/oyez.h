@@ -23,18 +23,20 @@
  *
  *   any thread, at any time           oyez_abi_version oyez_version_string oyez_strerror oyez_is_retriable oyez_is_fatal
  *                                     oyez_last_error oyez_config_new oyez_partition_of
- *   any thread while it is open       oyez_client_describe oyez_publisher_open oyez_subscriber_open
+ *   any thread while it is open       oyez_client_describe oyez_publisher_open oyez_ingress_open oyez_subscriber_open
  *                                     oyez_publisher_stats oyez_subscriber_stats
  *   one thread at a time per handle   oyez_config_set oyez_config_get oyez_config_load_file oyez_config_dump
  *                                     oyez_client_open
  *                                     oyez_publisher_claim oyez_publisher_commit oyez_publisher_abort
  *                                     oyez_publisher_offer oyez_publisher_offerv oyez_publisher_position
  *                                     oyez_publisher_wait oyez_publisher_next_sequence
+ *                                     oyez_ingress_offer oyez_ingress_accepted oyez_ingress_wait
  *                                     oyez_subscriber_failed oyez_subscriber_poll oyez_subscriber_poll_controlled
  *                                     oyez_subscriber_next_batch
  *                                     oyez_subscriber_wait oyez_subscriber_fd oyez_subscriber_arm
  *                                     oyez_subscriber_seek oyez_subscriber_progress oyez_subscriber_lag
- *   no other call meanwhile or after  oyez_config_free oyez_client_close oyez_publisher_close oyez_subscriber_close
+ *   no other call meanwhile or after  oyez_config_free oyez_client_close oyez_publisher_close oyez_ingress_close
+ *                                     oyez_subscriber_close
  *
  * FORK. The child of a fork has the parent's handles, but not what is behind them: each call for one is OYEZ_ERR_FORKED
  * there, closing too. Configurations go on. Open a client in the child; the parent notices nothing.
@@ -285,6 +287,12 @@ typedef struct oyez_client oyez_client;
 /// | `in_process` | instead of `socket`: names of topics, with commas, of a bus within this process, for unit tests; `NAME:4` has four partitions | none |
 typedef struct oyez_config oyez_config;
 
+/// One of many publishers of a topic, under a name that the catalog gives a number. One thread's at a time.
+///
+/// What it hands in goes through a ring of its own to the broker, which puts it in order with what the others hand in.
+/// After the broker's death whatever call comes next sends again what was not accepted: nothing is lost or there twice.
+typedef struct oyez_ingress oyez_ingress;
+
 /// The owner of one partition, which alone writes it. One thread's at a time.
 ///
 /// Publishing makes no system call, takes no lock and allocates nothing (but see `oyez_publisher_claim`), and its cost does
@@ -348,6 +356,20 @@ typedef struct oyez_publisher_options {
     /// the order of arrival; the first, with its ring mapped already, where the catalog says `standbys`.
     uint64_t wait_ns;
 } oyez_publisher_options;
+
+/// How far the broker has taken what was handed in under a name. Set `struct_size` before the call.
+typedef struct oyez_accepted {
+    /// sizeof(oyez_accepted).
+    uint32_t struct_size;
+    /// The epoch that the message was published in; of one taken before the broker's present life, that of the present one.
+    uint32_t epoch;
+    /// The publisher's own number of the last message taken, 0 before the first: all up to it are published.
+    uint64_t number;
+    /// Its number in the partition; of one taken before this handle was opened, or the broker back, one above it.
+    uint64_t sequence;
+    /// Where it ends: once a durability has reached this, it has. Of one taken before, as above, a position above it.
+    uint64_t position;
+} oyez_accepted;
 
 /// A message that is out. Set `struct_size` before the call.
 typedef struct oyez_published {
@@ -423,6 +445,12 @@ typedef struct oyez_event {
     int32_t cause;
     /// 0.
     uint32_t reserved;
+    /// Where the topic has many publishers, that publisher's own number of the message.
+    uint64_t number;
+    /// Where the topic has many publishers, the publisher's number in the catalog; else 0.
+    uint32_t publisher;
+    /// 0.
+    uint32_t reserved_2;
 } oyez_event;
 
 /// Called for an event. `context` is what was passed to the poll; `event` and what it points to are valid until the handler
@@ -585,6 +613,44 @@ int32_t oyez_is_fatal(int32_t code);
 int32_t oyez_last_error(int32_t *code,
                         char *text,
                         size_t capacity);
+
+/// Hands in to a partition under the name `origin` from here on. `options` may be NULL. OYEZ_ERR_NOT_GRANTED says that the
+/// name has another session; the last error names whose. Asks the broker, for at most `timeout_ms` and what `options` allow.
+/// `oyez_ingress_accepted` then tells what to go on behind. Close it with `oyez_ingress_close`.
+int32_t oyez_ingress_open(const struct oyez_client *client,
+                          const char *topic,
+                          uint16_t partition,
+                          const char *origin,
+                          const struct oyez_publisher_options *options,
+                          struct oyez_ingress **ingress);
+
+/// Closes an ingress and puts NULL in its place; nothing for NULL. Gives the name back, and waits until the broker has said
+/// so, at most for `timeout_ms`. OYEZ_ERR_TIMEOUT where not everything is accepted that was handed in: it is left to the
+/// broker, and lost where that dies now; `oyez_ingress_wait` first. In a forked child nothing is freed, and the answer is
+/// OYEZ_ERR_FORKED.
+int32_t oyez_ingress_close(struct oyez_ingress **ingress);
+
+/// Hands in a copy of a message: SBE message header and body, whole or not at all. Puts the publisher's own number of it
+/// into `number`, which may be NULL. OYEZ_ERR_BACK_PRESSURED: as much is on its way as the ring takes, nothing was handed
+/// in, try again. OYEZ_ERR_LENGTH and OYEZ_ERR_MISFIT: this message is refused, the next may go in. A fatal code: nothing
+/// is taken any more, close the ingress.
+int32_t oyez_ingress_offer(struct oyez_ingress *ingress,
+                           const uint8_t *message,
+                           size_t len_bytes,
+                           uint64_t *number);
+
+/// Fills `accepted`: how far the broker has taken what was handed in, by this handle or before it. Asks nobody.
+int32_t oyez_ingress_accepted(struct oyez_ingress *ingress,
+                              struct oyez_accepted *accepted);
+
+/// Waits until the message of this number is accepted, and has come so far as `durability`. Fills `accepted`, which may be
+/// NULL, with how far the broker had taken everything when it had accepted that one. Sleeps, ever longer, up to a
+/// millisecond at a time. OYEZ_ERR_TIMEOUT: not within `timeout_ns`; it may yet.
+int32_t oyez_ingress_wait(struct oyez_ingress *ingress,
+                          uint64_t number,
+                          int32_t durability,
+                          uint64_t timeout_ns,
+                          struct oyez_accepted *accepted);
 
 /// Becomes the owner of a partition. `options` may be NULL. OYEZ_ERR_NOT_GRANTED says that it has another owner; the last
 /// error names it. Asks the broker, for at most `timeout_ms` and what `options` allow. Close it with

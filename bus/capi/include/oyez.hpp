@@ -255,6 +255,38 @@ private:
     size_t size_;
 };
 
+/// One of many publishers of a topic.
+class ingress : public owner<oyez_ingress, oyez_ingress_close> {
+public:
+    ingress(const oyez_client *client, const std::string &topic, const std::string &origin, uint16_t partition,
+            std::chrono::nanoseconds wait) {
+        auto options = sized<oyez_publisher_options>();
+        options.wait_ns = nanoseconds(wait);
+        check(oyez_ingress_open(client, topic.c_str(), partition, origin.c_str(), &options, &handle_));
+    }
+
+    /// The publisher's own number of the message that is handed in; nothing where it was back-pressured: try again.
+    std::optional<uint64_t> offer(const void *message, size_t len_bytes) {
+        uint64_t number = 0;
+        const auto answer = oyez_ingress_offer(handle_, static_cast<const uint8_t *>(message), len_bytes, &number);
+        if (answer == OYEZ_ERR_BACK_PRESSURED)
+            return std::nullopt;
+        check(answer);
+        return number;
+    }
+    std::optional<uint64_t> offer(std::string_view message) { return offer(message.data(), message.size()); }
+    oyez_accepted accepted() {
+        auto accepted = sized<oyez_accepted>();
+        check(oyez_ingress_accepted(handle_, &accepted));
+        return accepted;
+    }
+    oyez_accepted wait(uint64_t number, int32_t durability, std::chrono::nanoseconds timeout) {
+        auto accepted = sized<oyez_accepted>();
+        check(oyez_ingress_wait(handle_, number, durability, nanoseconds(timeout), &accepted));
+        return accepted;
+    }
+};
+
 /// Reads topics.
 class subscriber : public owner<oyez_subscriber, oyez_subscriber_close> {
 public:
@@ -374,6 +406,10 @@ public:
     oyez::keyed_publisher keyed_publisher(const std::string &topic, std::set<uint16_t> partitions = {},
                                           std::chrono::nanoseconds wait = {}) const {
         return {handle_, topic, std::move(partitions), wait};
+    }
+    oyez::ingress ingress(const std::string &topic, const std::string &origin, uint16_t partition = 0,
+                          std::chrono::nanoseconds wait = {}) const {
+        return {handle_, topic, origin, partition, wait};
     }
     oyez::subscriber subscriber(const std::vector<subscription> &topics, int32_t durability = OYEZ_PUBLISHED,
                                 uint64_t batch_bytes = 0) const {

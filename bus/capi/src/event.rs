@@ -85,6 +85,12 @@ pub struct oyez_event {
     pub cause: i32,
     /// 0.
     pub reserved: u32,
+    /// Where the topic has many publishers, that publisher's own number of the message.
+    pub number: u64,
+    /// Where the topic has many publishers, the publisher's number in the catalog; else 0.
+    pub publisher: u32,
+    /// 0.
+    pub reserved_2: u32,
 }
 
 // SAFETY: as the trait asks: numbers, and a pointer that nobody follows unasked, behind a size.
@@ -112,6 +118,9 @@ impl oyez_event {
         schema_version: 0,
         cause: 0,
         reserved: 0,
+        number: 0,
+        publisher: 0,
+        reserved_2: 0,
     };
 
     /// Becomes this message, having been another one or nothing.
@@ -123,6 +132,8 @@ impl oyez_event {
         (self.bytes, self.len_bytes) = (message.bytes.as_ptr(), message.bytes.len());
         (self.template_id, self.schema_id) = ((header >> 16) as u16, (header >> 32) as u16);
         self.schema_version = (header >> 48) as u16;
+        let (publisher, number) = message.origin.map_or((0, 0), |of| (of.publisher(), of.number()));
+        (self.publisher, self.number) = (publisher.into(), number);
     }
 
     /// Anything that is no message.

@@ -16,6 +16,7 @@ mod config;
 mod counts;
 mod error;
 mod event;
+mod ingress;
 mod process;
 mod publisher;
 mod reading;
@@ -26,6 +27,7 @@ pub use config::*;
 pub use counts::{oyez_publisher_counts, oyez_subscriber_counts};
 pub use error::*;
 pub use event::*;
+pub use ingress::*;
 pub use publisher::*;
 pub use reading::*;
 pub use subscriber::*;
@@ -37,6 +39,7 @@ const _: () = {
     const fn goes_to_another_thread<T: Send>() {}
     const fn is_many_threads_own<T: Send + Sync>() {}
     goes_to_another_thread::<oyez::Publisher>();
+    goes_to_another_thread::<oyez::Ingress>();
     goes_to_another_thread::<oyez::Subscriber>();
     is_many_threads_own::<client::Client>();
 };

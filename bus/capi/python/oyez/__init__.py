@@ -29,11 +29,13 @@ from ._library import library as _c
 
 __all__ = [
     "ALL_PARTITIONS",
+    "Accepted",
     "Batch",
     "Client",
     "Durability",
     "Event",
     "GapCause",
+    "Ingress",
     "KeyedPublisher",
     "Kind",
     "Lag",
@@ -133,6 +135,15 @@ class Published(NamedTuple):
     time_ns: int
 
 
+class Accepted(NamedTuple):
+    """How far the broker has taken what was handed in under a name: `number` is the publisher's own, the rest where it is."""
+
+    number: int
+    epoch: int
+    sequence: int
+    position: int
+
+
 class Event(NamedTuple):
     """Something that happened in a topic; `kind` is a plain number where this package does not know it."""
 
@@ -149,6 +160,8 @@ class Event(NamedTuple):
     schema_version: int
     cause: int
     data: memoryview
+    publisher: int = 0
+    number: int = 0
 
 
 class Progress(NamedTuple):
@@ -333,6 +346,10 @@ class Client(_Handle):
         """Becomes the owner of these partitions, all of them unless said, or of none; stands by for `wait` seconds."""
         return KeyedPublisher(self, topic, partitions, wait)
 
+    def ingress(self, topic: str, origin: str, partition: int = 0, *, wait: float = 0.0) -> Ingress:
+        """Hands in under this name; while it has another session, waits for `wait` seconds."""
+        return Ingress(self, topic, origin, partition, wait)
+
     def subscriber(
         self,
         *topics: Union[str, Subscription],
@@ -468,10 +485,48 @@ class KeyedPublisher:
         self.close()
 
 
+class Ingress(_Handle):
+    """One of many publishers of a topic."""
+
+    _close = _c.oyez_ingress_close
+
+    def __init__(self, client: Client, topic: str, origin: str, partition: int, wait: float) -> None:
+        super().__init__()
+        options = c.PublisherOptions(struct_size=ctypes.sizeof(c.PublisherOptions), wait_ns=_nanoseconds(wait))
+        names, place = (topic.encode(), _number(partition, 16), origin.encode()), ctypes.byref(self._handle)
+        _check(_c.oyez_ingress_open(client._handle, *names, options, place))
+        self._accepted = c.Accepted(struct_size=ctypes.sizeof(c.Accepted))
+
+    def offer(self, message: Buffer) -> Optional[int]:
+        """Hands in a copy; its own number of it. None: back-pressured, nothing was handed in, try again."""
+        whole, number = bytes(memoryview(message)), ctypes.c_uint64()
+        answer = _c.oyez_ingress_offer(self._handle, whole, len(whole), number)
+        if answer == c.BACK_PRESSURED:
+            return None
+        _check(answer)
+        return number.value
+
+    @property
+    def accepted(self) -> Accepted:
+        """How far the broker has taken what was handed in, by this or before it."""
+        _check(_c.oyez_ingress_accepted(self._handle, self._accepted))
+        return self._told()
+
+    def wait(self, number: int, durability: Durability, timeout: float) -> Accepted:
+        """Waits until the message of this number is accepted, and has come so far."""
+        given = _number(number, 64), durability, _nanoseconds(timeout)
+        _check(_c.oyez_ingress_wait(self._handle, *given, self._accepted))
+        return self._told()
+
+    def _told(self) -> Accepted:
+        out = self._accepted
+        return Accepted(out.number, out.epoch, out.sequence, out.position)
+
+
 class Batch:
     """Events, and the bytes of their messages, one behind the other in `data`.
 
-    `table` has them as oyez_event, 80 bytes each, for numpy.frombuffer(batch.table, dtype=Batch.DTYPE); there `bytes`
+    `table` has them as oyez_event, 96 bytes each, for numpy.frombuffer(batch.table, dtype=Batch.DTYPE); there `bytes`
     less `base` is where a message begins in `data`.
     """
 
@@ -479,9 +534,9 @@ class Batch:
         ("struct_size", "<u4"), ("kind", "<i4"), ("topic", "<u4"), ("epoch", "<u4"), ("sequence", "<u8"),
         ("to_sequence", "<u8"), ("position", "<u8"), ("time_ns", "<u8"), ("bytes", "<u8"), ("len_bytes", "<u8"),
         ("partition", "<u2"), ("schema_id", "<u2"), ("template_id", "<u2"), ("schema_version", "<u2"),
-        ("cause", "<i4"), ("reserved", "<u4"),
+        ("cause", "<i4"), ("reserved", "<u4"), ("number", "<u8"), ("publisher", "<u4"), ("reserved_2", "<u4"),
     ]  # fmt: skip
-    _EVENT = struct.Struct("<IiIIQQQQQQHHHHiI")
+    _EVENT = struct.Struct("<IiIIQQQQQQHHHHiIQII")
 
     def __init__(self, table: bytes, base: int, data: bytes) -> None:
         self.table = table
@@ -495,12 +550,12 @@ class Batch:
         data, base = memoryview(self.data), self.base
         for (
             _, kind, topic, epoch, sequence, to_sequence, position, time_ns, address, len_bytes,
-            partition, schema_id, template_id, schema_version, cause, _,
+            partition, schema_id, template_id, schema_version, cause, _, number, publisher, _,
         ) in self._EVENT.iter_unpack(self.table):  # fmt: skip
             start = address - base if len_bytes else 0
             yield Event(
                 _KINDS.get(kind, kind), topic, partition, epoch, sequence, to_sequence, position, time_ns,
-                schema_id, template_id, schema_version, cause, data[start : start + len_bytes],
+                schema_id, template_id, schema_version, cause, data[start : start + len_bytes], publisher, number,
             )  # fmt: skip
 
 

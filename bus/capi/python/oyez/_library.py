@@ -51,6 +51,16 @@ class Published(ctypes.Structure):
     ]
 
 
+class Accepted(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("epoch", c_uint32),
+        ("number", c_uint64),
+        ("sequence", c_uint64),
+        ("position", c_uint64),
+    ]
+
+
 class Part(ctypes.Structure):
     _fields_ = [("bytes", c_void_p), ("len_bytes", c_size_t)]
 
@@ -100,6 +110,9 @@ class Event(ctypes.Structure):
         ("schema_version", c_uint16),
         ("cause", c_int32),
         ("reserved", c_uint32),
+        ("number", c_uint64),
+        ("publisher", c_uint32),
+        ("reserved_2", c_uint32),
     ]
 
 
@@ -158,6 +171,11 @@ _TAKES = {
     "oyez_publisher_wait": [HANDLE, c_uint64, c_int32, c_uint64],
     "oyez_publisher_next_sequence": [HANDLE, POINTER(c_uint64)],
     "oyez_publisher_stats": [HANDLE, POINTER(PublisherCounts)],
+    "oyez_ingress_open": [HANDLE, c_char_p, c_uint16, c_char_p, POINTER(PublisherOptions), OUT],
+    "oyez_ingress_close": [OUT],
+    "oyez_ingress_offer": [HANDLE, c_char_p, c_size_t, POINTER(c_uint64)],
+    "oyez_ingress_accepted": [HANDLE, POINTER(Accepted)],
+    "oyez_ingress_wait": [HANDLE, c_uint64, c_int32, c_uint64, POINTER(Accepted)],
     "oyez_subscriber_open": [HANDLE, POINTER(Subscription), c_size_t, POINTER(SubscriberOptions), OUT],
     "oyez_subscriber_close": [OUT],
     "oyez_subscriber_next_batch": [HANDLE, POINTER(Event), c_size_t],

@@ -5,6 +5,7 @@ mod conformance;
 mod errors;
 mod guide;
 mod house;
+mod ingress;
 #[path = "../../../client/tests/support/keeper.rs"]
 mod keeper;
 mod languages;

@@ -65,6 +65,28 @@ fn what_is_published_is_shown_and_kept() {
 }
 
 #[test]
+fn one_of_many_publishers_goes_on_behind_its_last_number() {
+    let house = House::new();
+    let _broker = house.serve();
+    let publish = ["publish", "many", "--origin", "gateway-a", "--sample", "7", "--messages"];
+    let first = json(&house.run(&[&publish[..], &["30", "--format", "json"]].concat())).remove(0);
+    assert_eq!((&first["last_number"], &first["origin"]), (&json!(30), &json!("gateway-a")));
+    let text = stdout(&house.run(&[&publish[..], &["20"]].concat()));
+    assert_eq!(text, "many: 20 messages durable, epoch 1, gateway-a's up to 50\n");
+    let shown = json(&house.run(&["tail", "many", "--from", "earliest", "--messages", "50", "--format", "json"]));
+    let told = shown.iter().filter(|line| line["event"].is_null());
+    assert!(told.zip(1..).all(|(line, number)| line["publisher"] == json!(7) && line["number"] == json!(number)));
+    let dumped = json(&house.run(&["journal", "dump", "data", "many", "--frames", "3", "--format", "json"]));
+    assert_eq!([&dumped[0]["kind"], &dumped[1]["kind"]], [&json!("Epoch"), &json!("Publishers")]);
+    assert_eq!((&dumped[2]["publisher"], &dumped[2]["number"]), (&json!(7), &json!(1)));
+    refused(
+        &house.run(&["publish", "many", "--origin", "gateway-b", "--sample", "7", "--messages", "1"]),
+        &["many/0, origin gateway-b", "add it to `origins`"],
+    );
+    refused(&house.run(&["publish", "many", "--sample", "7", "--messages", "1"]), &["many/0", "under an origin"]);
+}
+
+#[test]
 fn messages_of_several_frames_go_in_and_come_out_whole() {
     let house = House::new();
     let _broker = house.serve();
@@ -96,7 +118,7 @@ fn topics_and_journals_are_listed() {
     stdout(&house.run(&["publish", "md", "--sample", "1", "--messages", "10"]));
     let topics = json(&house.run(&["topic", "list", "--format", "json"])).remove(0);
     let names: Vec<_> = topics.as_array().expect("an array").iter().map(|topic| topic["topic"].clone()).collect();
-    assert_eq!(names, ["md", "orders", "bare"]);
+    assert_eq!(names, ["md", "orders", "bare", "many"]);
     let orders = json(&house.run(&["topic", "describe", "orders", "--format", "json"])).remove(0);
     assert_eq!(
         (&orders["template_ids"], &orders["durability"], &orders["ring_bytes"]),

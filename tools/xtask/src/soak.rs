@@ -82,6 +82,16 @@ pub(crate) const SOAKS: &[Soak] = &[
         test: "-p oyez-broker --test hostile hostile_clients",
         env: &[("OYEZ_HOSTILE_SECONDS", "10"), ("OYEZ_HOSTILE_ROUNDS", "6"), ("OYEZ_HOSTILE_P99_RATIO_MAX", "2")],
     },
+    Soak {
+        name: "ingress",
+        test: "-p oyez-broker --test ingress eight_publishers",
+        env: &[("OYEZ_INGRESS_MESSAGES", "10000000")],
+    },
+    Soak {
+        name: "ingress-large",
+        test: "-p oyez-broker --test ingress publishers_are_killed_within_large",
+        env: &[("OYEZ_INGRESS_LARGE", "60000")],
+    },
     Soak { name: "both-kills", test: "-p oyez-broker --test kills both_killed", env: &[("OYEZ_KILLS_BOTH", "50")] },
     Soak {
         name: "gateway-kills",

@@ -30,6 +30,9 @@ pub(crate) struct PublishArgs {
     /// Wait for the partition for as long as another publisher owns it, and go on when that one is gone
     #[arg(long)]
     pub(crate) standby: bool,
+    /// Under this name of the topic's `origins`, where it has many publishers
+    #[arg(long, value_name = "NAME", conflicts_with = "standby")]
+    pub(crate) origin: Option<String>,
     #[command(flatten)]
     pub(crate) broker: BrokerArgs,
 }

@@ -23,8 +23,11 @@ pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Fail
         note(format_args!("topic {}: key {key} belongs to partition {partition} of {}", args.topic, info.partitions));
     }
     let check = Check::new(&bus, info, args.headers_only)?;
-    let open = if args.standby { Publishing::stand_by } else { Publishing::open };
-    let mut publishing = open(&bus, &args.topic, partition)?;
+    let mut publishing = match &args.origin {
+        Some(origin) => Publishing::among(&bus, &args.topic, partition, origin)?,
+        None if args.standby => Publishing::stand_by(&bus, &args.topic, partition)?,
+        None => Publishing::open(&bus, &args.topic, partition)?,
+    };
     let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
     let (pace, limit) = (Pace::new(args.rate_messages_per_s), args.messages.unwrap_or(u64::MAX));
     let place = |failure: Failure, input: &Input, published: u64| -> Failure {

@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use oyez::{Bus, Digest, Durability, Idle, Offer, Position, Publisher, Sequence};
+use oyez::{Bus, Digest, Durability, HandIn, Idle, Ingress, Offer, Position, Publisher, Sequence};
 use oyez_journal::hex;
 use serde::Serialize;
 
@@ -15,11 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A publisher that counts.
 pub(crate) struct Publishing {
-    publisher: Publisher,
-    digest: Digest,
+    way: Way,
     messages: u64,
-    first: Option<Sequence>,
-    end: Position,
+}
+
+/// How messages go out.
+enum Way {
+    /// As the owner of a partition.
+    Alone { publisher: Publisher, digest: Digest, first: Option<Sequence>, end: Position },
+    /// As one of many publishers.
+    Among(Ingress),
 }
 
 /// What was published.
@@ -31,8 +36,15 @@ pub(crate) struct Summary {
     epoch: u32,
     first_sequence: Option<u64>,
     last_sequence: Option<u64>,
+    /// Of one of many publishers, its name, and its own number of its last message; where that is in the partition, and the
+    /// digest, only readers know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_number: Option<u64>,
     durability: String,
-    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 impl Publishing {
@@ -51,23 +63,24 @@ impl Publishing {
         }
     }
 
+    /// Hands in under a name of the catalog's.
+    pub(crate) fn among(bus: &Bus, topic: &str, partition: u16, origin: &str) -> Result<Publishing, Failure> {
+        let ingress = bus.publisher(topic).partition(partition).wait(PATIENCE).origin(origin).open()?;
+        Ok(Publishing { way: Way::Among(ingress), messages: 0 })
+    }
+
     fn new(publisher: Publisher) -> Publishing {
-        Publishing { publisher, digest: Digest::new(), messages: 0, first: None, end: Position(0) }
+        let way = Way::Alone { publisher, digest: Digest::new(), first: None, end: Position(0) };
+        Publishing { way, messages: 0 }
     }
 
     /// Publishes a message, as soon as the bus takes it.
     pub(crate) fn publish(&mut self, message: &[u8]) -> Result<(), Failure> {
         let mut idle = Idle::default();
-        let published = loop {
-            match self.publisher.offer(message)? {
-                Offer::Published(published) => break published,
-                Offer::BackPressured => idle.rest(0),
-            }
-        };
-        self.digest.add(published.sequence, published.time_ns, message);
+        while !self.way.offer(message)? {
+            idle.rest(0);
+        }
         self.messages += 1;
-        self.first = self.first.or(Some(published.sequence));
-        self.end = published.position;
         Ok(())
     }
 
@@ -75,35 +88,86 @@ impl Publishing {
         self.messages
     }
 
-    /// Waits until everything is as durable as the topic keeps it, and lets the partition go.
-    pub(crate) fn finish(mut self) -> Result<Summary, Failure> {
-        let durability = self.publisher.durability();
-        if durability > Durability::Published {
-            self.publisher.wait(self.end, durability, PATIENCE)?;
+    /// Waits until everything is as durable as the topic keeps it, and lets the partition, or the name, go.
+    pub(crate) fn finish(self) -> Result<Summary, Failure> {
+        match self.way {
+            Way::Alone { publisher, digest, first, end } => finish_alone(publisher, digest, self.messages, first, end),
+            Way::Among(ingress) => finish_among(ingress, self.messages),
         }
-        let summary = Summary {
-            topic: self.publisher.topic().to_owned(),
-            partition: self.publisher.partition(),
-            messages: self.messages,
-            epoch: self.publisher.epoch().0,
-            first_sequence: self.first.map(|first| first.0),
-            last_sequence: self.first.map(|first| first.0 + self.messages - 1),
-            durability: durability.to_string(),
-            digest: hex(&self.digest.value()),
-        };
-        self.publisher.release()?;
-        Ok(summary)
     }
+}
+
+impl Way {
+    /// Whether the message is out, or on its way.
+    fn offer(&mut self, message: &[u8]) -> Result<bool, Failure> {
+        match self {
+            Way::Among(ingress) => Ok(matches!(ingress.offer(message)?, HandIn::HandedIn(_))),
+            Way::Alone { publisher, digest, first, end } => {
+                let Offer::Published(published) = publisher.offer(message)? else { return Ok(false) };
+                digest.add(published.sequence, published.time_ns, message);
+                *first = first.or(Some(published.sequence));
+                *end = published.position;
+                Ok(true)
+            }
+        }
+    }
+}
+
+fn finish_alone(
+    mut publisher: Publisher,
+    digest: Digest,
+    messages: u64,
+    first: Option<Sequence>,
+    end: Position,
+) -> Result<Summary, Failure> {
+    let durability = publisher.durability();
+    if durability > Durability::Published {
+        publisher.wait(end, durability, PATIENCE)?;
+    }
+    let summary = Summary {
+        topic: publisher.topic().to_owned(),
+        messages,
+        epoch: publisher.epoch().0,
+        first_sequence: first.map(|first| first.0),
+        last_sequence: first.map(|first| first.0 + messages - 1),
+        origin: None,
+        last_number: None,
+        durability: durability.to_string(),
+        digest: Some(hex(&digest.value())),
+    };
+    publisher.release()?;
+    Ok(summary)
+}
+
+fn finish_among(mut ingress: Ingress, messages: u64) -> Result<Summary, Failure> {
+    let durability = ingress.durability();
+    let accepted = ingress.wait(ingress.handed_in(), durability, PATIENCE)?;
+    let summary = Summary {
+        topic: ingress.topic().to_owned(),
+        messages,
+        epoch: accepted.epoch.0,
+        first_sequence: None,
+        last_sequence: None,
+        origin: Some(ingress.origin().to_owned()),
+        last_number: Some(accepted.number),
+        durability: durability.to_string(),
+        digest: None,
+    };
+    ingress.close(PATIENCE)?;
+    Ok(summary)
 }
 
 impl Display for Summary {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
-        let Summary { topic, messages, epoch, durability, digest, .. } = self;
+        let Summary { topic, messages, epoch, durability, .. } = self;
         write!(out, "{topic}: {} messages {durability}, epoch {epoch}", HumanCount(*messages))?;
         if let (Some(first), Some(last)) = (self.first_sequence, self.last_sequence) {
             write!(out, ", sequences {first} to {last}")?;
         }
-        write!(out, ", digest {digest}")
+        if let (Some(origin), Some(last)) = (&self.origin, self.last_number) {
+            write!(out, ", {origin}'s up to {last}")?;
+        }
+        self.digest.iter().try_for_each(|digest| write!(out, ", digest {digest}"))
     }
 }
 

@@ -39,6 +39,14 @@ ring_mib = 2
 standbys = 1
 takeover = "kill"
 publish = ["self"]
+
+[[topics]]
+name = "many"
+ring_mib = 2
+publishers = "many"
+publish = ["self"]
+[topics.origins]
+gateway-a = 7
 "#;
 
 /// A folder on a disk, with a catalog.

@@ -97,7 +97,11 @@ impl Control {
             Err(problem) => plan.problem = Some(problem),
             Ok((wanted, opened)) => {
                 plan.changes = difference(&self.catalog, &wanted, |topic| self.in_use(topic));
-                plan.applied = apply && !self.stopping && plan.is_appliable();
+                if apply && self.stopping {
+                    plan.problem =
+                        Some("the broker is stopping; its next start takes the catalog as it stands then".to_owned());
+                }
+                plan.applied = apply && plan.is_appliable();
                 if plan.applied {
                     plan.changes.iter().for_each(|change| log(format_args!("catalog: {change}")));
                     self.take_catalog(wanted, opened, now);

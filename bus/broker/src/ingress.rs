@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use oyez_ring::layout::FLAG_ORIGIN;
 use oyez_ring::{
     Accepted, ControlMut, Epoch, Join, Kind, MESSAGE_BYTES_MIN, Offer, Origin, Poll, Position, Published, Reader,
     State, Writer,
@@ -151,7 +152,7 @@ impl Session {
         };
         let sequence = frame.sequence.0;
         let message = match frame.kind {
-            _ if frame.origin.is_some() => return Err(format!("an origin at position {}", frame.position)),
+            _ if frame.flags & FLAG_ORIGIN != 0 => return Err(format!("an origin at position {}", frame.position)),
             Kind::Message => frame.payload,
             Kind::Fragment => match self.join.add(frame.position, frame.flags, frame.payload) {
                 Some(_) => self.join.bytes(),
@@ -291,8 +292,9 @@ impl Sequencer {
         if self.untold.is_none() {
             self.untold = self.take_over().map(|left| Event::IngressLeft(self.partition, left));
         }
-        self.untold = self.untold.take().and_then(|event| events.offer(event).err());
-        0
+        let Some(event) = self.untold.take() else { return 0 };
+        self.untold = events.offer(event).err();
+        usize::from(self.untold.is_none())
     }
 
     fn take_over(&mut self) -> Option<Box<Left>> {

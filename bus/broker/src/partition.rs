@@ -161,6 +161,9 @@ impl Partition {
             Owner::Nobody if !self.strays.is_empty() => {
                 Some(format!("a ring of partition {number} may still be written"))
             }
+            Owner::Nobody if self.failed.is_some() && self.rings.iter().any(|ring| !ring.recorded) => Some(format!(
+                "partition {number} has messages that its failed journal did not take: restart the broker, which does"
+            )),
             Owner::Nobody if !self.settled() || self.is_wanting => {
                 Some(format!("partition {number} is still being recorded"))
             }

@@ -6,7 +6,7 @@ use std::fmt::{Debug, Display, Formatter};
 use oyez_protocol::Durability;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, Topic, TopicSchema};
+use crate::catalog::{Catalog, Many, Topic, TopicSchema};
 
 /// What would come of a catalog, or came of it: one document in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +118,13 @@ const TOPIC: &[Key<Topic>] = &[
     Key("retention_h", |topic| (topic.retention.as_secs() / 3_600).to_string(), Now("as new segments are wanted")),
     Key("standbys", |topic| topic.standbys.to_string(), FOR_COMERS),
     Key("takeover", |topic| word(topic.takeover), AT_ONCE),
+    Key("publishers", |topic| if topic.many.is_some() { "many" } else { "one" }.to_owned(), RESTART),
+    Key(
+        "origins",
+        |topic| of_many(topic, |many| list(many.origins.iter().map(|(name, number)| format!("{name} = {number}")))),
+        RESTART,
+    ),
+    Key("ingress_kib", |topic| of_many(topic, |many| (many.ingress_bytes >> 10).to_string()), RESTART),
     Key("publish", |topic| list(&topic.publish), Now("an owner that may not any more is told to let go")),
     Key(
         "subscribe",
@@ -153,7 +160,7 @@ pub(crate) fn difference(running: &Catalog, wanted: &Catalog, in_use: impl Fn(&s
                 from: None,
                 to: Some(declared(topic)),
                 effect: "at once".to_owned(),
-                refused: in_use(&topic.name),
+                refused: owned_for_good(topic).or_else(|| in_use(&topic.name)),
             }),
         }
     }
@@ -163,10 +170,16 @@ pub(crate) fn difference(running: &Catalog, wanted: &Catalog, in_use: impl Fn(&s
             from: Some(declared(topic)),
             to: None,
             effect: format!("its folder stays: {}", running.data.join(&topic.name).display()),
-            refused: in_use(&topic.name),
+            refused: owned_for_good(topic).or_else(|| in_use(&topic.name)),
         });
     }
     changes
+}
+
+/// A topic of many publishers comes and goes with the broker, which owns its partitions.
+fn owned_for_good(topic: &Topic) -> Option<String> {
+    let why = "the broker owns the partitions of a topic of many publishers as long as it runs; restart it";
+    topic.many.is_some().then(|| why.to_owned())
 }
 
 fn compare<T>(place: &str, keys: &[Key<T>], running: &T, wanted: &T) -> Vec<Change> {
@@ -195,6 +208,10 @@ fn durability(topic: &Topic) -> &'static str {
 
 fn of_schema(topic: &Topic, told: impl Fn(&TopicSchema) -> String) -> String {
     topic.schema.as_ref().map_or("none".to_owned(), told)
+}
+
+fn of_many(topic: &Topic, told: impl Fn(&Many) -> String) -> String {
+    topic.many.as_ref().map_or("none".to_owned(), told)
 }
 
 fn mib(bytes: u64) -> String {

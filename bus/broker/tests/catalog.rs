@@ -301,6 +301,7 @@ fn many_publishers_are_declared_with_numbers_that_nobody_else_has() {
     for more in ["standbys = 1", "takeover = \"kill\""] {
         refused(&topic(more, "a = 1"), &["topics.md.takeover", "leave `takeover` and `standbys` out"]);
     }
+    refused(&topic("recorded = false", "a = 1"), &["topics.md.recorded", "how far each publisher was taken"]);
     let one = topic("", "a = 1").replace("\"many\"", "\"one\"");
     refused(&one, &["topics.md.origins", "`a`, where there is one publisher at a time"]);
     refused(&one.replace("\"one\"", "\"several\""), &["topics.md.publishers", "one, many"]);

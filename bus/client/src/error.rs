@@ -156,9 +156,9 @@ pub enum PublishError {
         /// What was found, and what is allowed.
         misfit: Misfit,
     },
-    /// The broker is stopping; the partition was released.
+    /// The broker is stopping, or another catalog takes the right to publish away; the partition was released.
     #[error(
-        "topic {topic}, partition {partition}, epoch {epoch}: the broker is stopping; open a publisher again when it is back"
+        "topic {topic}, partition {partition}, epoch {epoch}: the broker is stopping, or its catalog no longer lets this user publish; see its log, and open a publisher again"
     )]
     Closing {
         /// The topic.

@@ -45,6 +45,7 @@ pub struct Accepted {
 /// broker, if that lives; [`Ingress::close`] makes sure.
 pub struct Ingress {
     topic: Arc<str>,
+    partition: u16,
     origin: Arc<str>,
     session: Session,
     /// The number handed in last.
@@ -110,6 +111,7 @@ impl Again {
 impl Ingress {
     pub(crate) fn new(
         topic: &str,
+        partition: u16,
         origin: &str,
         session: Session,
         signal: Arc<AtomicU64>,
@@ -118,6 +120,7 @@ impl Ingress {
         let accepted = session.accepted;
         Ingress {
             topic: topic.into(),
+            partition,
             origin: origin.into(),
             handed_in: accepted.number,
             accepted,
@@ -207,9 +210,14 @@ impl Ingress {
             if Instant::now() >= deadline {
                 let topic = self.topic.to_string();
                 return Err(match taken {
-                    Some(Accepted { position, .. }) => {
-                        PublishError::Timeout { topic, position, durability, reached, timeout_ms }
-                    }
+                    Some(Accepted { position, .. }) => PublishError::Timeout {
+                        topic,
+                        partition: self.partition,
+                        position,
+                        durability,
+                        reached,
+                        timeout_ms,
+                    },
                     None => {
                         let (origin, accepted) = (self.origin.to_string(), accepted.number);
                         PublishError::NotAccepted { topic, origin, number, accepted, timeout_ms }
@@ -223,6 +231,11 @@ impl Ingress {
     /// The topic.
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The partition that it hands in to.
+    pub fn partition(&self) -> u16 {
+        self.partition
     }
 
     /// The highest durability that the topic keeps.
@@ -340,13 +353,18 @@ impl Ingress {
     }
 
     fn is_lost(&self, why: String) -> PublishError {
-        PublishError::Lost { topic: self.topic.to_string(), epoch: self.accepted.epoch, why }
+        PublishError::Lost { topic: self.topic.to_string(), partition: self.partition, epoch: self.accepted.epoch, why }
     }
 
     #[cold]
     fn journal_failed(&self) -> PublishError {
         let durable = self.session.partition.durable();
-        PublishError::JournalFailed { topic: self.topic.to_string(), epoch: self.accepted.epoch, durable }
+        PublishError::JournalFailed {
+            topic: self.topic.to_string(),
+            partition: self.partition,
+            epoch: self.accepted.epoch,
+            durable,
+        }
     }
 
     #[cold]

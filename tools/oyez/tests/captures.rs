@@ -102,7 +102,7 @@ fn assert_decoded(tail: &[Value], heard: &[Heard], schema: &Schema) {
         let Heard { epoch, sequence, time_ns, .. } = heard;
         assert_eq!(
             shown,
-            &serde_json::json!({"epoch": epoch, "sequence": sequence, "time_ns": time_ns, "message": message})
+            &serde_json::json!({"partition": 0, "epoch": epoch, "sequence": sequence, "time_ns": time_ns, "message": message})
         );
     }
 }

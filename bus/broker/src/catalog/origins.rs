@@ -44,6 +44,14 @@ impl Check<'_> {
             let problem = "with `publishers = \"many\"`, whose partitions the broker owns itself";
             return self.wrong(&place("takeover"), problem, "leave `takeover` and `standbys` out");
         }
+        if !text.recorded {
+            let problem = "where nothing tells after a stop how far each publisher was taken";
+            return self.wrong(
+                &place("recorded"),
+                problem,
+                "leave `recorded = false` out, or have one publisher at a time",
+            );
+        }
         if !text.ingress_kib.is_power_of_two() || !(128..=16_384).contains(&text.ingress_kib) {
             let problem = format!("an ingress ring of {} KiB", text.ingress_kib);
             return self.wrong(&place("ingress_kib"), problem, "take a power of two from 128 to 16384");

@@ -110,7 +110,8 @@ fn what_is_not_honest_ends_its_own_session_and_no_other() {
         ("Kind", |p, at| p.region.store(at.0 as usize, 64 | 31 << 32)),
         ("Sequence", |p, at| p.region.store(at.0 as usize, p.region.load(at.0 as usize) ^ 1 << 48)),
         ("an origin", |p, at| {
-            p.region.store(at.0 as usize + 16, 9);
+            // Of nobody, even.
+            p.region.store(at.0 as usize + 16, 9 << 16);
             let word = p.region.load(at.0 as usize);
             p.region.store(at.0 as usize, word | u64::from(FLAG_ORIGIN) << 40);
         }),

@@ -1,10 +1,11 @@
 //! How far each publisher of many was taken, as a start finds it: by the newest `Publishers` frame and the messages behind
 //! it, of the journal as far as that goes, and behind it of the rings that outlived the broker, which hold all the rest.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use oyez_journal::{Folder, JournalReader};
-use oyez_ring::layout::{FLAG_FIRST, FLAG_LAST};
+use oyez_ring::layout::{FLAG_FIRST, FLAG_LAST, PUBLISHERS_MAX};
 use oyez_ring::{BLOCK, EpochStart, Frame, Kind, Memory, Origin, Poll, Position, Reader};
 
 use super::Partition;
@@ -45,6 +46,9 @@ pub(super) fn of_journal(folder: &Path) -> Result<Known, String> {
                 break;
             }
         }
+        if start.position <= earliest {
+            break;
+        }
     }
     Ok(Known::default())
 }
@@ -70,6 +74,18 @@ fn read(reader: &mut JournalReader<Folder>, from: Position, to: Position) -> Res
 }
 
 impl Known {
+    /// Whether a `Publishers` frame holds all that there were and all that are declared.
+    ///
+    /// # Errors
+    /// In one line: it does not.
+    pub(super) fn has_room_for(self, declared: impl Iterator<Item = u16>) -> Result<Known, String> {
+        let numbers: BTreeSet<u16> = declared.chain(self.lasts.keys().copied()).collect();
+        match numbers.len() {
+            ..=PUBLISHERS_MAX => Ok(self),
+            count => Err(format!("{count} publishers had, or have, a number, and {PUBLISHERS_MAX} may")),
+        }
+    }
+
     /// Adds what a frame tells, which may be a part of a message.
     fn add(&mut self, frame: &Frame<'_>) {
         let whose = match frame.kind {

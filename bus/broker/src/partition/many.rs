@@ -112,10 +112,11 @@ impl Partition {
     pub(crate) fn has_many(&mut self, declared: &catalog::Many, folder: &Path) {
         let recorded = self.durability != Durability::Published;
         let told = if recorded { lasts::of_journal(folder) } else { Ok(Known::default()) };
+        let told = told.and_then(|known| known.has_room_for(declared.origins.values().copied()));
         if let Err(cause) = &told {
             log(format_args!(
-                "{}: nothing is taken, since its journal does not tell how far its publishers were: {cause}; restore that \
-                 range from a lane, or declare another topic",
+                "{}: nothing is taken, since its journal does not tell how far its publishers were, or there were too many: \
+                 {cause}; restore that range from a lane, or declare another topic",
                 self.label()
             ));
         }
@@ -154,7 +155,8 @@ impl Partition {
         let (epoch, capacity_bytes) = (self.newest(), self.capacity_bytes);
         let control = self.ring().map(|ring| ring.control.reader()).expect("it was granted");
         let writer = Writer::new(memory, capacity_bytes, control, epoch, tail);
-        let kept_bytes = if self.segment_bytes > 0 { self.segment_bytes } else { u64::MAX };
+        // Retention may leave no more than one segment that is full.
+        let kept_bytes = if self.segment_bytes > 0 { self.segment_bytes / 2 } else { u64::MAX };
         let stride_bytes = STRIDE_MAX.min(capacity_bytes / 2).min(kept_bytes);
         let many = self.many.as_mut().expect("it has many publishers");
         many.lasts.clone_from(&lasts);

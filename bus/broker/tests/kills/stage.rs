@@ -296,11 +296,23 @@ impl Stage {
         self.ready.recv_timeout(PATIENCE).expect("the keeper starts the broker again") - killed
     }
 
+    /// Between two of them it waits for the next.
     fn broker_pid(&self) -> u32 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(pid) = self.broker_now() {
+                return pid;
+            }
+            assert!(Instant::now() < deadline, "the keeper has no broker");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn broker_now(&self) -> Option<u32> {
         let tasks = format!("/proc/{}/task", self.keeper.id());
         let children = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
         let all: String = std::fs::read_dir(tasks).unwrap().map(|task| children(task.unwrap().path())).collect();
-        all.split_whitespace().next().expect("the keeper has a broker").parse().unwrap()
+        Some(all.split_whitespace().next()?.parse().unwrap())
     }
 
     /// Ends everything, the publishers by kill, and holds all accounts against each other.

@@ -37,7 +37,7 @@ impl Link {
             let Message::NotGranted { refusal, pid, uid, holder } = answer.packet.message else {
                 let session = session(topic, &answer)?;
                 let (signal, ownership) = (owned.signal(), Box::new(Ownership::new(owned, Arc::clone(self))));
-                return Ok(Ingress::new(topic, origin, session, signal, ownership));
+                return Ok(Ingress::new(topic, partition, origin, session, signal, ownership));
             };
             // Whatever is not another's passes in a moment.
             let patience = if refusal == Refusal::Taken { taken_until } else { until };

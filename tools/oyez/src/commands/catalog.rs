@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::connect_for;
 use crate::args::{CatalogArgs, Format};
 use crate::failure::{Answer, Failure};
-use crate::output::Output;
+use crate::output::{Output, note};
 
 /// How long the broker may take: it compiles schemas, and opens the journals of new topics.
 const READ_MAX: Duration = Duration::from_secs(60);
@@ -63,6 +63,12 @@ pub(crate) fn plan(args: &CatalogArgs, apply: bool, output: &mut Output) -> Resu
     match output.format {
         Format::Json => output.json(&plan)?,
         Format::Text => print(&plan, output)?,
+    }
+    if apply && !plan.applied {
+        note(format_args!(
+            "{}: the broker's next start takes this file, also what is refused here; put the former one back",
+            plan.catalog
+        ));
     }
     Ok(Answer::of(plan.is_appliable()))
 }

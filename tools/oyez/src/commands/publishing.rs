@@ -126,6 +126,7 @@ fn finish_alone(
     }
     let summary = Summary {
         topic: publisher.topic().to_owned(),
+        partition: publisher.partition(),
         messages,
         epoch: publisher.epoch().0,
         first_sequence: first.map(|first| first.0),
@@ -144,6 +145,7 @@ fn finish_among(mut ingress: Ingress, messages: u64) -> Result<Summary, Failure>
     let accepted = ingress.wait(ingress.handed_in(), durability, PATIENCE)?;
     let summary = Summary {
         topic: ingress.topic().to_owned(),
+        partition: ingress.partition(),
         messages,
         epoch: accepted.epoch.0,
         first_sequence: None,

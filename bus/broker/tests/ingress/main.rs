@@ -3,6 +3,8 @@
 //! environment variables; `cargo xtask soak` sets the long ones.
 #![forbid(unsafe_code)]
 
+#[path = "../kills/processes.rs"]
+mod processes;
 mod publisher;
 mod stage;
 
@@ -19,12 +21,12 @@ fn count(name: &str, default: u64) -> u64 {
 /// The parts that a stage starts: this binary again, with one of these tests.
 #[test]
 fn the_keeper_process() {
-    stage::keeper_process();
+    processes::keeper_process();
 }
 
 #[test]
 fn the_broker_process() {
-    stage::broker_process();
+    processes::broker_process();
 }
 
 #[test]

@@ -8,36 +8,20 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use oyez::{Bus, Connect};
-use oyez_broker::{Role, ServeOptions, serve};
 use oyez_journal::{Digest, Folder};
 use oyez_ring::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::processes::CATALOG;
 use crate::publisher::{self, Noted, message};
 
 pub(crate) const TOPIC: &str = "orders";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const CATALOG: &str = "OYEZ_TEST_CATALOG";
 
 fn again(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
     command
-}
-
-#[allow(clippy::disallowed_methods, reason = "the exit code is what the stop is judged by")]
-pub(crate) fn keeper_process() {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    let arguments = ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec();
-    let code = serve(&ServeOptions { catalog: catalog.into(), role: Role::Keeper { arguments } });
-    std::process::exit(code.into());
-}
-
-#[allow(clippy::disallowed_methods, reason = "the exit code is what the keeper judges by")]
-pub(crate) fn broker_process() {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    let code = serve(&ServeOptions { catalog: catalog.into(), role: Role::Broker });
-    std::process::exit(code.into());
 }
 
 #[track_caller]

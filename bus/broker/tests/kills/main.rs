@@ -6,6 +6,7 @@
 mod content;
 mod frozen;
 mod ledger;
+mod processes;
 mod publisher;
 mod stage;
 mod witness;
@@ -23,12 +24,12 @@ fn count(name: &str, default: usize) -> usize {
 /// The parts that a stage starts: this binary again, with one of these tests.
 #[test]
 fn the_keeper_process() {
-    stage::keeper_process();
+    processes::keeper_process();
 }
 
 #[test]
 fn the_broker_process() {
-    stage::broker_process();
+    processes::broker_process();
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use crate::content::Mix;
 use crate::ledger::Ledger;
+use crate::processes::CATALOG;
 use crate::witness::Testimony;
 use crate::{Verdict, publisher};
 use oyez::{Bus, Connect, EventKind, Idle, Start};
-use oyez_broker::{Role, ServeOptions, serve};
 use oyez_journal::Folder;
 use oyez_ring::layout::EpochOpening;
 use oyez_ring::{Epoch, Kind, Position};
@@ -22,7 +22,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) const TOPIC: &str = "killed";
 const PROGRAM: &str = "program";
-const CATALOG: &str = "OYEZ_TEST_CATALOG";
 const PUBLISHER: &str = "OYEZ_TEST_PUBLISHER";
 const STANDS_BY: &str = "OYEZ_TEST_STANDS_BY";
 /// How far behind the recorder may be when its broker is ended.
@@ -47,21 +46,6 @@ fn run(program: &Path, test: &str) -> Command {
     let mut command = Command::new(program);
     command.args(["--exact", test, "--nocapture"]);
     command
-}
-
-#[allow(clippy::disallowed_methods, reason = "the exit code is what the stop is judged by")]
-pub(crate) fn keeper_process() {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    let arguments = ["--exact", "the_broker_process", "--nocapture"].map(Into::into).to_vec();
-    let code = serve(&ServeOptions { catalog: catalog.into(), role: Role::Keeper { arguments } });
-    std::process::exit(code.into());
-}
-
-#[allow(clippy::disallowed_methods, reason = "the exit code is what the keeper judges by")]
-pub(crate) fn broker_process() {
-    let Some(catalog) = std::env::var_os(CATALOG) else { return };
-    let code = serve(&ServeOptions { catalog: catalog.into(), role: Role::Broker });
-    std::process::exit(code.into());
 }
 
 pub(crate) fn publisher_process() {

@@ -211,7 +211,9 @@ impl Control {
             }
             let clients = &self.clients;
             let is_denied = |id: ConnectionId| clients.get(id).is_none_or(|client| !topic.may_publish(&client.peer));
-            if let Some(owner) = partition.owner_in_sight().map(|holder| holder.connection) {
+            if let Some(many) = &partition.many {
+                lost.extend(many.connections().filter(|id| is_denied(*id) || is_rebound));
+            } else if let Some(owner) = partition.owner_in_sight().map(|holder| holder.connection) {
                 if is_denied(owner) {
                     partition.closing();
                 }

@@ -100,6 +100,11 @@ impl Many {
         Many { declared, recorded, lasts: Lasts::new(), sessions, counts, refused: 0, not_before: None, unknown }
     }
 
+    /// The connections of all who have a session.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.sessions.values().map(|admitted| admitted.holder.connection)
+    }
+
     /// How it stands.
     pub(crate) fn stat(&self) -> PublishersStat {
         let (connected, accepted) = (self.sessions.len() as u64, self.counts.accepted.load(Ordering::Relaxed));
@@ -144,7 +149,12 @@ impl Partition {
     /// The broker becomes the owner, on the core that wakes those who sleep here.
     pub(crate) fn own(&mut self, spare: Spare, store: &mut Store, now_ns: u64) -> Result<(), HandOutError> {
         let recorded = self.many.as_ref().map(|many| many.recorded.clone());
-        let lasts = self.lasts_of_rings(recorded.unwrap_or_default());
+        let mut lasts = self.lasts_of_rings(recorded.unwrap_or_default());
+        // What was taken in this life of the broker is known, though its rings may be gone.
+        for (&publisher, &number) in self.many.iter().flat_map(|many| &many.lasts) {
+            let last = lasts.entry(publisher).or_default();
+            *last = number.max(*last);
+        }
         let mut hand_out = HandOut::new(spare)?;
         let memory = hand_out.map_own()?;
         hand_out.seal()?;
@@ -199,7 +209,7 @@ impl Partition {
         let (many, ring) = (self.many.as_ref().expect("admitted"), self.ring().expect("the broker owns it"));
         let (start, epoch_page) = (ring.start, memory::reopen(ring.readable()[1], Access::Read)?);
         let capacity_bytes = many.declared.ingress_bytes;
-        let message_bytes_max = message_bytes_max(self.capacity_bytes).min(message_bytes_max(capacity_bytes));
+        let message_bytes_max = message_bytes_max(ring.name.capacity_bytes).min(message_bytes_max(capacity_bytes));
         let Tail { position, sequence, .. } = self.tail();
         let number = many.lasts.get(&publisher).copied().unwrap_or(0);
         let accepted = Accepted { number, position, sequence };

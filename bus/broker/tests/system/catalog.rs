@@ -17,7 +17,7 @@ use crate::peer::{Peer, now_ns, until};
 use crate::sleepers::stat;
 
 /// What the broker makes of a catalog.
-fn ask(house: &House, path: &Path, apply: bool) -> Plan {
+pub(crate) fn ask(house: &House, path: &Path, apply: bool) -> Plan {
     let path = path.to_str().expect("a path").to_owned();
     let received = house.peer("operator").ask(Message::PlanCatalog { apply, path });
     let Message::CatalogPlanned { bytes } = received.packet.message else { panic!("{:?}", received.packet.message) };
@@ -27,7 +27,7 @@ fn ask(house: &House, path: &Path, apply: bool) -> Plan {
 }
 
 /// Changes the file in which the broker's catalog is.
-fn edit(house: &House, from: &str, to: &str) {
+pub(crate) fn edit(house: &House, from: &str, to: &str) {
     let text = std::fs::read_to_string(&house.catalog).expect("a catalog");
     assert_eq!(text.matches(from).count(), 1, "`{from}` in {text}");
     std::fs::write(&house.catalog, text.replace(from, to)).expect("a catalog");
@@ -39,7 +39,7 @@ fn declare(house: &House, topic: &str) {
 }
 
 #[track_caller]
-fn applied(house: &House) -> Plan {
+pub(crate) fn applied(house: &House) -> Plan {
     let plan = ask(house, &house.catalog, true);
     assert!(plan.applied && plan.is_appliable(), "{plan:?}");
     plan

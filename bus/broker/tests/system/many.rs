@@ -8,8 +8,10 @@ use oyez_protocol::{FailureCode, Message, Refusal};
 use oyez_ring::{Control, Epoch, Kind, Memory, Offer, Poll, Reader, RegionMut, Sequence, Tail, Writer};
 use rustix::fs::FallocateFlags;
 
+use crate::catalog::{applied, edit};
 use crate::house::House;
 use crate::peer::{Peer, map_control, until};
+use crate::sleepers::stat;
 
 const MANY: &str = r#"
 [[topics]]
@@ -152,4 +154,22 @@ fn a_session_that_goes_with_its_connection_is_taken_to_its_end_first() {
     let second = open(house.peer("second"), "good");
     assert_eq!(second.number, 100);
     assert_eq!(messages(&mut house.peer("reader")), (1..=100).map(|number| (1, number)).collect::<Vec<_>>());
+}
+
+#[test]
+fn another_catalog_disturbs_no_session_but_of_those_who_lose_the_right() {
+    let house = House::with("segment_mib = 4\nwake_max_us = 900\n", MANY);
+    let mut good = open(house.peer("good"), "good");
+    (0..10).for_each(|_| good.hand_in());
+    good.await_accepted();
+    edit(&house, "wake_max_us = 900", "wake_max_us = 800");
+    applied(&house);
+    (0..10).for_each(|_| good.hand_in());
+    assert!(good.await_accepted().is_running());
+    assert_eq!(messages(&mut house.peer("reader")).len(), 20, "all of one epoch");
+
+    edit(&house, "publish = [\"self\"]", "publish = []");
+    applied(&house);
+    let connected = || stat(&mut house.peer("viewer")).partitions[0].publishers.map(|publishers| publishers.connected);
+    until("its session to end", || (connected() == Some(0)).then_some(()));
 }

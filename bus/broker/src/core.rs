@@ -215,7 +215,7 @@ impl Core {
 /// The core of a partition: the one on the processor that its topic names, else the one that has the least to do.
 ///
 /// # Panics
-/// There is none; a catalog that was checked names at least one, and topics name only those.
+/// Where there is none; a catalog that was checked names at least one, and topics name only those.
 pub(crate) fn of<'a>(cores: &'a mut [Core], topic: &Topic, number: u16) -> &'a mut Core {
     let is_named = |core: &&mut Core| topic.cpu(number).is_none_or(|cpu| core.cpu() == cpu);
     let allowed = cores.iter_mut().filter(is_named);

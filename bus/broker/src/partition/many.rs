@@ -32,7 +32,7 @@ use crate::spare::Spare;
 use crate::stat::PublishersStat;
 use crate::store::Store;
 
-/// `Publishers` frames are no further apart.
+/// `Publishers` frames are no further apart, but for what a session's turn takes.
 const STRIDE_MAX: u64 = 1_024 * BLOCK;
 /// How soon a ring is asked for again that could not be had.
 const ASK_AGAIN: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! One of many publishers of a topic: what it hands in goes through a ring of its own to the broker's core, which puts it in
-//! order with what the others hand in. Handing in makes no system call, takes no lock and allocates nothing.
+//! order with what the others hand in. Handing in makes no system call, takes no lock and allocates nothing; what
+//! follows a return of the broker does.
 //!
 //! Until a message is accepted, this process has the only copy that outlives the broker: its own mapping of the ring, of
 //! which nothing is overwritten that was not accepted. After the broker's return what it does not have is sent again.

@@ -1,6 +1,7 @@
 //! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at one word
-//! of its own process and one of the control page, both relaxed, and at the clock (which once a millisecond asks Linux, who
-//! answers without a call). Only a claim of more than [`ONE_FRAME_BYTES_MAX`] that is longer than all before it takes memory.
+//! of its own process and one of the control page, both relaxed, and at the clock (which asks Linux, who answers without a
+//! call: once a millisecond where that keeps time by the processor's counter, else each time). Only a claim of more than
+//! [`ONE_FRAME_BYTES_MAX`] that is longer than all before it takes memory.
 
 use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
 use oyez_mem::clock::Clock;

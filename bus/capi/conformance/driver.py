@@ -24,7 +24,7 @@ def start_of(told):
 
 
 def subscription_of(told, prefix):
-    """TOPIC/PARTITION@START, or all"""
+    """TOPIC/PARTITION@START, where PARTITION may be all"""
     where, start = told.split("@")
     topic, partition = where.split("/")
     partition = oyez.ALL_PARTITIONS if partition == "all" else int(partition)

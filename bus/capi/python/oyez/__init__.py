@@ -486,7 +486,7 @@ class KeyedPublisher:
 
 
 class Ingress(_Handle):
-    """One of many publishers of a topic."""
+    """One of many publishers of a topic. `wait` for the last number before closing, which raises where not all is accepted."""
 
     _close = _c.oyez_ingress_close
 

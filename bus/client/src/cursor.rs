@@ -109,6 +109,9 @@ impl<S: Source> Cursor<S> {
     #[inline]
     pub fn poll(&mut self, limit: usize, mut each: impl FnMut(EventKind<'_>)) -> Result<usize, CursorError> {
         self.learn();
+        if self.is_at_rest() {
+            return Ok(0);
+        }
         let mut given = 0;
         while given < limit {
             let left = limit - given;
@@ -127,6 +130,17 @@ impl<S: Source> Cursor<S> {
             }
         }
         Ok(given)
+    }
+
+    /// Whether the last poll found a ring's tail, and nothing has changed since: what most polls of a reader that spins come
+    /// to, and come back from the sooner.
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        let (Place::Ring(reader), Held::Ring(ring)) = (&self.place, &self.held) else { return false };
+        self.last_turn == Turn::Rest
+            && reader.read_to() < self.end.min(self.bound)
+            && ring.control.end().is_none()
+            && reader.is_at_tail()
     }
 
     /// Whether the last poll ended with a message of several frames.

@@ -5,7 +5,9 @@
 
 use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
 use oyez_mem::clock::Clock;
-use oyez_ring::{BadLength, Control, Epoch, ONE_FRAME_BYTES_MAX, Position, Sequence, State, Tail, Writer};
+use oyez_ring::{
+    BadLength, Control, Epoch, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Position, Sequence, State, Tail, Writer,
+};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -300,13 +302,29 @@ impl Grant {
     #[inline]
     fn publish(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
         self.listen();
-        let Some(writer) = &mut self.writer else { return Err(self.gone()) };
+        let Some(writer) = &self.writer else { return Err(self.gone()) };
         if !writer.control().is_running() {
             return self.stopped();
         }
         if let Err(misfit) = self.check.check(message) {
             return Err(self.misfit(misfit));
         }
+        if (MESSAGE_BYTES_MIN..=ONE_FRAME_BYTES_MAX).contains(&message.len()) {
+            self.write(message)
+        } else {
+            self.write_fragments(message)
+        }
+    }
+
+    /// By itself, so that what becomes of one frame stays in registers: moved through memory it costs as much as the frame.
+    #[cold]
+    fn write_fragments(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
+        self.write(message)
+    }
+
+    #[inline(always)]
+    fn write(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
+        let Some(writer) = &mut self.writer else { return Err(self.gone()) };
         match writer.offer(message, self.clock.now_ns()) {
             Ok(oyez_ring::Offer::Published(published)) => {
                 let oyez_ring::Published { position, sequence, time_ns } = published;

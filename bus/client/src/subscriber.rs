@@ -4,6 +4,7 @@ use crate::cursor::{Cursor, CursorError, Held, newest_of};
 use crate::partition::Attached;
 use crate::sleep::Sleep;
 use crate::{Bus, BusError, Durability, Event, EventKind, Start, SubscribeError, TopicIndex, TopicInfo};
+use oyez_mem::clock::Clock;
 use oyez_ring::{Epoch, Progress, Sequence};
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
@@ -145,6 +146,7 @@ struct Reading {
     cursor: Cursor<Attached>,
     /// Polls that brought messages out of a ring.
     polls: u32,
+    clock: Clock,
 }
 
 impl Subscriber {
@@ -347,7 +349,8 @@ impl Reading {
         if durability > info.durability {
             return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
         }
-        let mut reading = Reading { info, partition, cursor: Cursor::new(attached, durability), polls: 0 };
+        let mut reading =
+            Reading { info, partition, cursor: Cursor::new(attached, durability), polls: 0, clock: Clock::new() };
         reading.seek(start, bus.timeout())?;
         Ok(reading)
     }
@@ -407,7 +410,7 @@ impl Reading {
         if first_ns != 0 && self.cursor.reads_ring() {
             self.polls = self.polls.wrapping_add(1);
             if self.polls.is_multiple_of(POLLS_PER_SAMPLE) {
-                berth.area.record(oyez_mem::clock::now_ns().saturating_sub(first_ns));
+                berth.area.record(self.clock.now_ns().saturating_sub(first_ns));
             }
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! One that looks at the tail of a dense stream takes the line from the writer at each frame, and makes the writer
 //! three to ten times slower; so it rests some hundred ns first, and then finds several frames. Where frames come one by
-//! one, it looks again at once.
+//! one, it looks again at once; two or three in a row are no stream: an answer is there at the first look, too, when whoever
+//! asked was held up.
 //!
-//! One by one is also how a dense stream comes to a reader that already slows its writer down. So a reader that only
-//! ever finds single frames now and then rests all the same, and sees whether it finds several then. Each time it does
-//! not, it takes twice as many frames until it tries again.
+//! One by one is also how a dense stream comes to a reader that already slows its writer down. So a reader that finds few
+//! frames at a time now and then rests all the same, and sees whether it finds several then. Each time it does not, it takes
+//! twice as many looks until it tries again.
 //!
 //! A writer that does nothing but write is held up by every look, and several times faster where the next one is some µs
 //! away. So where thousands of frames have come at a high rate, a reader tries a few long rests, and keeps to them only
@@ -17,9 +18,11 @@ use std::time::{Duration, Instant};
 
 /// How long a rest is. None under loom, which explores all orders anyway.
 const REST_PAUSES: u32 = if cfg!(loom) { 0 } else { 12 };
-/// Single frames in a row before a rest is tried: at first, and at most.
-const SINGLES: u32 = 64;
-const SINGLES_MAX: u32 = 1 << 14;
+/// So many frames in a row, without a rest before them, are a stream.
+const SEVERAL: u32 = 4;
+/// Runs of fewer before a rest is tried: at first, and at most.
+const RUNS: u32 = 64;
+const RUNS_MAX: u32 = 1 << 14;
 /// How long a long rest is: longer ones bring little more.
 const LONG_REST: Duration = Duration::from_micros(20);
 /// Frames after which it is seen whether they come densely, and long rests are to be tried: at first, and at most.
@@ -34,10 +37,12 @@ const TRIAL: u32 = 16;
 pub(crate) struct Pace {
     /// Frames since a poll found nothing.
     run: u32,
-    /// Single frames since the last rest.
-    singles: u32,
-    /// How many of them bring about a rest; `SINGLES` to `SINGLES_MAX`.
+    /// Runs of few frames since the last rest.
+    runs: u32,
+    /// How many of them bring about a rest; `RUNS` to `RUNS_MAX`.
     patience: u32,
+    /// Whether it rested before this run.
+    has_rested: bool,
     stream: Stream,
 }
 
@@ -51,7 +56,7 @@ enum Rest {
 
 impl Default for Pace {
     fn default() -> Pace {
-        Pace { run: 0, singles: 0, patience: SINGLES, stream: Stream::default() }
+        Pace { run: 0, runs: 0, patience: RUNS, has_rested: false, stream: Stream::default() }
     }
 }
 
@@ -87,15 +92,17 @@ impl Pace {
         if LONG && self.stream.is_held_up(frames, now) {
             return Rest::Long;
         }
-        if frames > 1 {
-            (self.singles, self.patience) = (0, SINGLES);
-            return Rest::Short;
-        }
-        self.singles += 1;
-        if self.singles < self.patience {
+        let several = if self.has_rested { 2 } else { SEVERAL };
+        self.runs += 1;
+        self.has_rested = true;
+        if frames >= several {
+            (self.runs, self.patience) = (0, RUNS);
+        } else if self.runs >= self.patience {
+            (self.runs, self.patience) = (0, (self.patience * 2).min(RUNS_MAX));
+        } else {
+            self.has_rested = false;
             return Rest::None;
         }
-        (self.singles, self.patience) = (0, (self.patience * 2).min(SINGLES_MAX));
         Rest::Short
     }
 }
@@ -167,15 +174,25 @@ mod tests {
     #[test]
     fn after_several_frames_it_rests_each_time_after_single_ones_ever_more_seldom() {
         let mut pace = Pace::default();
-        assert_eq!(rests(&mut pace, 100, 2), 100);
-        assert_eq!(rests(&mut pace, SINGLES - 1, 1), 0);
+        assert_eq!(rests(&mut pace, 100, SEVERAL), 100);
+        assert_eq!(rests(&mut pace, RUNS - 1, 1), 0);
         assert_eq!(rests(&mut pace, 1, 1), 1);
-        assert_eq!(rests(&mut pace, 2 * SINGLES, 1), 1);
-        assert_eq!(rests(&mut pace, 4 * SINGLES, 1), 1);
-        // Five while it still doubles, which take less than one at the bound; then one each `SINGLES_MAX`.
-        assert_eq!(rests(&mut pace, 100 * SINGLES_MAX, 1), 5 + 99);
+        assert_eq!(rests(&mut pace, 2 * RUNS, 1), 1);
+        assert_eq!(rests(&mut pace, 4 * RUNS, 1), 1);
+        // Five while it still doubles, which take less than one at the bound; then one each `RUNS_MAX`.
+        assert_eq!(rests(&mut pace, 100 * RUNS_MAX, 1), 5 + 99);
         assert_eq!(rests(&mut pace, 1, 9), 1);
-        assert_eq!(rests(&mut pace, SINGLES, 1), 1, "several frames did not make it curious again");
+        assert_eq!(rests(&mut pace, RUNS, 1), 1, "several frames did not make it curious again");
+    }
+
+    #[test]
+    fn a_stream_that_it_slows_down_is_found_out_by_a_rest_and_two_in_a_row_are_none() {
+        let mut pace = Pace::default();
+        assert_eq!(rests(&mut pace, RUNS, 2), 1, "two in a row are no stream");
+        assert_eq!(rests(&mut pace, 100, 2), 100, "after a rest they are");
+        assert_eq!(rests(&mut pace, RUNS, 1) + rests(&mut pace, 100 * RUNS_MAX, 1), 1 + 7 + 99);
+        let answers: u32 = (0..1_000).map(|_| rests(&mut pace, 1, 2) + rests(&mut pace, 99, 1)).sum();
+        assert!(answers < 20, "{answers}: an answer that was there at once made it curious again");
     }
 
     /// Long rests of so many, where a frame takes its writer so many ns while rests are short, and while they are long.

@@ -149,6 +149,14 @@ impl Reader {
         self.epoch
     }
 
+    /// Whether a poll would find nothing. It looks and does no more: whoever polls nothing but this never rests.
+    #[inline(always)]
+    pub fn is_at_tail(&self) -> bool {
+        // R1.
+        let word = self.memory.load(self.position);
+        word == 0 && self.judge(self.position)
+    }
+
     /// The next message, or frame that is neither a block's opening, nor padding, nor of an unknown ignorable kind. A
     /// message that is several frames comes as one [`Kind::Message`]; of one that began before the reader did, nothing.
     ///
@@ -270,6 +278,7 @@ impl Reader {
         if is_plain && let Some(sequence) = self.walk.pass_message(word) {
             over.sequence = sequence;
             self.step_over(length);
+            self.pace.frame();
             return Ok(Step::Over(Kind::Message));
         }
         self.accept_other(word, length, in_block, over)
@@ -311,13 +320,16 @@ impl Reader {
             Err(reason) => return invalid(reason),
         }
         self.step_over(length);
+        if kind != Kind::Padding {
+            // Padding comes with the frame behind it, which is a single one all the same.
+            self.pace.frame();
+        }
         Ok(Step::Over(kind))
     }
 
     #[inline(always)]
     fn step_over(&mut self, length: usize) {
         self.position = Position((self.position.0 + length as u64).next_multiple_of(8));
-        self.pace.frame();
     }
 
     /// The rule for entering a block: only where the judged block frame carries that very position, the epoch and a

@@ -217,9 +217,9 @@ fn publish(
     if !fits {
         frames.cross(room);
     }
-    let sequence = frames.tail.sequence;
-    frames.append(Kind::Message, 0, origin, message);
-    Offer::Published(Published { position: frames.tail.position, sequence, time_ns: frames.tail.time_ns })
+    let Tail { sequence, time_ns, .. } = frames.tail;
+    let position = frames.append(Kind::Message, 0, origin, message);
+    Offer::Published(Published { position, sequence, time_ns })
 }
 
 /// Appends frames, by the steps of the module; whether there is room below the gate is the caller's question.
@@ -292,9 +292,9 @@ impl Frames {
         self.under_way_bytes = 0;
     }
 
-    /// Writes one frame, commits it and prepares for the next.
+    /// Writes one frame, commits it and prepares for the next, which begins where this says.
     #[inline(always)]
-    pub(crate) fn append(&mut self, kind: Kind, mut flags: u8, origin: Option<Origin>, payload: &[u8]) {
+    pub(crate) fn append(&mut self, kind: Kind, mut flags: u8, origin: Option<Origin>, payload: &[u8]) -> Position {
         let start = self.tail.position;
         let head = FRAME_HEADER + origin.map_or(0, |_| ORIGIN_BYTES as u64);
         let end = start.plus(head + (payload.len() as u64).next_multiple_of(8));
@@ -313,6 +313,7 @@ impl Frames {
         let word = CommitWord { length: head as u32 + payload.len() as u32, flags, ..self.word(kind) };
         self.tail.sequence.0 += u64::from(kind.ends_message(flags));
         self.commit(word, end);
+        end
     }
 
     #[inline(always)]

@@ -106,7 +106,10 @@ fn run(capacity: u64, gated: bool, start: u64, first: u64, steps: Vec<Do>) {
             }
             Do::Read(count) => {
                 for _ in 0..count {
-                    match reader.poll().unwrap() {
+                    let is_at_tail = reader.is_at_tail();
+                    let found = reader.poll().unwrap();
+                    assert!(!is_at_tail || matches!(found, Poll::Empty), "at the tail a poll found {found:?}");
+                    match found {
                         Poll::Frame(frame) => model.expect(frame),
                         Poll::Empty => {
                             assert!(model.published.is_empty(), "{:?} is hidden", model.published[0]);

@@ -17,6 +17,8 @@ use topic::topic_of;
 
 const CAPACITY: u64 = 2 * BLOCK;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Long enough for a reader to want, meanwhile, the epoch that its thread has asked for.
+const RING_MADE_IN: Duration = Duration::from_millis(50);
 
 /// What is wrong with what is handed out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,22 +64,25 @@ fn listening(socket: &Path) -> OwnedFd {
     listener
 }
 
-/// Answers one connection until it hangs up; how often it was asked to wait for an epoch.
-fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<usize> {
+/// Answers one connection until it hangs up; all that it was asked.
+fn serve(socket: &Path, wrong: Wrong) -> std::thread::JoinHandle<Vec<Message>> {
     let listener = listening(socket);
     std::thread::spawn(move || {
         let connection = Connection::new(accept(&listener).expect("a client"));
-        let mut waits = 0;
+        let mut asked = Vec::new();
         while let Ok(received) = connection.receive(Instant::now() + PATIENCE) {
             let Packet { correlation, message } = received.packet;
-            waits += usize::from(matches!(message, Message::OpenEpoch { wait: true, .. }));
+            asked.push(message.clone());
+            if matches!(message, Message::OpenEpoch { wait: false, .. }) {
+                std::thread::sleep(RING_MADE_IN);
+            }
             let Some((message, given)) = answer(message, wrong) else { continue };
             let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
             if connection.send(&Packet { correlation, message }, &given).is_err() {
                 break; // The client has seen enough.
             }
         }
-        waits
+        asked
     })
 }
 
@@ -192,8 +197,22 @@ fn subscribers_that_come_and_go_wait_for_the_next_epoch_once() {
         drop(bus.subscriber().topic("md", Start::Live).open().expect("a start"));
     }
     drop(bus);
-    let waits = broker.join().expect("it ended");
+    let asked = broker.join().expect("it ended");
+    let waits = asked.iter().filter(|asked| matches!(asked, Message::OpenEpoch { wait: true, .. })).count();
     assert!(waits <= 1, "{waits} at a time");
+}
+
+#[test]
+fn a_ring_that_two_want_is_asked_for_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("bus.sock");
+    let broker = serve(&socket, Wrong::Nothing);
+    let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it answers");
+    drop(bus.subscriber().topic("md", Start::Live).open().expect("a start"));
+    drop(bus);
+    let asked = broker.join().expect("it ended");
+    let opens = asked.iter().filter(|asked| matches!(asked, Message::OpenEpoch { wait: false, .. })).count();
+    assert_eq!(opens, 1, "{asked:?}");
 }
 
 #[test]

@@ -209,9 +209,9 @@ public:
         if (partitions.empty())
             for (uint16_t partition = 0; partition < info.partitions; ++partition)
                 partitions.insert(partition);
-        const auto deadline = std::chrono::steady_clock::now() + wait;
+        const auto start = std::chrono::steady_clock::now();
         for (auto partition : partitions) {
-            publisher owned(client, topic, partition, deadline - std::chrono::steady_clock::now());
+            publisher owned(client, topic, partition, wait - (std::chrono::steady_clock::now() - start));
             publishers_.at(partition) = std::move(owned);
         }
     }

@@ -103,9 +103,9 @@ impl Config {
 
 /// `NAME`, or `NAME:PARTITIONS`.
 fn topic_of(told: &str) -> Result<Topic, Failure> {
-    let Some((name, partitions)) = told.trim().split_once(':') else { return Ok(Topic::new(told.trim())) };
-    let bad = |error| wrong(format!("in_process: {told}: {error}; write NAME, or NAME:4 for four partitions"));
-    Ok(Topic::new(name).partitions(partitions.parse().map_err(bad)?))
+    let Some((name, partitions)) = told.split_once(':') else { return Ok(Topic::new(told.trim())) };
+    let bad = |error| wrong(format!("in_process: {}: {error}; write NAME, or NAME:4 for four partitions", told.trim()));
+    Ok(Topic::new(name.trim()).partitions(partitions.trim().parse().map_err(bad)?))
 }
 
 fn wrong(what: String) -> Failure {

@@ -1,11 +1,11 @@
 //! One of many publishers of a topic.
 
-use crate::argument::{SizedStruct, give, hand_out, is_zero, put, shared, slice, take, take_back, text};
+use crate::argument::{SizedStruct, give, hand_out, put, shared, slice, take_back, text};
 use crate::client::{Client, oyez_client};
 use crate::error::{Failure, OYEZ_ERR_BACK_PRESSURED, OYEZ_OK, call, keep};
 use crate::event::durability_of;
 use crate::process::Process;
-use crate::publisher::oyez_publisher_options;
+use crate::publisher::{oyez_publisher_options, wait_of};
 use oyez::{Accepted, HandIn};
 use std::cell::UnsafeCell;
 use std::ffi::c_char;
@@ -89,13 +89,9 @@ pub unsafe extern "C" fn oyez_ingress_open(
             let topic = unsafe { text(topic, "topic") }?;
             // SAFETY: as above.
             let origin = unsafe { text(origin, "origin") }?;
-            let (mut reserved, mut wait_ns) = (0, 0);
-            if !options.is_null() {
-                // SAFETY: the caller promises a struct of the size that it begins with.
-                oyez_publisher_options { reserved, wait_ns, .. } = unsafe { take(options) }?;
-            }
-            is_zero(reserved, oyez_publisher_options::NAME)?;
-            let builder = client.bus.publisher(topic).partition(partition).wait(Duration::from_nanos(wait_ns));
+            // SAFETY: the caller promises NULL or a struct of the size that it begins with.
+            let wait = unsafe { wait_of(options) }?;
+            let builder = client.bus.publisher(topic).partition(partition).wait(wait);
             let inside = UnsafeCell::new(builder.origin(origin).open()?);
             Ok(Ingress { inside, process: Arc::clone(&client.process) })
         };

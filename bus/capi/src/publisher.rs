@@ -84,6 +84,21 @@ unsafe impl SizedStruct for oyez_published {
     const NAME: &'static str = "oyez_published";
     const BYTES_MIN: usize = 32;
 }
+
+/// How long to wait, as options say that may be NULL.
+///
+/// # Safety
+/// NULL, or a struct of the size that it begins with.
+pub(crate) unsafe fn wait_of(options: *const oyez_publisher_options) -> Result<Duration, Failure> {
+    if options.is_null() {
+        return Ok(Duration::ZERO);
+    }
+    // SAFETY: the contract.
+    let oyez_publisher_options { reserved, wait_ns, .. } = unsafe { take(options) }?;
+    is_zero(reserved, oyez_publisher_options::NAME)?;
+    Ok(Duration::from_nanos(wait_ns))
+}
+
 impl Publisher {
     /// # Safety
     /// NULL, or a publisher that stays open for `'a`.
@@ -162,14 +177,10 @@ pub unsafe extern "C" fn oyez_publisher_open(
             let client = unsafe { Client::of(client) }?;
             // SAFETY: the caller promises NULL or a text.
             let topic = unsafe { text(topic, "topic") }?;
-            let (mut reserved, mut wait_ns) = (0, 0);
-            if !options.is_null() {
-                // SAFETY: the caller promises a struct of the size that it begins with.
-                oyez_publisher_options { reserved, wait_ns, .. } = unsafe { take(options) }?;
-            }
-            is_zero(reserved, oyez_publisher_options::NAME)?;
+            // SAFETY: the caller promises NULL or a struct of the size that it begins with.
+            let wait = unsafe { wait_of(options) }?;
             let builder = client.bus.publisher(topic).partition(partition);
-            let publisher = builder.wait(Duration::from_nanos(wait_ns)).open()?;
+            let publisher = builder.wait(wait).open()?;
             let inside = UnsafeCell::new(Inside { publisher, claimed: None });
             Ok(Publisher { inside, process: Arc::clone(&client.process), counts: PublisherCounts::default() })
         };

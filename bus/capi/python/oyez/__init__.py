@@ -250,7 +250,7 @@ def partition_of(key: Buffer, partitions: int) -> int:
 
 
 def _nanoseconds(seconds: float) -> int:
-    return max(0, min(int(seconds * 1e9), 2**63))
+    return int(max(0.0, min(seconds, 9e9)) * 1e9)
 
 
 _Self = TypeVar("_Self", bound="_Handle")
@@ -473,10 +473,16 @@ class KeyedPublisher:
         return self.publishers[partition]
 
     def close(self) -> None:
-        """Closes them all."""
-        while self.publishers:
-            _, publisher = self.publishers.popitem()
-            publisher.close()
+        """Closes them all; those that raise stay, and the first of their errors comes out."""
+        errors: list[Exception] = []
+        for partition, publisher in list(self.publishers.items()):
+            try:
+                publisher.close()
+                del self.publishers[partition]
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def __enter__(self) -> KeyedPublisher:
         return self

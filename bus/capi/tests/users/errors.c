@@ -69,6 +69,12 @@ static void configurations(void) {
     expect("neither socket nor topics", oyez_client_open(config, &client), OYEZ_ERR_CONFIG);
     if (client)
         fail("a client that is none", 0, 0);
+    must("topics", oyez_config_set(config, "in_process", "md, other:many"));
+    expect("no count of partitions", oyez_client_open(config, &client), OYEZ_ERR_CONFIG);
+    must("topics", oyez_config_set(config, "in_process", " md , other : 2 "));
+    must("names and counts between spaces", oyez_client_open(config, &client));
+    must("close", oyez_client_close(&client));
+    must("no topics", oyez_config_set(config, "in_process", ""));
     must("socket", oyez_config_set(config, "socket", "/nowhere/bus.sock"));
     must("timeout", oyez_config_set(config, "timeout_ms", "10"));
     expect("nobody there", oyez_client_open(config, &client), OYEZ_ERR_NOT_CONNECTED);
@@ -203,6 +209,7 @@ static int32_t nonsense(void *context, const oyez_event *event) {
 static void arguments(void) {
     oyez_client *client = open_client("in_process", "md");
     oyez_publisher *publisher = NULL, *other = NULL;
+    oyez_ingress *ingress = NULL;
     oyez_subscriber *subscriber = NULL, *second = NULL;
     oyez_published published = {sizeof published, 0, 0, 0, 0}, unset = {0, 0, 0, 0, 0};
     struct {
@@ -233,6 +240,14 @@ static void arguments(void) {
     expect("too long", oyez_publisher_offerv(publisher, &part, 1, NULL), OYEZ_ERR_LENGTH);
     expect("too short", oyez_publisher_offer(publisher, message, 0, NULL), OYEZ_ERR_LENGTH);
     expect("nothing claimed", oyez_publisher_commit(publisher, &published), OYEZ_ERR_NO_CLAIM);
+    expect("no ingress", oyez_ingress_offer(NULL, message, 16, NULL), OYEZ_ERR_ARGUMENT);
+    expect("no ingress", oyez_ingress_accepted(NULL, NULL), OYEZ_ERR_ARGUMENT);
+    expect("no ingress", oyez_ingress_wait(NULL, 1, OYEZ_PUBLISHED, 0, NULL), OYEZ_ERR_ARGUMENT);
+    expect("no place for an ingress", oyez_ingress_open(client, "md", 0, "a", NULL, NULL), OYEZ_ERR_ARGUMENT);
+    expect("no origin", oyez_ingress_open(client, "md", 0, NULL, NULL, &ingress), OYEZ_ERR_ARGUMENT);
+    must("nothing", oyez_ingress_close(NULL));
+    expect("no key", oyez_partition_of(NULL, 6, 4), OYEZ_ERR_ARGUMENT);
+    must("an empty key", oyez_partition_of(NULL, 0, 4));
     expect("not kept", oyez_publisher_wait(publisher, 0, OYEZ_DURABLE, 0), OYEZ_ERR_NOT_KEPT);
     expect("no durability", oyez_publisher_wait(publisher, 0, 3, 0), OYEZ_ERR_ARGUMENT);
     /* None of these has published anything. */

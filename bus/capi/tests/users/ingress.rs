@@ -12,10 +12,23 @@ fn many_hand_in_and_each_is_seen_by_its_number() {
     if !has("many_hand_in_and_each_is_seen_by_its_number", &["gcc"]) {
         return;
     }
+    for flags in [&["-fsanitize=address,undefined", "-fno-sanitize-recover=all"][..], &[]] {
+        let house = House::new(MANY);
+        let program = house.folder().join("ingress");
+        compile(&here("tests/users/ingress.c"), &program, flags);
+        assert_eq!(done(Command::new(program).arg(house.socket())), "a 1000, b 500\n");
+    }
+}
+
+#[test]
+fn cpp_hands_in_and_sees_who_did() {
+    if !has("cpp_hands_in_and_sees_who_did", &["g++"]) {
+        return;
+    }
     let house = House::new(MANY);
     let program = house.folder().join("ingress");
-    compile(&here("tests/users/ingress.c"), &program, &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
-    assert_eq!(done(Command::new(program).arg(house.socket())), "a 1000, b 500\n");
+    compile(&here("tests/users/ingress.cpp"), &program, &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    assert_eq!(done(Command::new(program).arg(house.socket())), "7 1\n7 2\n7 3\n");
 }
 
 #[test]

@@ -87,6 +87,11 @@ with client.keyed_publisher("orders", [3, 0]) as orders:
     orders.publishers[2] = client.publisher("orders", 2)
     assert orders.offer(b"FR0000131104", words).sequence == 0 and orders.partitions == 4
     client.keyed_publisher("orders", [0, 1]).close()
-client.keyed_publisher("orders").close()
+orders = client.keyed_publisher("orders", wait=float("inf"))
+claimed = orders.publishers[1].claim(64)
+assert "release" in refused(BufferError, orders.close) and list(orders.publishers) == [1]
+claimed.release()
+orders.close()
+client.keyed_publisher("orders", wait=float("nan")).close()
 came = sorted((event.topic, event.partition) for event in everything if event.kind is oyez.Kind.MESSAGE)
 assert came == [(2, 2), (3, 3)], came

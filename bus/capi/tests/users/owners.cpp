@@ -50,7 +50,7 @@ int main() {
 
     oyez::client several(oyez::config{{"in_process", "orders:4"}});
     auto all = several.subscriber({{"orders", OYEZ_START_LIVE, 0, 0, OYEZ_ALL_PARTITIONS}});
-    auto orders = several.keyed_publisher("orders", {3, 0});
+    auto orders = several.keyed_publisher("orders", {3, 0}, std::chrono::nanoseconds::max());
     const std::string_view message("\x08\0\1\0\1\0\0\0", 8);
     expect(oyez::partition_of("EURUSD", 4) == 3 && orders.offer("EURUSD", message)->sequence == 0, "by key");
     try {

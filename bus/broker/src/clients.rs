@@ -103,7 +103,7 @@ pub(crate) struct Clients {
 impl Clients {
     /// Listens at `path`, in place of a socket that a dead broker left there.
     pub(crate) fn listen(path: &Path, limits: Limits, closer: Helper) -> std::io::Result<Clients> {
-        if let Ok(_) | Err(ConnectionError::Busy { .. }) = Connection::connect(path) {
+        if Connection::probe(path).is_ok() {
             return Err(Errno::ADDRINUSE.into());
         }
         let _ = std::fs::remove_file(path);

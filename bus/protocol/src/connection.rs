@@ -191,6 +191,17 @@ impl Connection {
         }
     }
 
+    /// Whether somebody listens at `path`; one where as many wait already as may is somebody.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`], but for `Busy`.
+    pub fn probe(path: impl AsRef<Path>) -> Result<(), ConnectionError> {
+        match Connection::connect(path) {
+            Ok(_) | Err(ConnectionError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Waits for one message, at most until `deadline`.
     ///
     /// # Errors

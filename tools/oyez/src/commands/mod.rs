@@ -18,7 +18,7 @@ mod topic;
 use std::time::Duration;
 
 use oyez::{Bus, Connect};
-use oyez_protocol::{Connection, ConnectionError};
+use oyez_protocol::Connection;
 
 use crate::args::{BrokerArgs, CatalogCommand, Command, Format, ImportCommand};
 use crate::failure::{Answer, Failure};
@@ -63,9 +63,6 @@ fn connect(broker: &BrokerArgs) -> Result<Bus, Failure> {
 
 /// The same, for requests that may take so long.
 fn connect_for(broker: &BrokerArgs, timeout: Duration) -> Result<Bus, Failure> {
-    match Connection::connect(&broker.socket) {
-        Ok(_) | Err(ConnectionError::Busy { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
+    Connection::probe(&broker.socket)?;
     Ok(Bus::connect(Connect::new(&broker.socket).name("oyez").timeout(timeout))?)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::BinaryBytes;
 use oyez_mem::Region;
 use oyez_mem::memory::{self, Access, MemoryError};
-use oyez_protocol::{Connection, ConnectionError};
+use oyez_protocol::Connection;
 
 use super::finding::{Check, Finding, Level};
 use super::machine::Machine;
@@ -26,7 +26,7 @@ fn wanted_bytes(machine: &Machine) -> u64 {
 
 fn available(machine: &Machine) -> Option<Finding> {
     let catalog = machine.catalog.as_ref()?;
-    if let Ok(_) | Err(ConnectionError::Busy { .. }) = Connection::connect(&catalog.socket) {
+    if Connection::probe(&catalog.socket).is_ok() {
         return Some(Finding::ok("a broker listens at the catalog's socket: its rings are taken already"));
     }
     let (wanted, free) = (catalog.memory_bytes, machine.memory_bytes("MemAvailable")?);

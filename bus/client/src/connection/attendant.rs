@@ -88,6 +88,8 @@ pub(super) struct Attendant {
     claims: Vec<Claim>,
     /// Those that the broker is not ready for, though it is back.
     unready: Vec<Claim>,
+    /// When it is asked for all of those again: what is heard in between, of another of them too, hurries nothing.
+    again_at: Option<Instant>,
     readings: HashMap<u64, Reading>,
     reading_number: u64,
     pause: Duration,
@@ -104,6 +106,7 @@ impl Attendant {
             waiters: HashMap::new(),
             claims: Vec::new(),
             unready: Vec::new(),
+            again_at: None,
             readings: HashMap::new(),
             reading_number: 0,
             pause: PAUSE_MIN,
@@ -135,7 +138,11 @@ impl Attendant {
     fn try_connect(&mut self, deadline: Instant) -> Result<(), BusError> {
         let connection = Connection::connect(&self.connect.socket)?;
         let hello = Message::Hello { version: VERSION, name: self.connect.name.clone() };
-        let answer = connection.request(self.next_correlation(), hello, deadline, |_| ())?;
+        let mut unasked = None;
+        let answer = connection.request(self.next_correlation(), hello, deadline, |other| unasked = Some(other));
+        // A broker that lets nobody more in says why before it is asked, and hangs up. A reset may come first.
+        let refused = unasked.or_else(|| answer.as_ref().err().and_then(|_| connection.try_receive().ok().flatten()));
+        let answer = refused.map_or(answer, Ok)?;
         match answer.packet.message {
             Message::Welcome { .. } => {
                 self.connection = Some(connection);
@@ -167,14 +174,21 @@ impl Attendant {
         }
     }
 
+    fn ask_later(&mut self, claim: Claim) {
+        self.unready.push(claim);
+        self.again_at.get_or_insert_with(|| Instant::now() + ASK_AGAIN);
+    }
+
     /// One turn: what readers want, then what the broker says.
     fn attend(&mut self) {
         self.ask_for_readings();
         let pause = self.readings.values().filter_map(Reading::pause).min();
-        let again = (!self.unready.is_empty()).then_some(ASK_AGAIN);
+        let again = self.again_at.map(|at| at.saturating_duration_since(Instant::now()));
         self.sleep(pause.into_iter().chain(again).min());
-        let unready = std::mem::take(&mut self.unready);
-        self.reclaim(unready);
+        if self.again_at.take_if(|at| *at <= Instant::now()).is_some() {
+            let unready = std::mem::take(&mut self.unready);
+            self.reclaim(unready);
+        }
         while let Some(connection) = &self.connection {
             match connection.try_receive() {
                 Ok(Some(received)) => self.hear(received),
@@ -187,6 +201,7 @@ impl Attendant {
     /// Everybody who waits is told; what is owned and read stays, for the next connection.
     fn hang_up(&mut self) {
         self.connection = None;
+        self.again_at = None;
         self.claims.append(&mut self.unready);
         self.readings.values().for_each(Reading::hung_up);
         let socket = self.connect.socket.display().to_string();
@@ -233,9 +248,9 @@ impl Attendant {
             Message::Reclaimed { .. } | Message::IngressOpened { .. } => self.claims.push(claim),
             // Its partition is still being taken over from the broker's former life, or its session there still drained.
             Message::NotGranted { refusal: Refusal::Preparing | Refusal::Ending, .. } => {
-                return self.unready.push(claim);
+                return self.ask_later(claim);
             }
-            Message::Failure { code, .. } if claim.is_of_many() && passes(code) => return self.unready.push(claim),
+            Message::Failure { code, .. } if claim.is_of_many() && passes(code) => return self.ask_later(claim),
             _ => {}
         }
         let Some(owned) = owned else { return };
@@ -364,4 +379,36 @@ impl Attendant {
 pub(super) fn passes(code: FailureCode) -> bool {
     use FailureCode::{Broker, Closing, NoDescriptor, NoMemory, TooManyRequests};
     matches!(code, Broker | Closing | NoDescriptor | NoMemory | TooManyRequests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_broker_that_prepares_is_asked_no_oftener_for_many_claims_than_for_one() {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (own, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("two ends");
+        let (wake, (_orders, commands)) = (Wake::new().expect("an eventfd"), mpsc::channel());
+        let mut attendant = Attendant::new(Connect::new("unused"), Arc::clone(&wake), commands);
+        let (began, broker) = (Instant::now(), Connection::new(other));
+        attendant.connection = Some(Connection::new(own));
+        let owned = [0, 1, 2].map(|partition| Owned::new("md", partition, Arc::clone(&wake)));
+        attendant.reclaim(owned.iter().map(Claim::new).collect());
+        let mut asked = 0;
+        // One answer a turn, as a broker gives them: each finds the others waiting.
+        while asked < 30 {
+            if let Some(received) = broker.try_receive().expect("connected") {
+                asked += 1;
+                let correlation = received.packet.correlation;
+                let message =
+                    Message::NotGranted { refusal: Refusal::Preparing, pid: 0, uid: 0, holder: String::new() };
+                broker.send(&Packet { correlation, message }, &[]).expect("sent");
+            }
+            attendant.attend();
+        }
+        assert!(began.elapsed() >= 9 * ASK_AGAIN, "asked 30 times within {:?}", began.elapsed());
+    }
 }

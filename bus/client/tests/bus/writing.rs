@@ -3,8 +3,8 @@
 use crate::house::{House, PATIENCE, until};
 use crate::reading::{Given, RECORDED, UNRECORDED, publish};
 use crate::trace::traced;
-use oyez::{Binding, Bus, Connect, Durability, PublishError, Publisher, Sequence, Start};
-use std::time::Duration;
+use oyez::{Binding, Bus, BusError, Connect, Durability, FailureCode, PublishError, Publisher, Sequence, Start};
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_partition_has_one_owner_and_the_next_goes_on_in_a_new_epoch() {
@@ -167,6 +167,19 @@ fn without_a_broker_connecting_says_where_and_what_to_do() {
     let text = error.to_string();
     assert!(text.contains("none.sock") && text.contains("oyez serve"), "{text}");
     assert!(error.is_retriable() && text.lines().count() == 1);
+}
+
+#[test]
+fn whom_the_broker_lets_in_no_more_is_told_why_and_at_once() {
+    let house = House::new(&format!("connections_max = 1\n{UNRECORDED}"));
+    let _first = house.bus();
+    // The broker hangs up before this says hello, or after: many times both happen.
+    for _ in 0..100 {
+        let began = Instant::now();
+        let error = Bus::connect(Connect::new(house.socket()).timeout(PATIENCE)).unwrap_err();
+        assert!(matches!(error, BusError::Refused { code: FailureCode::ConnectionLimit, .. }), "{error}");
+        assert!(error.to_string().contains("`connections_max` = 1") && began.elapsed() < PATIENCE, "{error}");
+    }
 }
 
 #[test]

@@ -218,7 +218,7 @@ impl Control {
             return Err((FailureCode::NoStandby, about()));
         }
         let Some(holder) = holder else {
-            partition.kill_holders();
+            self.partitions[index.0].kill_holders();
             return Ok(self.not_granted(asker, (Refusal::Ending, None)));
         };
         if let Err(error) = self.clients.kill(holder.connection) {

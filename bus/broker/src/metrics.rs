@@ -144,6 +144,23 @@ fn readers(text: &mut Text, stat: &Stat) {
 mod tests {
     use super::*;
 
+    /// Operators' dashboards ask by these names; docs/guide/operating.md has them all.
+    #[test]
+    fn golden_the_names_of_all_metrics_stay_and_are_told_to_operators() {
+        let text = text(&crate::stat::tests::stat());
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(|line| format!("{line}\n"));
+        let (told, root) = (names.collect::<String>(), concat!(env!("CARGO_MANIFEST_DIR"), "/"));
+        let path = format!("{root}tests/golden/metrics.txt");
+        if std::env::var_os("OYEZ_BLESS").is_some() {
+            std::fs::write(&path, &told).expect("written");
+        }
+        assert_eq!(told, std::fs::read_to_string(path).expect("a golden file"));
+        let guide = std::fs::read_to_string(format!("{root}../../docs/guide/operating.md")).expect("the guide");
+        for name in told.lines().filter_map(|line| line.split(' ').next()) {
+            assert!(guide.contains(&format!("`{name}`")), "{name} is not in docs/guide/operating.md");
+        }
+    }
+
     #[test]
     fn labels_hold_whatever_a_client_calls_itself() {
         assert_eq!(label("reader", "a\"b\\c\nd"), r#"reader="a\"b\\c\nd""#);

@@ -343,10 +343,10 @@ fn durability_name(durability: Durability) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn stat() -> Stat {
+    pub(crate) fn stat() -> Stat {
         let used = Used { used: 1, max: 2, refused: 0 };
         Stat {
             broker: BrokerStat {

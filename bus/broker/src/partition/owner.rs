@@ -74,6 +74,8 @@ pub(super) struct Leaving {
     next_line: Instant,
     /// Finds out who keeps the ring.
     search: Option<JoinHandle<()>>,
+    /// Kills them, for a standby.
+    killer: Option<JoinHandle<()>>,
 }
 
 /// Why a partition is not to be had now.
@@ -113,17 +115,30 @@ impl Partition {
 
     /// Kills whoever keeps the ring of an owner that is out of sight, as one is that was stopped when the broker died; but
     /// nobody who is to go on in its place.
-    pub(crate) fn kill_holders(&self) {
-        let Some(Ok(memory)) = self.ring().map(|ring| ring.readable()[0].try_clone()) else { return };
+    pub(crate) fn kill_holders(&mut self) {
         let (label, spared) = (self.label(), self.standbys.pids());
-        let kill = move || {
-            log(format_args!(
-                "{label}: killed for a standby, since they kept its ring: {:?}",
-                holders::kill(memory, &spared)
-            ));
-        };
-        // Without a thread nobody is killed; it can be asked for again.
-        let _ = std::thread::Builder::new().name("holders".into()).spawn(kill);
+        self.walk(
+            |leaving| &mut leaving.killer,
+            move |memory| {
+                let killed = holders::kill(memory, &spared);
+                log(format_args!("{label}: killed for a standby, since they kept its ring: {killed:?}"));
+            },
+        );
+    }
+
+    /// Walks through all processes for whoever keeps the ring, unless the same is under way. Without a thread nothing
+    /// happens; it can be asked for again.
+    fn walk(
+        &mut self,
+        thread: fn(&mut Leaving) -> &mut Option<JoinHandle<()>>,
+        walk: impl FnOnce(OwnedFd) + Send + 'static,
+    ) {
+        let Some(Ok(memory)) = self.ring().map(|ring| ring.readable()[0].try_clone()) else { return };
+        let Owner::Leaving(leaving) = &mut self.owner else { return };
+        let thread = thread(leaving);
+        if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            *thread = std::thread::Builder::new().name("holders".into()).spawn(move || walk(memory)).ok();
+        }
     }
 
     /// Whether an owner, or somebody who maps its ring, is left.
@@ -278,9 +293,16 @@ impl Partition {
             _ => None,
         };
         self.tail = end;
-        let after = leaving.as_ref().map_or(Duration::ZERO, |leaving| now.duration_since(leaving.since));
+        let after = match &leaving {
+            None => String::new(),
+            Some(Leaving { holder: Some(_), since, .. }) => {
+                format!(", {:.1?} after its owner let go", now.duration_since(*since))
+            }
+            // A former broker may have told so already.
+            Some(_) => ", as found after a restart".to_owned(),
+        };
         let how = if broken { "broken" } else { "ended" };
-        log(format_args!("{}: {how} at {}, next sequence {} ({after:?})", self.label(), end.position, end.sequence));
+        log(format_args!("{}: {how} at {}, next sequence {}{after}", self.label(), end.position, end.sequence));
         let release = leaving.and_then(|leaving| Some((leaving.holder?.connection, leaving.release?)));
         Some(Ended { epoch: self.newest(), end, release })
     }
@@ -318,21 +340,13 @@ impl Partition {
             return;
         }
         leaving.next_line = now + PROOF_LOUD;
-        if leaving.search.as_ref().is_some_and(|search| !search.is_finished()) {
-            return;
-        }
-        let Some(Ok(memory)) = self.ring().map(|ring| ring.readable()[0].try_clone()) else { return };
-        let search = move || {
+        self.walk(|leaving| &mut leaving.search, move |memory| {
             let who = holders::of(memory);
             log(format_args!(
                 "{label}: not ended after {waited:.1?}: still mapped for writing by process {who}; nobody is granted \
                  the partition until that process unmaps it or is gone: end it"
             ));
-        };
-        if let Owner::Leaving(leaving) = &mut self.owner {
-            // Without a thread, without a line: the next one is due in a second.
-            leaving.search = std::thread::Builder::new().name("holders".into()).spawn(search).ok();
-        }
+        });
     }
 }
 
@@ -347,6 +361,14 @@ pub(crate) enum Reclaim {
 
 impl Leaving {
     pub(super) fn new(holder: Option<Holder>, release: Option<u64>, now: Instant) -> Leaving {
-        Leaving { holder, release, since: now, next_look: now, next_line: now + PROOF_SILENCE, search: None }
+        Leaving {
+            holder,
+            release,
+            since: now,
+            next_look: now,
+            next_line: now + PROOF_SILENCE,
+            search: None,
+            killer: None,
+        }
     }
 }

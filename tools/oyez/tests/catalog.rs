@@ -62,6 +62,20 @@ fn a_catalog_is_planned_and_applied_and_a_refusal_says_why() {
 }
 
 #[test]
+fn a_check_adds_up_as_the_broker_does_and_notes_cpus_that_are_not_there() {
+    let house = House::new();
+    let _broker = house.serve();
+    let checked = house.run(&["catalog", "check", "oyez.toml", "--format", "json"]);
+    assert!(checked.stderr.is_empty(), "{checked:?}");
+    let stat = json(&house.run(&["stat", "--format", "json"])).remove(0);
+    assert_eq!(json(&checked)[0]["memory_bytes"], stat["limits"]["memory_bytes"]["used"]);
+    edit(&house, "segment_mib", "cores = [0, 4095]\nsegment_mib");
+    let checked = house.run(&["catalog", "check", "oyez.toml"]);
+    let noted = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success() && noted.contains("no CPU 4095") && !noted.contains("CPU 0 "), "{noted}");
+}
+
+#[test]
 fn golden_a_catalog_is_drawn() {
     let house = House::new();
     let lanes = "[[topics.lanes]]\ncluster = \"primary\"\nkafka_topic = \"md\"\n\

@@ -149,7 +149,7 @@ fn an_owner_is_killed_for_a_standby_that_goes_on_in_its_place() {
     let house = House::new();
     let _broker = house.serve();
     let gone = house.run(&["topic", "take-over", "bare"]);
-    assert!(gone.status.code() == Some(1) && gone.stdout.starts_with(b"no owner is connected"), "{gone:?}");
+    assert!(gone.status.code() == Some(1) && gone.stdout.starts_with(b"nobody owns it"), "{gone:?}");
     let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
     let mut owner = house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs");
     let until = |what: &str, done: &dyn Fn() -> bool| {
@@ -188,4 +188,19 @@ fn a_damaged_journal_is_a_negative_answer() {
     let mut unread = unread.stdout(Stdio::piped()).spawn().expect("it runs");
     drop(unread.stdout.take());
     assert_eq!(unread.wait().expect("it ends").code(), Some(1), "the answer stands, whoever reads it");
+}
+
+#[test]
+fn nothing_is_called_durable_of_a_topic_that_is_not_recorded() {
+    let house = House::new();
+    let path = house.path().join("oyez.toml");
+    let catalog = std::fs::read_to_string(&path).expect("the catalog");
+    let unrecorded = catalog.replace("name = \"bare\"", "name = \"bare\"\nrecorded = false");
+    std::fs::write(path, unrecorded).expect("the catalog");
+    let broker = house.serve();
+    stdout(&house.run(&["publish", "bare", "--sample", "1", "--messages", "10"]));
+    drop(broker);
+    assert_eq!(stdout(&house.run(&["journal", "verify", "data", "bare"])), "bare/0: nothing is recorded\n");
+    let verified = json(&house.run(&["journal", "verify", "data", "bare", "--format", "json"])).remove(0);
+    assert_eq!((&verified["recorded"], &verified["durable"]), (&json!(false), &json!(false)));
 }

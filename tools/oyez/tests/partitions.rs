@@ -17,6 +17,11 @@ name = \"orders\"
 partitions = 4
 ring_mib = 2
 publish = [\"self\"]
+
+[[topics]]
+name = \"single\"
+ring_mib = 2
+publish = [\"self\"]
 ";
 
 #[test]
@@ -36,6 +41,7 @@ fn a_key_chooses_the_partition_and_tail_shows_one_some_or_all() {
         let expected = format!("belongs to partition {partition} of 4");
         assert_eq!(said.contains(&expected), place[0] == "--key", "{said}");
     }
+    stdout(&house.feed(&["publish", "single"], b"4801020304050607"));
     let shown = |partition: &str, messages: &str| {
         let tail = ["tail", "orders", "--from", "earliest", "--partition", partition, "--messages", messages];
         let told = json(&house.run(&[&tail[..], &["--format", "json"]].concat())).into_iter();
@@ -55,6 +61,8 @@ fn a_key_chooses_the_partition_and_tail_shows_one_some_or_all() {
     assert_eq!(shown("all", "4"), all);
     assert_eq!(shown("2,0", "2"), all[..2]);
     assert_eq!(shown("3", "2"), all[2..]);
+    let text = stdout(&house.run(&["tail", "single", "--partition", "all", "--from", "earliest", "--messages", "1"]));
+    assert!(text.lines().any(|line| line.starts_with("0/0 ")), "{text}");
     let text = stdout(&house.run(&["tail", "orders", "--partition", "all", "--from", "earliest", "--messages", "4"]));
     assert!(text.lines().any(|line| line.starts_with("3/1 ")), "{text}");
     assert!(text.lines().any(|line| line == "-- 1/CaughtUp: sequence 0 comes next"), "{text}");

@@ -21,7 +21,12 @@ impl FromStr for From {
                 Start::Sequence(Sequence(number))
             }
             Some(("time", time)) => Start::Time(time_ns(time)?),
-            _ => return Err("write live, earliest, sequence:N or time:T".to_owned()),
+            _ => {
+                return Err(
+                    "write live, earliest, sequence:7, time:2026-01-31T08:00:00Z, or time:5m for five minutes ago"
+                        .to_owned(),
+                );
+            }
         };
         Ok(From(start))
     }
@@ -37,7 +42,10 @@ fn time_ns(text: &str) -> Result<u64, String> {
     let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let ns = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
     ns.ok_or_else(|| {
-        format!("`{text}` is no time; write 2026-01-31T08:00:00Z, nanoseconds since 1970, or 5m for five minutes ago")
+        format!(
+            "`{text}` is no time; write time:2026-01-31T08:00:00Z, time: and nanoseconds since 1970, or time:5m for five \
+             minutes ago"
+        )
     })
 }
 

@@ -11,7 +11,7 @@ use oyez_broker::catalog::Catalog;
 use oyez_broker::plan::Plan;
 use serde::Serialize;
 
-use super::connect_for;
+use super::{connect_for, doctor};
 use crate::args::{CatalogArgs, Format};
 use crate::failure::{Answer, Failure};
 use crate::output::{Output, note};
@@ -33,12 +33,19 @@ struct Declared {
 
 pub(crate) fn check(path: &Path, output: &mut Output) -> Result<Answer, Failure> {
     let catalog = Catalog::load(path)?;
+    let cpus = doctor::cpus_there();
+    for cpu in catalog.cores.iter().filter(|cpu| !cpus.is_empty() && !cpus.contains(cpu)) {
+        note(format_args!(
+            "{}: broker.cores: no CPU {cpu} on this machine; there the broker would not start",
+            path.display()
+        ));
+    }
     output.value(&Declared {
         catalog: path.display().to_string(),
         topics: catalog.topics.len(),
         partitions: catalog.topics.iter().map(|topic| u64::from(topic.partitions)).sum(),
         lanes: catalog.topics.iter().map(|topic| topic.lanes.len()).sum(),
-        memory_bytes: catalog.memory_bytes,
+        memory_bytes: catalog.memory_bytes + catalog.areas_bytes,
         disk_bytes: catalog.disk_bytes,
         broker: catalog.name,
     })?;
@@ -90,6 +97,6 @@ impl Display for Declared {
         let Declared { catalog, broker, topics, partitions, lanes, memory_bytes, disk_bytes } = self;
         let (memory, disk) = (BinaryBytes(*memory_bytes), BinaryBytes(*disk_bytes));
         write!(out, "{catalog}: good. Broker {broker}, topics {topics}, partitions {partitions}, lanes {lanes}; ")?;
-        write!(out, "rings take up to {memory} of memory, journals at least {disk} of disk")
+        write!(out, "rings and readers' areas take up to {memory} of memory, journals at least {disk} of disk")
     }
 }

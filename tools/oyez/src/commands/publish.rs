@@ -30,8 +30,9 @@ pub(crate) fn run(args: PublishArgs, output: &mut Output) -> Result<Answer, Fail
     };
     let mut progress = Progress::new(format!("publishing to {}", args.topic), "messages");
     let (pace, limit) = (Pace::new(args.rate_messages_per_s), args.messages.unwrap_or(u64::MAX));
-    let place = |failure: Failure, input: &Input, published: u64| -> Failure {
-        format!("{}: {failure} ({published} messages were published before it)", input.place()).into()
+    let taken = publishing.taken();
+    let place = |failure: Failure, input: &Input, count: u64| -> Failure {
+        format!("{}: {failure} ({count} messages were {taken} before it)", input.place()).into()
     };
     while publishing.messages() < limit {
         let published = publishing.messages();

@@ -88,6 +88,14 @@ impl Publishing {
         self.messages
     }
 
+    /// What has become of a message that the bus has taken.
+    pub(crate) fn taken(&self) -> &'static str {
+        match self.way {
+            Way::Alone { .. } => "published",
+            Way::Among(_) => "handed in",
+        }
+    }
+
     /// Waits until everything is as durable as the topic keeps it, and lets the partition, or the name, go.
     pub(crate) fn finish(self) -> Result<Summary, Failure> {
         match self.way {

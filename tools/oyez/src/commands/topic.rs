@@ -2,9 +2,10 @@
 
 use indicatif::BinaryBytes;
 use oyez::{Durability, TopicInfo};
+use oyez_broker::stat::PartitionStat;
 use serde::Serialize;
 
-use super::connect;
+use super::{connect, stat::look};
 use crate::args::{Format, TopicCommand};
 use crate::failure::{Answer, Failure};
 use crate::output::Output;
@@ -12,9 +13,17 @@ use crate::output::Output;
 pub(crate) fn run(command: TopicCommand, output: &mut Output) -> Result<Answer, Failure> {
     match command {
         TopicCommand::List { broker } => list(connect(&broker)?.topics()?, output),
-        TopicCommand::Describe { topic, broker } => describe(connect(&broker)?.describe(&topic)?, output),
+        TopicCommand::Describe { topic, broker } => {
+            let bus = connect(&broker)?;
+            let info = bus.describe(&topic)?;
+            // Not for everybody to see.
+            describe(info, look(&bus, Some(&topic)).map_or_else(|_| Vec::new(), |stat| stat.partitions), output)
+        }
         TopicCommand::TakeOver { topic, partition, broker } => {
-            take_over(connect(&broker)?.take_over(&topic, partition)?, output)
+            let bus = connect(&broker)?;
+            // Asked before: afterwards nobody owns it anyhow.
+            let idle = bus.describe_partition(&topic, partition)?.state == "idle";
+            take_over(bus.take_over(&topic, partition)?, idle, output)
         }
     }
 }
@@ -76,7 +85,7 @@ impl Topic {
     }
 }
 
-fn take_over(killed: Option<oyez::Owner>, output: &mut Output) -> Result<Answer, Failure> {
+fn take_over(killed: Option<oyez::Owner>, idle: bool, output: &mut Output) -> Result<Answer, Failure> {
     let killed = killed.map(|oyez::Owner { pid, uid, name }| Owner { pid, uid, name });
     let answer = if killed.is_some() { Answer::Yes } else { Answer::No };
     match (output.format, &killed) {
@@ -84,6 +93,7 @@ fn take_over(killed: Option<oyez::Owner>, output: &mut Output) -> Result<Answer,
         (_, Some(Owner { pid, uid, name })) => {
             output.line(format_args!("killed {name} (process {pid}, user {uid})"))?;
         }
+        (_, None) if idle => output.line("nobody owns it: there is nothing to take over")?,
         (_, None) => output
             .line(format_args!("no owner is connected; whoever keeps its ring is looked for, see the broker's log"))?,
     }
@@ -106,7 +116,7 @@ fn list(topics: Vec<TopicInfo>, output: &mut Output) -> Result<Answer, Failure> 
     Ok(Answer::Yes)
 }
 
-fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
+fn describe(info: TopicInfo, partitions: Vec<PartitionStat>, output: &mut Output) -> Result<Answer, Failure> {
     let recorded = info.durability > Durability::Published;
     let longest = BinaryBytes(info.message_bytes_max() as u64);
     let topic = Topic::of(info);
@@ -145,6 +155,18 @@ fn describe(info: TopicInfo, output: &mut Output) -> Result<Answer, Failure> {
     if recorded {
         let Topic { earliest, written, durable, .. } = topic;
         lines.push(("positions", format!("earliest {earliest}, written {written}, durable {durable}")));
+    }
+    if let Some(budget_us) = partitions.iter().find_map(|of| of.latency_budget_us) {
+        lines.push(("budget", format!("{budget_us} µs from publish to poll")));
+    }
+    for PartitionStat { partition, state, epoch, sequence, cpu, publishers, .. } in partitions {
+        let many = publishers.map_or_else(String::new, |of| {
+            format!("; publishers: many, {} connected, {} messages accepted", of.connected, of.accepted)
+        });
+        lines.push((
+            "partition",
+            format!("{partition}: {state}, epoch {epoch}, next sequence {sequence}, CPU {cpu}{many}"),
+        ));
     }
     lines.iter().try_for_each(|(name, value)| output.line(format_args!("{name:11} {value}")))?;
     Ok(Answer::Yes)

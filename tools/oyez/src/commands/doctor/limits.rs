@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oyez_broker::catalog::Catalog;
+use oyez_broker::catalog::{Catalog, Topic};
 
 use super::finding::{Check, Finding, Level};
 use super::machine::Machine;
@@ -16,6 +16,9 @@ const KERNEL: (u32, u32) = (6, 1);
 const FILES_FIXED: u64 = 32;
 /// An `epochs` file, three segments, and two rings of two descriptors each.
 const FILES_PER_PARTITION: u64 = 8;
+const FILES_PER_STANDBY: u64 = 2;
+/// What wakes a reader, and what it asks by: its area is mapped and closed.
+const FILES_PER_SUBSCRIPTION: u64 = 2;
 
 fn kernel(machine: &Machine) -> Option<Finding> {
     let release = machine.text("proc/sys/kernel/osrelease")?;
@@ -52,7 +55,8 @@ fn open_files(machine: &Machine) -> Option<Finding> {
     let (_, limit) = machine.limit("Max open files")?;
     let Some(catalog) = &machine.catalog else { return Some(Finding::ok(format!("up to {limit}"))) };
     let wanted = wanted_files(catalog);
-    let found = format!("up to {limit}; the catalog takes {wanted} when all its connections are there");
+    let found =
+        format!("up to {limit}; the catalog takes {wanted} when all its connections and subscriptions are there");
     Some(match limit >= wanted {
         true => Finding::ok(found),
         false => Level::Fault.finding(
@@ -64,10 +68,13 @@ fn open_files(machine: &Machine) -> Option<Finding> {
 }
 
 fn wanted_files(catalog: &Catalog) -> u64 {
-    let partitions: u64 = catalog.topics.iter().map(|topic| u64::from(topic.partitions)).sum();
+    let of_topic =
+        |topic: &Topic| u64::from(topic.partitions) * (FILES_PER_PARTITION + FILES_PER_STANDBY * topic.standbys as u64);
+    let partitions: u64 = catalog.topics.iter().map(of_topic).sum();
     let spares = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect::<BTreeSet<_>>().len();
     let others = catalog.cores.len() + spares + catalog.limits.connections_max;
-    FILES_FIXED + FILES_PER_PARTITION * partitions + others as u64
+    let subscriptions = FILES_PER_SUBSCRIPTION.saturating_mul(catalog.limits.areas_max as u64);
+    subscriptions.saturating_add(FILES_FIXED + partitions + others as u64)
 }
 
 fn seccomp(machine: &Machine) -> Option<Finding> {
@@ -106,13 +113,14 @@ mod tests {
 
     #[test]
     fn descriptors_must_do_for_partitions_and_connections() {
-        let catalog = "connections_max = 100\n[[topics]]\nname = \"md\"\npartitions = 10\n";
+        let catalog =
+            "connections_max = 100\nareas_max = 30\n[[topics]]\nname = \"md\"\npartitions = 10\nstandbys = 1\n";
         let look = |hard: u32| {
             let limits = format!("Max open files            64                   {hard}                 files\n");
             found(open_files, &[("proc/self/limits", &limits)], Some(catalog)).level
         };
-        // 32, ten partitions, one core, one spare, a hundred connections.
-        assert_eq!((look(213), look(214)), (Level::Fault, Level::Ok));
+        // 32, ten partitions with a standby each, one core, one spare, a hundred connections, thirty subscriptions.
+        assert_eq!((look(293), look(294)), (Level::Fault, Level::Ok));
     }
 
     #[test]

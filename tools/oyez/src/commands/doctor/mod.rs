@@ -15,6 +15,8 @@ mod limits;
 mod machine;
 mod memory;
 
+use std::collections::BTreeSet;
+
 use oyez_broker::catalog::Catalog;
 use serde::Serialize;
 
@@ -51,6 +53,11 @@ struct Row {
 }
 
 /// Only what keeps the broker from running as declared is a negative answer: a laptop is no reason to fail a script.
+/// The CPUs of this machine that are switched on; none where the kernel does not say.
+pub(super) fn cpus_there() -> BTreeSet<usize> {
+    Machine::new(None).cpus("sys/devices/system/cpu/online")
+}
+
 pub(crate) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Answer, Failure> {
     let catalog = args.catalog.as_ref().map(Catalog::load).transpose()?;
     let report = examine(&Machine::new(catalog));

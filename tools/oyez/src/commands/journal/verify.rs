@@ -23,6 +23,8 @@ struct Verified {
     first_sequence: Option<u64>,
     last_sequence: Option<u64>,
     digest: String,
+    /// It has segments; those of a topic that is not recorded have none.
+    recorded: bool,
     /// Everything read is known to be durable: no later power cut takes it away.
     durable: bool,
     corrupt: Vec<Range>,
@@ -62,6 +64,7 @@ pub(super) fn run(data: &Path, topic: Option<&str>, output: &mut Output) -> Resu
 impl Verified {
     fn of(Place { topic, partition, dir }: Place) -> Result<Verified, Failure> {
         let folder = Folder::open(&dir)?;
+        let recorded = !folder.segment_bases()?.is_empty();
         let mut progress = Progress::new(format!("verifying {topic}/{partition}"), "bytes");
         let verification = folder.verify(&mut |done, all| progress.set(done, all))?;
         let Verification { messages, message_bytes, first, last, digest, corrupt, torn, .. } = verification;
@@ -79,7 +82,8 @@ impl Verified {
             first_sequence: first.map(|first| first.0),
             last_sequence: last.map(|last| last.0),
             digest: hex(&digest),
-            durable: folder.durable() >= folder.end().position,
+            recorded,
+            durable: recorded && folder.durable() >= folder.end().position,
             corrupt: corrupt.collect(),
             torn: torn.map(|torn| Range { from: torn.start.0, to: torn.end.0, cause: None }),
         })
@@ -89,6 +93,9 @@ impl Verified {
 impl Display for Verified {
     fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
         let Verified { topic, partition, messages, digest, .. } = self;
+        if !self.recorded {
+            return write!(out, "{topic}/{partition}: nothing is recorded");
+        }
         write!(out, "{topic}/{partition}: {} messages", HumanCount(*messages))?;
         if let (Some(first), Some(last)) = (self.first_sequence, self.last_sequence) {
             write!(out, ", sequences {first} to {last}")?;

@@ -193,7 +193,13 @@ _TAKES = {
 
 
 def _load() -> ctypes.CDLL:
-    library = ctypes.CDLL(os.environ.get("OYEZ_LIBRARY", "liboyez.so.0"))
+    named = os.environ.get("OYEZ_LIBRARY", "liboyez.so.0")
+    if os.path.isdir(named):
+        named = os.path.join(named, "liboyez.so.0")
+    try:
+        library = ctypes.CDLL(named)
+    except OSError as error:
+        raise ImportError(f"{error}; install liboyez, or name its liboyez.so.0, or the folder of it, in OYEZ_LIBRARY") from error
     for name, takes in _TAKES.items():
         function = getattr(library, name)
         function.argtypes = takes

@@ -2,31 +2,35 @@
 //! taken whole or not at all.
 //!
 //! ```text
-//!   PlanCatalog ──► Draft::read, off this thread: file, schemas; to apply it, the journals of new topics
+//!   PlanCatalog ──► Draft::read, off this thread: file, schemas, what topics that come were declared as before
 //!                       │
-//!                       ▼ difference, once more, with who is there now
+//!                       ▼ difference, with who is there now; told, where that is all, or something is refused
+//!                   Draft::open, off this thread: the journals of topics that come
+//!                       │
+//!                       ▼ difference, once more
 //!   nothing refused ──► topics come and go, what runs is told; whoever lost something is hung up on, and asks again
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oyez_journal::Recovery;
+use oyez_journal::{Partition as Journal, Recovery};
 use oyez_mem::memory;
 use oyez_protocol::{FailureCode, Message};
 
 use crate::catalog::{Catalog, Topic};
 use crate::control::Control;
 use crate::core;
+use crate::declared::Declared;
 use crate::event::{Event, PartitionIndex};
 use crate::log::log;
 use crate::partition::{ConnectionId, Partition, lock};
 use crate::plan::{Plan, difference};
 use crate::request::{Asker, Refusing, binding_of};
-use crate::serve::open_partition;
+use crate::serve::{StartError, open_topic};
 
 /// Partitions that nobody has yet, by topic.
 type Opened = BTreeMap<String, Vec<(Partition, Recovery)>>;
@@ -37,33 +41,54 @@ pub(crate) struct Draft {
     asker: Asker,
     path: PathBuf,
     apply: bool,
-    read: Result<(Catalog, Opened), String>,
+    read: Result<Read, String>,
+}
+
+/// Of a catalog that is one.
+#[derive(Debug)]
+struct Read {
+    wanted: Arc<Catalog>,
+    kept: BTreeMap<String, Declared>,
+    /// The topics that come, once nothing stood against it.
+    opened: Option<Opened>,
 }
 
 impl Draft {
-    /// Takes as long as compiling schemas and making journals does.
+    /// Takes as long as compiling schemas does.
     fn read(asker: Asker, path: PathBuf, apply: bool, running: &Catalog) -> Draft {
         let read = read(&path, apply, running);
         Draft { asker, path, apply, read }
     }
+
+    /// Takes as long as making journals does.
+    fn open(self, running: &Catalog) -> Draft {
+        let read = self.read.and_then(|read| open(read, running).map_err(|error| error.to_string()));
+        Draft { read, ..self }
+    }
 }
 
-fn read(path: &Path, apply: bool, running: &Catalog) -> Result<(Catalog, Opened), String> {
+fn read(path: &Path, apply: bool, running: &Catalog) -> Result<Read, String> {
     let is_same = path.canonicalize().is_ok_and(|path| running.path.canonicalize().is_ok_and(|own| own == path));
     if apply && !is_same {
         let (path, own) = (path.display(), running.path.display());
         return Err(format!("{path}: the broker was started with {own} and would go back to that; put it there first"));
     }
-    let wanted = Catalog::load(path).map_err(|error| error.to_string())?;
+    let wanted = Arc::new(Catalog::load(path).map_err(|error| error.to_string())?);
+    let new = wanted.topics.iter().filter(|topic| running.topic(&topic.name).is_none());
+    let kept = new.map(|topic| Ok((topic.name.clone(), Declared::read(&running.data, &topic.name)?)));
+    let kept = kept.collect::<Result<_, StartError>>().map_err(|error| error.to_string())?;
+    Ok(Read { wanted, kept, opened: None })
+}
+
+fn open(read: Read, running: &Catalog) -> Result<Read, StartError> {
     let mut opened = Opened::new();
-    if apply && difference(running, &wanted, |_| None).iter().all(|change| change.refused.is_none()) {
-        for topic in wanted.topics.iter().filter(|topic| running.topic(&topic.name).is_none()) {
-            let partition = |number| open_partition(&wanted, topic, number, Vec::new());
-            let partitions = (0..topic.partitions).map(partition).collect::<Result<_, _>>();
-            opened.insert(topic.name.clone(), partitions.map_err(|error| error.to_string())?);
+    for topic in &read.wanted.topics {
+        match running.topic(&topic.name) {
+            Some(_) => Declared::widen(&running.data, topic)?,
+            None => drop(opened.insert(topic.name.clone(), open_topic(&read.wanted, topic, &mut Vec::new())?)),
         }
     }
-    Ok((wanted, opened))
+    Ok(Read { opened: Some(opened), ..read })
 }
 
 impl Control {
@@ -90,28 +115,41 @@ impl Control {
 
     /// A catalog was read: compared, taken where that was asked for and nothing stands against it, and told.
     pub(crate) fn take_draft(&mut self, draft: Draft, now: Instant) {
-        let Draft { asker, path, apply, read } = draft;
         self.drafting = false;
-        let mut plan = Plan { catalog: path.display().to_string(), ..Plan::default() };
-        match read {
-            Err(problem) => plan.problem = Some(problem),
-            Ok((wanted, opened)) => {
-                plan.changes = difference(&self.catalog, &wanted, |topic| self.in_use(topic));
-                if apply && self.stopping {
-                    plan.problem =
-                        Some("the broker is stopping; its next start takes the catalog as it stands then".to_owned());
-                }
-                plan.applied = apply && plan.is_appliable();
-                if plan.applied {
-                    plan.changes.iter().for_each(|change| log(format_args!("catalog: {change}")));
-                    self.take_catalog(wanted, opened, now);
-                }
+        let (asker, plan) = (draft.asker, self.plan(&draft));
+        match draft.read {
+            Ok(Read { opened: None, .. }) if plan.applied => {
+                self.drafting = true;
+                let running = Arc::clone(&self.catalog);
+                return self.drafts.ask(move || Event::Draft(Box::new(draft.open(&running))));
             }
+            Ok(Read { wanted, opened: Some(opened), .. }) if plan.applied => {
+                plan.changes.iter().for_each(|change| log(format_args!("catalog: {change}")));
+                self.take_catalog(wanted, opened, now);
+            }
+            _ => {}
         }
         let sent = self.planned(asker, plan).unwrap_or_else(|refusing| self.fail(asker, refusing));
         if !sent {
             self.hang_up(asker.id, now);
         }
+    }
+
+    /// What comes of it, as everything stands now; `applied` where it is to be.
+    fn plan(&self, draft: &Draft) -> Plan {
+        let mut plan = Plan { catalog: draft.path.display().to_string(), ..Plan::default() };
+        match &draft.read {
+            Err(problem) => plan.problem = Some(problem.clone()),
+            Ok(Read { wanted, kept, .. }) => {
+                plan.changes = difference(&self.catalog, wanted, kept, |topic| self.in_use(topic));
+            }
+        }
+        if draft.apply && self.stopping && plan.problem.is_none() {
+            plan.problem =
+                Some("the broker is stopping; its next start takes the catalog as it stands then".to_owned());
+        }
+        plan.applied = draft.apply && plan.is_appliable();
+        plan
     }
 
     fn planned(&mut self, asker: Asker, plan: Plan) -> Result<bool, Refusing> {
@@ -143,8 +181,7 @@ impl Control {
     }
 
     /// Nothing stands against it, and nothing here can fail.
-    fn take_catalog(&mut self, wanted: Catalog, mut opened: Opened, now: Instant) {
-        let wanted = Arc::new(wanted);
+    fn take_catalog(&mut self, wanted: Arc<Catalog>, mut opened: Opened, now: Instant) {
         for (at, topic) in Arc::clone(&self.catalog).topics.iter().enumerate() {
             if wanted.topic(&topic.name).is_none() {
                 self.indexes(at).for_each(|index| self.retire(index));
@@ -175,9 +212,9 @@ impl Control {
 
     /// A new topic's partitions; the index of the first.
     fn begin(&mut self, topic: &Topic, opened: Vec<(Partition, Recovery)>) -> PartitionIndex {
-        let first = PartitionIndex(self.partitions.len());
+        let first = self.partitions.next();
         for (mut partition, recovery) in opened {
-            let index = PartitionIndex(self.partitions.len());
+            let index = self.partitions.next();
             partition.run_on(core::of(&mut self.cores, topic, partition.number), index, &recovery);
             self.partitions.push(partition);
         }
@@ -187,28 +224,31 @@ impl Control {
     /// A partition that is declared no more; nobody owns it, reads it, or waits to own it.
     fn retire(&mut self, index: PartitionIndex) {
         self.partitions[index.0].retire(&mut self.cores);
+        self.let_go(index);
         self.wanting.retain(|(wanting, _)| *wanting != index);
+        let about = self.partitions[index.0].topic.clone();
         for parked in self.parked.extract_if(.., |parked| parked.partition == index).collect::<Vec<_>>() {
             if let Some(client) = self.clients.get_mut(parked.connection) {
                 client.parked -= 1;
             }
             let asker = Asker { id: parked.connection, correlation: parked.correlation };
-            let about = self.partitions[index.0].topic.clone();
-            self.fail(asker, (FailureCode::UnknownTopic, about));
+            self.fail(asker, (FailureCode::UnknownTopic, about.clone()));
         }
+        self.partitions.remove(index);
     }
 
     /// A topic that stays; `lost` takes the connections that have lost something and are to ask again.
     fn change(&mut self, at: usize, before: &Topic, topic: &Topic, lost: &mut BTreeSet<ConnectionId>) {
         let is_rebound = binding_of(before) != binding_of(topic);
-        let is_narrower = before.subscribe.iter().any(|right| !topic.subscribe.contains(right));
+        if before.subscribe.iter().any(|right| !topic.subscribe.contains(right)) {
+            let journals = self.indexes(at).map(|index| Arc::clone(&self.partitions[index.0].journal)).collect();
+            let (catalog, topic) = (Arc::clone(&self.catalog), topic.clone());
+            // In turn with what other catalogs keep of the topic.
+            self.drafts.ask(move || Event::Withheld(withhold(&catalog.data, &topic, journals), topic.name));
+        }
         for index in self.indexes(at) {
             let partition = &mut self.partitions[index.0];
             partition.redeclare(topic);
-            if is_narrower && topic.recorded() {
-                let journal = Arc::clone(&partition.journal);
-                self.segments.ask(move || Event::Withheld(index, lock(&journal).withhold_segments()));
-            }
             let clients = &self.clients;
             let is_denied = |id: ConnectionId| clients.get(id).is_none_or(|client| !topic.may_publish(&client.peer));
             if let Some(many) = &partition.many {
@@ -224,4 +264,13 @@ impl Control {
             lost.extend(denied.map(|(id, _)| id));
         }
     }
+}
+
+/// Whoever could subscribe may have these segments open: that is forgotten only once they are sure never to be used again.
+fn withhold(data: &Path, topic: &Topic, journals: Vec<Arc<Mutex<Journal>>>) -> Result<(), StartError> {
+    for journal in journals {
+        let marked = lock(&journal).withhold_segments()?;
+        marked.flush()?;
+    }
+    Declared::keep(data, topic)
 }

@@ -19,6 +19,7 @@ use crate::event::{Event, EventQueue, Helper, PartitionIndex};
 use crate::keeper::HANDED_OVER;
 use crate::log::log;
 use crate::partition::{ConnectionId, Ended, Partition, lock};
+use crate::partitions::Partitions;
 use crate::spare::Spares;
 use crate::store::Store;
 
@@ -52,7 +53,7 @@ struct Stopping {
 pub(crate) struct Control {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) clients: Clients,
-    pub(crate) partitions: Vec<Partition>,
+    pub(crate) partitions: Partitions,
     /// Index of each topic's first partition.
     pub(crate) first: Vec<PartitionIndex>,
     pub(crate) store: Store,
@@ -167,35 +168,42 @@ impl Control {
             match event {
                 Event::Wants(partition, position) => self.make_segment(partition, position),
                 Event::Spent(_) | Event::Retired(_) => {}
-                Event::Attached(partition, epoch) => self.partitions[partition.0].attached(epoch),
-                Event::Done(partition) => self.partitions[partition.0].recorded(),
-                Event::Broken(partition, at, cause) => self.partitions[partition.0].broken(at, &cause),
-                Event::Short(partition, at, cause) => self.partitions[partition.0].short(at, &cause),
-                Event::Draft(draft) => self.take_draft(*draft, now),
-                Event::Withheld(_, Ok(())) => {}
-                Event::Withheld(partition, Err(error)) => {
-                    let label = self.partitions[partition.0].label();
-                    log(format_args!(
-                        "{label}: {error}; whoever lost the right to subscribe may see what comes in there"
-                    ));
+                Event::Attached(index, epoch) => self.partitions.tell(index, |partition| partition.attached(epoch)),
+                Event::Done(index) => self.partitions.tell(index, Partition::recorded),
+                Event::Broken(index, at, cause) => {
+                    self.partitions.tell(index, |partition| partition.broken(at, &cause));
                 }
+                Event::Short(index, at, cause) => self.partitions.tell(index, |partition| partition.short(at, &cause)),
+                Event::Draft(draft) => self.take_draft(*draft, now),
+                Event::Withheld(Ok(()), _) => {}
+                Event::Withheld(Err(error), topic) => log(format_args!(
+                    "{topic}: {error}; whoever lost the right to subscribe may see what comes in there until the broker restarts"
+                )),
                 Event::Left(sleeper) => self.clients.left(&sleeper),
                 Event::IngressLeft(partition, left) => self.ingress_left(partition, &left, now),
                 Event::Ceded(sequencer) => {
-                    let partition = sequencer.partition;
+                    let index = sequencer.partition;
                     drop(sequencer);
-                    self.partitions[partition.0].ceded(now);
+                    self.partitions.tell(index, |partition| partition.ceded(now));
                 }
                 Event::Look(viewer) => viewer.show(self.stat(None)),
                 Event::Closed(uid) => self.clients.closed(uid),
-                Event::Failed(partition, cause) => self.partitions[partition.0].journal_failed(cause),
+                Event::Failed(index, cause) => {
+                    self.partitions.tell(index, |partition| partition.journal_failed(cause));
+                }
                 Event::Spare(capacity_bytes, made) => self.spares.made(capacity_bytes, made),
-                Event::Segment(partition, _, Ok(segment)) => self.partitions[partition.0].give(segment),
-                Event::Segment(partition, position, Err(error)) => {
-                    self.partitions[partition.0].is_wanting = false;
-                    let label = self.partitions[partition.0].label();
-                    log(format_args!("{label}: no segment for position {position}: {error}; tried again each second"));
-                    self.wanting.push((partition, position));
+                Event::Segment(index, _, Ok(segment)) => {
+                    self.partitions.tell(index, |partition| partition.give(segment));
+                }
+                Event::Segment(index, position, Err(error)) => {
+                    self.partitions.tell(index, |partition| {
+                        partition.is_wanting = false;
+                        let label = partition.label();
+                        log(format_args!(
+                            "{label}: no segment for position {position}: {error}; tried again each second"
+                        ));
+                    });
+                    self.wanting.push((index, position));
                 }
             }
         }
@@ -203,38 +211,41 @@ impl Control {
 
     /// Has the helper make a segment, off this thread: zero-filling it takes long.
     fn make_segment(&mut self, index: PartitionIndex, position: Position) {
-        let partition = &mut self.partitions[index.0];
-        if !partition.is_recorded() {
-            // It was wanted before the topic was declared no more.
-            return;
-        }
-        partition.is_wanting = true;
-        let journal = Arc::clone(&partition.journal);
-        let pages = Arc::clone(&partition.pages);
-        self.segments.ask(move || {
-            let tell = &mut |earliest| pages.set_earliest(earliest);
-            // The lock is not held while the file is filled: an epoch may begin meanwhile.
-            let job = lock(&journal).segment_job(position, now_ns(), tell);
-            let made = job.and_then(|job| job.run().inspect(|_| lock(&journal).segment_made(&job)));
-            Event::Segment(index, position, made)
+        let segments = &self.segments;
+        self.partitions.tell(index, |partition| {
+            partition.is_wanting = true;
+            let journal = Arc::clone(&partition.journal);
+            let pages = Arc::clone(&partition.pages);
+            segments.ask(move || {
+                let tell = &mut |earliest| pages.set_earliest(earliest);
+                // The lock is not held while the file is filled: an epoch may begin meanwhile.
+                let job = lock(&journal).segment_job(position, now_ns(), tell);
+                let made = job.and_then(|job| job.run().inspect(|_| lock(&journal).segment_made(&job)));
+                Event::Segment(index, position, made)
+            });
         });
     }
 
     /// Gives each partition that asked for it a look.
     fn tick(&mut self, now: Instant) {
-        for index in 0..self.partitions.len() {
-            if let Some(ended) = self.partitions[index].tick(now) {
+        for index in self.partitions.indexes() {
+            if let Some(ended) = self.partitions[index.0].tick(now) {
                 self.ended(&ended, now);
             }
             // Before anything is stored: what never came to be may have the name of what is to be.
-            for name in self.partitions[index].take_dropped() {
-                if let Err(error) = self.store.remove(&name) {
-                    log(format_args!("{name}: the store does not let go of it: {error}; restart the broker"));
-                }
+            self.let_go(index);
+            self.hand_out(index, now);
+            self.own(index, now);
+            self.unpark(index, now);
+        }
+    }
+
+    /// Has the store let go of the rings that a partition has dropped.
+    pub(crate) fn let_go(&mut self, index: PartitionIndex) {
+        for name in self.partitions[index.0].take_dropped() {
+            if let Err(error) = self.store.remove(&name) {
+                log(format_args!("{name}: the store does not let go of it: {error}; restart the broker"));
             }
-            self.hand_out(PartitionIndex(index), now);
-            self.own(PartitionIndex(index), now);
-            self.unpark(PartitionIndex(index), now);
         }
     }
 
@@ -264,7 +275,7 @@ impl Control {
         let _ = self.store.stopping();
         self.stopping = true;
         self.partitions.iter().for_each(Partition::closing);
-        (0..self.partitions.len()).for_each(|index| self.dismiss(PartitionIndex(index), FailureCode::Closing, now));
+        self.partitions.indexes().into_iter().for_each(|index| self.dismiss(index, FailureCode::Closing, now));
         let ids: Vec<_> = self.clients.sockets().map(|(id, _)| id).collect();
         for id in ids {
             self.clients.send(id, 0, Message::Closing {}, &[]);
@@ -314,7 +325,7 @@ impl Control {
     /// Lets go of everything, in the order that loses nothing.
     fn leave(mut self, code: u8) -> u8 {
         let stalls = self.stop_cores(NOTE_MAX);
-        for partition in &mut self.partitions {
+        for partition in self.partitions.iter_mut() {
             partition.drop_all();
             for name in partition.take_dropped() {
                 // Whoever stored it leaves with us, or finds out at the next start that it is of no use.

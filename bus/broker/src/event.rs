@@ -13,6 +13,7 @@ use rustix::event::EventfdFlags;
 use crate::apply::Draft;
 use crate::http::Viewer;
 use crate::ingress::{Left, Sequencer};
+use crate::serve::StartError;
 use crate::sleepers::Sleeper;
 use crate::spare::Spare;
 
@@ -42,8 +43,8 @@ pub(crate) enum Event {
     Short(PartitionIndex, Tail, String),
     /// Another catalog was read.
     Draft(Box<Draft>),
-    /// The segments of a partition are not used again, or why some may be.
-    Withheld(PartitionIndex, Result<(), JournalError>),
+    /// The segments of a topic are not used again, or why some may be.
+    Withheld(Result<(), StartError>, String),
     /// What a client of this user left is closed.
     Closed(u32),
     /// A reader is gone, or cannot be woken: what it had is closed off the core.

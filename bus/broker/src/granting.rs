@@ -76,8 +76,8 @@ impl Control {
     /// Looks whether an owner whom somebody waits for has unmapped its ring without a word, or a ring that could not be
     /// adopted is free.
     pub(crate) fn look_for_vacancies(&mut self, now: Instant) {
-        for index in 0..self.partitions.len() {
-            let partition = &mut self.partitions[index];
+        for index in self.partitions.indexes() {
+            let partition = &mut self.partitions[index.0];
             if (partition.standbys.first().is_some() || partition.many.is_some())
                 && let Ok(Some(ended)) = partition.vacancy(now)
             {

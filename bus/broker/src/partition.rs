@@ -133,8 +133,7 @@ impl Partition {
         self.record_with(recorder);
     }
 
-    /// Declared no more, and in nobody's use: lets go of its core and its rings. What stays is a husk in its place, so that
-    /// the other partitions keep theirs; no topic leads to it.
+    /// Declared no more, and in nobody's use: lets go of its core and its rings.
     pub(crate) fn retire(&mut self, cores: &mut [Core]) {
         let slot = self.recorder.take().map(|recorder| recorder.slot);
         if let Some((commands, index)) = self.waker.take()
@@ -169,11 +168,6 @@ impl Partition {
             }
             Owner::Nobody => self.standbys.first().map(|first| format!("{first} waits for partition {number}")),
         }
-    }
-
-    /// Whether a core records it.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.recorder.is_some()
     }
 
     /// Shows the core a ring, before any reader has it.

@@ -1,12 +1,14 @@
 //! What would come of another catalog: the differences to the one that runs, key by key, and of each whether a running
 //! broker takes it. What is planned and what is applied is told by one function, `difference`.
 
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Display, Formatter};
 
 use oyez_protocol::Durability;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Many, Topic, TopicSchema};
+use crate::declared::Declared;
 
 /// What would come of a catalog, or came of it: one document in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,10 +69,12 @@ impl Display for Change {
 enum Rule {
     /// Yes, and what that means for what runs.
     Now(&'static str),
-    /// No: why, and what to do.
+    /// No, but with its next start: why, and what to do.
+    Restart(&'static str),
+    /// No, and no start either, for as long as the topic's folder is there: why, and what to do.
     Never(&'static str),
 }
-use Rule::{Never, Now};
+use Rule::{Never, Now, Restart};
 
 /// A key of the catalog: its name, how its value is told, what another value means. Equal when told alike.
 struct Key<T>(&'static str, fn(&T) -> String, Rule);
@@ -78,8 +82,8 @@ struct Key<T>(&'static str, fn(&T) -> String, Rule);
 const AT_ONCE: Rule = Now("at once");
 const FOR_COMERS: Rule = Now("for those that come");
 const BINDING: Rule = Now("publishers obey it as soon as they have heard");
-const RESTART: Rule = Never("fixed while the broker runs; restart it, which keeps rings and owners");
-const ANOTHER: Rule = Never("that would be another broker; stop this one, and start it with the new catalog");
+const RESTART: Rule = Restart("fixed while the broker runs; restart it, which keeps rings and owners");
+const ANOTHER: Rule = Restart("that would be another broker; stop this one, and start it with the new catalog");
 
 const BROKER: &[Key<Catalog>] = &[
     Key("name", |catalog| catalog.name.clone(), RESTART),
@@ -148,25 +152,32 @@ const TOPIC: &[Key<Topic>] = &[
     Key("lanes", |topic| list(&topic.lanes), Now("gateways are told by their own arguments")),
 ];
 
-/// The differences between two catalogs, in the order of the keys and of the new file. `in_use` tells, of a topic that
-/// only one of them has, why it cannot come or go just now.
-pub(crate) fn difference(running: &Catalog, wanted: &Catalog, in_use: impl Fn(&str) -> Option<String>) -> Vec<Change> {
-    let mut changes = compare("broker", BROKER, running, wanted);
+/// The differences between two catalogs, in the order of the keys and of the new file. `kept` has what topics that come
+/// were declared as before; `in_use` tells, of a topic that only one of them has, why it cannot come or go just now.
+pub(crate) fn difference(
+    running: &Catalog,
+    wanted: &Catalog,
+    kept: &BTreeMap<String, Declared>,
+    in_use: impl Fn(&str) -> Option<String>,
+) -> Vec<Change> {
+    let mut changes = compare("broker", BROKER, |Key(_, told, _)| Some(told(running)), wanted);
     for topic in &wanted.topics {
-        match running.topic(&topic.name) {
-            Some((_, now)) => changes.extend(compare(&format!("topics.{}", topic.name), TOPIC, now, topic)),
-            None => changes.push(Change {
-                place: format!("topics.{}", topic.name),
-                from: None,
-                to: Some(declared(topic)),
-                effect: "at once".to_owned(),
-                refused: owned_for_good(topic).or_else(|| in_use(&topic.name)),
-            }),
+        if let Some((_, now)) = running.topic(&topic.name) {
+            changes.extend(compare(&place(topic), TOPIC, |Key(_, told, _)| Some(told(now)), topic));
+            continue;
         }
+        changes.push(Change {
+            place: place(topic),
+            from: None,
+            to: Some(declared(topic)),
+            effect: "at once".to_owned(),
+            refused: owned_for_good(topic).or_else(|| in_use(&topic.name)),
+        });
+        changes.extend(kept.get(&topic.name).into_iter().flat_map(|kept| broken(kept, topic)));
     }
     for topic in running.topics.iter().filter(|topic| wanted.topic(&topic.name).is_none()) {
         changes.push(Change {
-            place: format!("topics.{}", topic.name),
+            place: place(topic),
             from: Some(declared(topic)),
             to: None,
             effect: format!("its folder stays: {}", running.data.join(&topic.name).display()),
@@ -182,16 +193,32 @@ fn owned_for_good(topic: &Topic) -> Option<String> {
     topic.many.is_some().then(|| why.to_owned())
 }
 
-fn compare<T>(place: &str, keys: &[Key<T>], running: &T, wanted: &T) -> Vec<Change> {
-    let compared = keys.iter().map(|Key(name, told, rule)| (name, told(running), told(wanted), *rule));
+/// What binds whatever declares the topic later.
+pub(crate) fn lasting(topic: &Topic) -> BTreeMap<String, String> {
+    let lasting = TOPIC.iter().filter(|Key(.., rule)| matches!(rule, Never(_)));
+    lasting.map(|Key(name, told, _)| ((*name).to_owned(), told(topic))).collect()
+}
+
+/// What a topic was declared as, and cannot cease to be: refused while a broker runs, and by its next start.
+pub(crate) fn broken(kept: &Declared, topic: &Topic) -> Vec<Change> {
+    compare(&place(topic), TOPIC, |Key(name, ..)| kept.lasting.get(*name).cloned(), topic)
+}
+
+/// `was` tells a key's value until now; what it does not know is not compared.
+fn compare<T>(place: &str, keys: &[Key<T>], was: impl Fn(&Key<T>) -> Option<String>, wanted: &T) -> Vec<Change> {
+    let compared = keys.iter().filter_map(|key| Some((key.0, was(key)?, (key.1)(wanted), key.2)));
     let change = |(name, from, to, rule)| Change {
         place: format!("{place}.{name}"),
         from: Some(from),
         to: Some(to),
         effect: if let Now(effect) = rule { effect.to_owned() } else { String::new() },
-        refused: if let Never(why) = rule { Some(why.to_owned()) } else { None },
+        refused: if let Never(why) | Restart(why) = rule { Some(why.to_owned()) } else { None },
     };
     compared.filter(|(_, from, to, _)| from != to).map(change).collect()
+}
+
+fn place(topic: &Topic) -> String {
+    format!("topics.{}", topic.name)
 }
 
 fn declared(topic: &Topic) -> String {

@@ -20,11 +20,14 @@ use crate::catalog::{Catalog, CatalogError, Topic};
 use crate::clients::Clients;
 use crate::control::Control;
 use crate::core::{self, Core, Pace};
+use crate::declared::Declared;
 use crate::event::{self, Events, Helper, PartitionIndex};
 use crate::http;
 use crate::keeper;
 use crate::log::log;
-use crate::partition::Partition;
+use crate::partition::{Partition, lock};
+use crate::partitions::Partitions;
+use crate::plan::Change;
 use crate::ring::{Ring, RingName};
 use crate::spare::Spares;
 use crate::stop;
@@ -63,6 +66,22 @@ pub enum StartError {
     /// The catalog is refused.
     #[error("{0}")]
     Catalog(#[from] CatalogError),
+    /// A topic was declared before as what it cannot cease to be.
+    #[error("{catalog}: {change}, or put the former value back")]
+    Declared {
+        /// The catalog.
+        catalog: PathBuf,
+        /// What it cannot be.
+        change: Box<Change>,
+    },
+    /// Nobody can tell what a topic was declared as.
+    #[error("{path}: damaged: {error}; restore it, or remove it where the topic is declared as ever")]
+    Undeclared {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
     /// A folder or file of the broker cannot be made.
     #[error("{path}: {problem}: {error}; let this user write there, or name another place in the catalog")]
     Place {
@@ -179,6 +198,7 @@ fn start(path: &Path) -> Result<Control, StartError> {
     let sizes: BTreeSet<u64> = catalog.topics.iter().map(|topic| topic.capacity_bytes).collect();
     let spares = Spares::new(spares, sizes);
 
+    Declared::check(&catalog)?;
     let mut opened = open_partitions(&catalog, kept)?;
     let cores = start_cores(&catalog, &mut opened, &events)?;
     let clients = Clients::listen(&catalog.socket, catalog.limits, closer).map_err(|error| match error.kind() {
@@ -254,7 +274,7 @@ fn lock_data(data: &Path) -> Result<(), StartError> {
 
 /// Partitions, with what their recorders need until a core takes them.
 struct Opened {
-    partitions: Vec<Partition>,
+    partitions: Partitions,
     first: Vec<PartitionIndex>,
     recovered: Vec<Recovery>,
     /// Topics of rings that belong to none of them.
@@ -265,15 +285,11 @@ fn open_partitions(catalog: &Catalog, kept: Vec<(String, OwnedFd)>) -> Result<Op
     let mut kept: Vec<(RingName, OwnedFd)> =
         kept.into_iter().filter_map(|(name, stored)| Some((RingName::parse(&name)?, stored))).collect();
     kept.sort_by_key(|(name, _)| name.epoch);
-    let (partitions, first, recovered) = (Vec::new(), Vec::new(), Vec::new());
-    let mut opened = Opened { partitions, first, recovered, orphans: BTreeSet::new() };
+    let (partitions, orphans) = (Partitions::default(), BTreeSet::new());
+    let mut opened = Opened { partitions, first: Vec::new(), recovered: Vec::new(), orphans };
     for topic in &catalog.topics {
-        opened.first.push(PartitionIndex(opened.partitions.len()));
-        for number in 0..topic.partitions {
-            let (mine, others) =
-                kept.into_iter().partition(|(name, _)| name.topic == topic.name && name.partition == number);
-            kept = others;
-            let (partition, recovery) = open_partition(catalog, topic, number, mine)?;
+        opened.first.push(opened.partitions.next());
+        for (partition, recovery) in open_topic(catalog, topic, &mut kept)? {
             opened.partitions.push(partition);
             opened.recovered.push(recovery);
         }
@@ -285,8 +301,28 @@ fn open_partitions(catalog: &Catalog, kept: Vec<(String, OwnedFd)>) -> Result<Op
     Ok(opened)
 }
 
+/// Opens a topic's partitions, with the rings of them that the store kept.
+pub(crate) fn open_topic(
+    catalog: &Catalog,
+    topic: &Topic,
+    kept: &mut Vec<(RingName, OwnedFd)>,
+) -> Result<Vec<(Partition, Recovery)>, StartError> {
+    let declared = Declared::read(&catalog.data, &topic.name)?;
+    let mut opened = Vec::new();
+    for number in 0..topic.partitions {
+        let mine = kept.extract_if(.., |(name, _)| name.topic == topic.name && name.partition == number).collect();
+        let (partition, recovery) = open_partition(catalog, topic, number, mine)?;
+        if declared.is_narrowed_by(topic) {
+            lock(&partition.journal).withhold_segments()?.flush()?;
+        }
+        opened.push((partition, recovery));
+    }
+    Declared::keep(&catalog.data, topic)?;
+    Ok(opened)
+}
+
 /// Opens a partition's journal, and adopts the rings that the store kept of it.
-pub(crate) fn open_partition(
+fn open_partition(
     catalog: &Catalog,
     topic: &Topic,
     number: u16,

@@ -29,7 +29,7 @@ pub use digest::{Digest, RUN, Run, hex};
 pub use epochs::Epochs;
 pub use error::{Corrupt, Damage, JournalError, ReadError};
 pub use folder::{Folder, Verification};
-pub use partition::{Options, Partition, Recovery, SegmentJob};
+pub use partition::{Options, Partition, Recovery, SegmentJob, Withheld};
 pub use reader::{JournalReader, Segments};
 pub use recorder::{BrokenCause, Recorder, RecorderState, find_end, recorder_of};
 pub use segment::{Segment, SegmentFile};

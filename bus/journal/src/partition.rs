@@ -99,6 +99,28 @@ impl SegmentJob {
     }
 }
 
+/// Segments that were told to have no other life.
+#[derive(Debug)]
+#[must_use = "a power cut may undo it until it is flushed"]
+pub struct Withheld(Vec<PathBuf>);
+
+impl Withheld {
+    /// Makes it durable. Needs no partition: that goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`JournalError`]; of some of them it may be durable, and of some not.
+    pub fn flush(&self) -> Result<(), JournalError> {
+        for path in &self.0 {
+            match File::open(path).and_then(|file| file.sync_all()) {
+                // Its time has come meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                flushed => flushed.map_err(JournalError::io("withhold", path))?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A partition's folder, open for writing.
 #[derive(Debug)]
 pub struct Partition {
@@ -271,19 +293,22 @@ impl Partition {
     /// Somebody may have these files open who is to see nothing newer: when their time has come they are deleted, and not
     /// used again. The sticky bit tells so, which means nothing else for a file, and is as durable as the file.
     ///
+    /// Whoever is to find it so after a power cut flushes the answer, which takes long.
+    ///
     /// # Errors
     /// [`JournalError`]; some of them may be told so, and some not.
-    pub fn withhold_segments(&self) -> Result<(), JournalError> {
+    pub fn withhold_segments(&self) -> Result<Withheld, JournalError> {
         // By name: one that is being prepared for its new life is among them.
-        for base in segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))? {
-            let path = self.path(base);
-            let marked = std::fs::metadata(&path).and_then(|status| {
+        let bases = segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))?;
+        let paths: Vec<PathBuf> = bases.into_iter().map(|base| self.path(base)).collect();
+        for path in &paths {
+            let marked = std::fs::metadata(path).and_then(|status| {
                 let mode = Permissions::from_mode(status.permissions().mode() | WITHHELD);
-                std::fs::set_permissions(&path, mode)
+                std::fs::set_permissions(path, mode)
             });
-            marked.map_err(JournalError::io("withhold", &path))?;
+            marked.map_err(JournalError::io("withhold", path))?;
         }
-        Ok(())
+        Ok(Withheld(paths))
     }
 
     /// The lowest position that the journal still has.

@@ -504,7 +504,7 @@ fn what_somebody_without_a_right_may_have_open_is_deleted_and_not_used_again() {
     };
     record_to(&mut topic, 3);
     let open: Vec<_> = (0..3).map(|at| std::fs::File::open(segment_path(dir.path(), at * SEGMENT)).unwrap()).collect();
-    topic.partition.withhold_segments().unwrap();
+    topic.partition.withhold_segments().unwrap().flush().unwrap();
     topic.partition.set_retention(1);
     record_to(&mut topic, 12);
     let inodes: Vec<_> =

@@ -8,6 +8,7 @@ mod peer;
 mod adoption;
 mod catalog;
 mod clients;
+mod declared;
 mod hostile;
 mod many;
 mod owners;

@@ -73,7 +73,7 @@ pub(crate) fn plan(args: &CatalogArgs, apply: bool, output: &mut Output) -> Resu
     }
     if apply && !plan.applied {
         note(format_args!(
-            "{}: the broker's next start takes this file, also what is refused here; put the former one back",
+            "{}: the broker's next start reads this file; put the former one back, unless it is to take that",
             plan.catalog
         ));
     }

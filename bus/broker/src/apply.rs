@@ -23,7 +23,7 @@ use oyez_protocol::{FailureCode, Message};
 
 use crate::catalog::{Catalog, Topic};
 use crate::control::Control;
-use crate::core;
+use crate::core::{self, Core};
 use crate::declared::Declared;
 use crate::event::{Event, PartitionIndex};
 use crate::log::log;
@@ -164,7 +164,10 @@ impl Control {
     fn in_use(&self, name: &str) -> Option<String> {
         let Some((at, _)) = self.catalog.topic(name) else {
             let kept = "its rings are kept from a former life, perhaps with their owners; restart the broker, which adopts them";
-            return self.orphans.contains(name).then(|| kept.to_owned());
+            let used_up =
+                "tens of thousands of partitions have come and gone; restart the broker, which keeps rings and owners";
+            let kept = self.orphans.contains(name).then_some(kept);
+            return kept.or(self.cores.iter().any(Core::is_used_up).then_some(used_up)).map(str::to_owned);
         };
         let indexes: Vec<_> = self.indexes(at).collect();
         let readers = self.clients.iter().flat_map(|client| client.subscriptions.values());

@@ -6,6 +6,7 @@ mod slot;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -30,6 +31,11 @@ const STALL: Duration = Duration::from_micros(50);
 const SLEEP_IN_FLIGHT_MAX: Duration = Duration::from_micros(50);
 /// How long recorders have, once told to stop, to note on disk how far they are durable.
 pub(crate) const NOTE_MAX: Duration = Duration::from_millis(250);
+/// How much later than asked for the kernel may end a core's sleep, to end others' with it: 50 µs by itself, which is as much
+/// again as the shortest `wake_max_us`. Without any, such a core would cost almost twice as much as a bare loop that sleeps.
+const SLACK: NonZeroU64 = NonZeroU64::new(10_000).expect("some ns");
+/// Recorders on a core from which on no further topic comes: the other half of their numbers is for those that come at once.
+const SLOTS_MAX: u16 = 1 << 15;
 /// How long a core that does not sleep may be deaf to readers that ask to be woken.
 const LISTEN: Duration = Duration::from_micros(50);
 /// Idle turns that spin, and idle turns up to which the thread yields, before it sleeps.
@@ -39,17 +45,17 @@ const YIELDS: u32 = 128;
 /// What the control thread has a core do. `slot` is a recorder's number on the core, never given twice.
 pub(crate) enum Command {
     /// Record for this partition from now on.
-    Take { slot: usize, taken: Box<Slot> },
+    Take { slot: u16, taken: Box<Slot> },
     /// Record this epoch next.
     Attach(Box<Attach>),
     /// The epoch being recorded ends here.
-    End { slot: usize, end: Position },
+    End { slot: u16, end: Position },
     /// The segment that was wanted.
-    Give { slot: usize, segment: Segment },
+    Give { slot: u16, segment: Segment },
     /// This ring is the partition's newest.
     Watch(PartitionIndex, Memory, Control, EpochStart),
     /// The partition is declared no more, and nobody reads or writes it.
-    Retire { partition: PartitionIndex, slot: Option<usize> },
+    Retire { partition: PartitionIndex, slot: Option<u16> },
     /// Pass the time otherwise.
     Pace(Pace),
     /// Own a partition of many publishers.
@@ -71,7 +77,7 @@ pub(crate) enum Command {
 /// An epoch to record.
 #[derive(Debug)]
 pub(crate) struct Attach {
-    pub(crate) slot: usize,
+    pub(crate) slot: u16,
     pub(crate) memory: Memory,
     pub(crate) control: ControlMut,
     pub(crate) start: EpochStart,
@@ -84,7 +90,7 @@ pub(crate) struct Core {
     pace: Pace,
     commands: Sender<Command>,
     /// Recorders so far, which is the next one's number.
-    slots: usize,
+    slots: u16,
     /// Partitions that are recorded here, and others that are only woken for.
     recorded: usize,
     unrecorded: usize,
@@ -139,12 +145,20 @@ impl Core {
         if is_recorded { (self.recorded, self.unrecorded) } else { (self.unrecorded, self.recorded) }
     }
 
+    /// Whether half the numbers of its recorders are gone. A completion names its own by 16 bits, so none is given twice.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.slots >= SLOTS_MAX
+    }
+
     /// Records a partition from now on, and wakes whoever sleeps there.
+    ///
+    /// # Panics
+    /// Where there is no number left, which takes as many partitions at once as no memory has room for.
     pub(crate) fn take(&mut self, partition: PartitionIndex, journal: &Journal, recovery: &Recovery) -> RecorderHandle {
         let slot = self.slots;
-        (self.slots, self.recorded) = (slot + 1, self.recorded + 1);
+        (self.slots, self.recorded) = (slot.checked_add(1).expect("a number"), self.recorded + 1);
         let judged = Judged::default();
-        let recorder = Recorder::new(journal, recovery, slot as u16);
+        let recorder = Recorder::new(journal, recovery, slot);
         let taken = Box::new(Slot::new(partition, recorder, Arc::clone(&judged)));
         self.command(Command::Take { slot, taken });
         RecorderHandle { commands: self.commands.clone(), slot, judged }
@@ -156,7 +170,7 @@ impl Core {
     }
 
     /// Lets go of a partition, once what is under way for it is finished.
-    pub(crate) fn retire(&mut self, partition: PartitionIndex, slot: Option<usize>) {
+    pub(crate) fn retire(&mut self, partition: PartitionIndex, slot: Option<u16>) {
         match slot {
             Some(_) => self.recorded -= 1,
             None => self.unrecorded -= 1,
@@ -226,7 +240,7 @@ pub(crate) fn of<'a>(cores: &'a mut [Core], topic: &Topic, number: u16) -> &'a m
 /// reads out of rings and recorders.
 struct Duty {
     io: Box<dyn Io>,
-    slots: BTreeMap<usize, Slot>,
+    slots: BTreeMap<u16, Slot>,
     sequencers: Vec<Sequencer>,
     sleepers: Sleepers,
     /// What belongs to no partition any more, on its way to be closed elsewhere.
@@ -246,6 +260,8 @@ impl Duty {
         if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
             log(format_args!("core {cpu}: cannot be pinned there; name a CPU this process may use in `cores`"));
         }
+        // Refused, its sleepers are woken that much later.
+        let _ = rustix::thread::set_current_timer_slack(Some(SLACK));
         let mut idle_turns = 0;
         let mut heard = Instant::now();
         while self.stopping.is_none_or(|until| Instant::now() < until) {
@@ -306,7 +322,7 @@ impl Duty {
     }
 
     /// None is told anything after it was retired, nor retired twice.
-    fn slot(&mut self, slot: usize, tell: impl FnOnce(&mut Slot)) {
+    fn slot(&mut self, slot: u16, tell: impl FnOnce(&mut Slot)) {
         if let Some(slot) = self.slots.get_mut(&slot) {
             tell(slot);
         }
@@ -316,7 +332,7 @@ impl Duty {
         let slots = &mut self.slots;
         let each = &mut |completion: oyez_io::Completion| {
             // One that has something under way stays until that is completed.
-            if let Some(slot) = slots.get_mut(&usize::from(recorder_of(completion.token))) {
+            if let Some(slot) = slots.get_mut(&recorder_of(completion.token)) {
                 slot.recorder.complete(completion);
             }
         };

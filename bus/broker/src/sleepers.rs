@@ -14,6 +14,7 @@
 //! here; and that end hangs up when the reader is gone.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,6 +32,10 @@ use crate::spare;
 
 /// Asks heard in one turn.
 const ASKS_PER_TURN: usize = 16;
+/// Sleepers woken in one turn, at all partitions, but for those of the last that was looked at: each is a system call.
+const WAKES_PER_TURN: usize = 16;
+/// Sleepers of connections that are gone, forgotten in one turn: each is two system calls.
+const FORGOTTEN_PER_TURN: usize = 16;
 
 /// A subscription, by its number since the broker's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,9 +86,15 @@ pub(crate) fn hand_out(
 /// The sleepers of one core, and how it sleeps itself.
 pub(crate) struct Sleepers {
     epoll: OwnedFd,
-    lookouts: BTreeMap<PartitionIndex, Lookout>,
+    lookouts: Vec<(PartitionIndex, Lookout)>,
+    /// Which of them the next turn looks at first, so that none waits for all others.
+    next: usize,
     /// By key: what epoll and lookouts know them by.
     sleepers: Vec<Option<Sleeper>>,
+    /// The keys of a connection.
+    connections: BTreeMap<ConnectionId, Vec<usize>>,
+    /// Connections that are gone, with sleepers still to be forgotten.
+    hung_up: Vec<ConnectionId>,
     /// Gone, and not told yet.
     gone: Vec<Sleeper>,
 }
@@ -91,17 +102,20 @@ pub(crate) struct Sleepers {
 impl Sleepers {
     pub(crate) fn new() -> std::io::Result<Sleepers> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Sleepers { epoll, lookouts: BTreeMap::new(), sleepers: Vec::new(), gone: Vec::new() })
+        let (lookouts, sleepers, connections) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Ok(Sleepers { epoll, lookouts, next: 0, sleepers, connections, hung_up: Vec::new(), gone: Vec::new() })
     }
 
     /// The newest ring of a partition.
     pub(crate) fn watch(&mut self, partition: PartitionIndex, memory: Memory, control: Control, start: &EpochStart) {
-        self.lookouts.entry(partition).or_default().watch(memory, control, start);
+        self.lookout_or_new(partition).watch(memory, control, start);
     }
 
     /// Nobody looks at this partition any more; what is to be unmapped elsewhere.
     pub(crate) fn retire(&mut self, partition: PartitionIndex) -> Option<Box<dyn Any + Send>> {
-        Some(Box::new(self.lookouts.remove(&partition)?))
+        let at = self.lookouts.iter().position(|(known, _)| *known == partition)?;
+        self.next = 0;
+        Some(Box::new(self.lookouts.remove(at)))
     }
 
     /// A reader that may ask from now on.
@@ -116,26 +130,38 @@ impl Sleepers {
             // Out of watches: its bell is closed, so it goes on without being woken, and asks again elsewhere.
             return self.gone.push(sleeper);
         }
-        self.lookouts.entry(sleeper.partition).or_default().join(key);
+        self.lookout_or_new(sleeper.partition).join(key);
+        self.connections.entry(sleeper.connection).or_default().push(key);
         match self.sleepers.get_mut(key) {
             Some(place) => *place = Some(sleeper),
             None => self.sleepers.push(Some(sleeper)),
         }
     }
 
-    /// A connection is gone, and with it all its subscriptions.
+    /// A connection is gone, and with it all its subscriptions, some each turn.
     pub(crate) fn forget(&mut self, connection: ConnectionId) {
-        for key in 0..self.sleepers.len() {
-            if self.sleepers[key].as_ref().is_some_and(|sleeper| sleeper.connection == connection) {
-                self.remove(key);
-            }
+        self.hung_up.push(connection);
+    }
+
+    fn forget_some(&mut self) -> usize {
+        let Some(&connection) = self.hung_up.last() else { return 0 };
+        let keys = self.connections.get(&connection).map_or(&[][..], Vec::as_slice);
+        let some: Vec<usize> = keys.iter().rev().take(FORGOTTEN_PER_TURN).copied().collect();
+        if some.is_empty() {
+            self.hung_up.pop();
+            self.connections.remove(&connection);
         }
+        some.iter().for_each(|key| self.remove(*key));
+        1
     }
 
     fn remove(&mut self, key: usize) {
         let Some(sleeper) = self.sleepers.get_mut(key).and_then(Option::take) else { return };
-        if let Some(lookout) = self.lookouts.get_mut(&sleeper.partition) {
+        if let Some(lookout) = self.lookout(sleeper.partition) {
             lookout.leave(key);
+        }
+        if let Some(keys) = self.connections.get_mut(&sleeper.connection) {
+            keys.retain(|kept| *kept != key);
         }
         // Both are open here, so the kernel has no reason to refuse; the reader may keep its ends for ever.
         let _ = epoll::delete(&self.epoll, &sleeper.ask);
@@ -155,8 +181,8 @@ impl Sleepers {
             if data % 2 == 1 {
                 self.remove(key);
             } else if let Some(sleeper) = self.sleepers.get(key).and_then(Option::as_ref)
-                && let Some(asleep) = sleeper.area.asleep()
-                && let Some(lookout) = self.lookouts.get_mut(&sleeper.partition)
+                && let (partition, Some(asleep)) = (sleeper.partition, sleeper.area.asleep())
+                && let Some(lookout) = self.lookout(partition)
             {
                 lookout.ask(key, asleep);
             }
@@ -164,16 +190,39 @@ impl Sleepers {
         heard.len()
     }
 
-    /// Wakes those who have something to read; how much there was to do.
+    /// Wakes some of those who have something to read; how much there was to do.
     pub(crate) fn look(&mut self) -> usize {
-        let sleepers = &self.sleepers;
+        let mut work = self.forget_some();
+        let (sleepers, woken) = (&self.sleepers, Cell::new(0));
         let wake = |key: usize| {
+            woken.set(woken.get() + 1);
             if let Some(sleeper) = &sleepers[key] {
                 // Full means that it was woken many times and has not looked; gone, that nobody is there to be woken.
                 let _ = rustix::net::send(&sleeper.bell, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
             }
         };
-        self.lookouts.values_mut().map(|lookout| lookout.look(wake)).sum()
+        let (before, from) = self.lookouts.split_at_mut(self.next);
+        for (_, lookout) in from.iter_mut().chain(before) {
+            work += lookout.look(wake);
+            self.next += 1;
+            if woken.get() >= WAKES_PER_TURN {
+                break;
+            }
+        }
+        self.next %= self.lookouts.len().max(1);
+        work
+    }
+
+    /// What looks at a partition; of one that is declared no more, nothing.
+    fn lookout(&mut self, partition: PartitionIndex) -> Option<&mut Lookout> {
+        self.lookouts.iter_mut().find(|(known, _)| *known == partition).map(|(_, lookout)| lookout)
+    }
+
+    fn lookout_or_new(&mut self, partition: PartitionIndex) -> &mut Lookout {
+        if self.lookout(partition).is_none() {
+            self.lookouts.push((partition, Lookout::default()));
+        }
+        self.lookout(partition).expect("just made")
     }
 
     /// Has the control thread close what belongs to nobody any more.
@@ -190,5 +239,63 @@ impl Sleepers {
             }
         }
         told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oyez_ring::{Asleep, ControlMut, Epoch, Position, RegionMut, Sequence, State};
+
+    const EACH: usize = 40;
+
+    /// Three partitions with sleepers, all on one connection; of each partition its control page, and the readers' ends.
+    fn three() -> (Sleepers, Vec<ControlMut>, Vec<Given>) {
+        let mut sleepers = Sleepers::new().expect("an epoll");
+        let (mut controls, mut given) = (Vec::new(), Vec::new());
+        let position = Position(0);
+        let start = EpochStart { epoch: Epoch(1), position, sequence: Sequence(0), time_ns: 0, previous_end: position };
+        for partition in (0..3).map(PartitionIndex) {
+            let memory = Memory::new(RegionMut::heap(Memory::len_bytes(1 << 21) as usize).reader(), 1 << 21);
+            let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, position);
+            sleepers.watch(partition, memory, control.reader(), &start);
+            controls.push(control);
+            for _ in 0..EACH {
+                let key = sleepers.sleepers.len();
+                let (sleeper, ends) = hand_out(SubscriptionId(key as u64), ConnectionId(1), partition).expect("memory");
+                sleepers.join(sleeper);
+                given.push(ends);
+                sleepers.lookout(partition).expect("watched").ask(key, Asleep { position, durability: 0 });
+            }
+        }
+        (sleepers, controls, given)
+    }
+
+    #[test]
+    fn one_turn_wakes_few_at_all_partitions_and_none_waits_for_all_others() {
+        let (mut sleepers, controls, given) = three();
+        while sleepers.look() > 0 {}
+        controls.iter().for_each(|control| control.set_state(State::Ended));
+        let woken = |partition: usize| {
+            let rings =
+                |ends: &&Given| rustix::net::recv(&ends.0[2], &mut [0; 1], rustix::net::RecvFlags::PEEK).is_ok();
+            given[partition * EACH..][..EACH].iter().filter(rings).count()
+        };
+        for turn in 1..=3 {
+            sleepers.look();
+            assert_eq!([woken(0), woken(1), woken(2)], [0, 1, 2].map(|at| if at < turn { 16 } else { 0 }));
+        }
+        while sleepers.look() > 0 {}
+        assert_eq!([woken(0), woken(1), woken(2)], [EACH; 3]);
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_is_forgotten_a_few_sleepers_each_turn() {
+        let (mut sleepers, ..) = three();
+        while sleepers.look() > 0 {}
+        sleepers.forget(ConnectionId(1));
+        assert!(sleepers.look() > 0 && sleepers.gone.len() == FORGOTTEN_PER_TURN, "{}", sleepers.gone.len());
+        while sleepers.look() > 0 {}
+        assert_eq!((sleepers.gone.len(), sleepers.connections.len(), sleepers.hung_up.len()), (3 * EACH, 0, 0));
     }
 }

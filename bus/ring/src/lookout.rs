@@ -16,6 +16,8 @@ const FRAMES_MAX: usize = if cfg!(loom) { 4 } else { 256 };
 const WALK_BYTES_MAX: u64 = 8 * BLOCK;
 /// Sleepers that one look wakes: each is a system call.
 const WAKES_MAX: usize = 16;
+/// Sleepers that one look compares.
+const COMPARED_MAX: usize = 256;
 /// Durabilities: published, written, durable.
 const BOUNDS: usize = 3;
 
@@ -29,13 +31,14 @@ pub struct Lookout {
     former: Option<Control>,
     /// By key.
     sleepers: Vec<Option<Asleep>>,
-    /// Keys of those that sleep.
+    /// Keys of those that sleep. From `next` on, round and round, `due` of them, and perhaps one more for each that was woken,
+    /// are still to be compared with how far the partition has come.
     asleep: Vec<usize>,
+    next: usize,
+    due: usize,
     /// How far the partition had come when it was looked at last.
     reached: [Position; BOUNDS],
-    /// Somebody may have to be woken.
-    due: bool,
-    /// Everybody has.
+    /// Whoever is due is woken.
     everybody: bool,
     /// Somebody may wait for more than that a message is published: else what is recorded is not looked at.
     is_bounded: bool,
@@ -77,44 +80,54 @@ impl Lookout {
             self.ring.iter_mut().for_each(Watched::catch_up);
         }
         self.is_bounded |= bound(asleep.durability) > 0;
-        if self.sleepers[key].replace(asleep).is_none() {
-            self.asleep.push(key);
+        if self.sleepers[key].replace(asleep).is_some() {
+            self.due = self.asleep.len();
+            return;
         }
-        self.due = true;
+        // Behind those that are due, before those that are not.
+        self.asleep.push(key);
+        let (behind, last) = (self.next + self.due, self.asleep.len() - 1);
+        self.asleep.swap(behind.min(last), last);
+        self.due += 1;
     }
 
     /// It asks no more.
     pub fn leave(&mut self, key: usize) {
         if self.sleepers.get_mut(key).and_then(Option::take).is_some() {
             self.asleep.retain(|asleep| *asleep != key);
+            self.due = if self.due > 0 { self.asleep.len() } else { 0 };
         }
     }
 
-    /// Wakes whoever has something to read, some in each call; how much there was to do.
+    /// Wakes whoever has something to read, some in each call; how much there was to do, or is left.
     pub fn look(&mut self, mut wake: impl FnMut(usize)) -> usize {
         if self.asleep.is_empty() {
             return 0;
         }
         let moved = self.advance();
-        self.due |= moved;
-        let mut woken = 0;
-        let mut at = 0;
-        while self.due && woken < WAKES_MAX {
-            let Some(&key) = self.asleep.get(at) else {
-                (self.due, self.everybody) = (false, false);
-                break;
-            };
+        if moved {
+            self.due = self.asleep.len();
+        }
+        let (mut woken, mut compared) = (0, 0);
+        while self.due > 0 && woken < WAKES_MAX && compared < COMPARED_MAX {
+            self.next = if self.next < self.asleep.len() { self.next } else { 0 };
+            let key = self.asleep[self.next];
             let sleeper = &mut self.sleepers[key];
             if self.everybody || sleeper.is_none_or(|asleep| asleep.position < self.reached[bound(asleep.durability)]) {
                 *sleeper = None;
-                self.asleep.swap_remove(at);
+                // The last takes its place, which may have been compared before, or not.
+                self.asleep.swap_remove(self.next);
+                self.due = self.due.min(self.asleep.len());
                 wake(key);
                 woken += 1;
             } else {
-                at += 1;
+                self.next += 1;
+                self.due -= 1;
             }
+            compared += 1;
         }
-        woken + usize::from(moved)
+        self.everybody &= self.due > 0;
+        woken + usize::from(moved || self.due > 0)
     }
 
     /// Looks how far the partition has come; whether that is further than before.

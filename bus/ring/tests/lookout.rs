@@ -88,6 +88,66 @@ fn one_look_wakes_few() {
 }
 
 #[test]
+fn one_look_compares_few_and_nobody_waits_for_ever_behind_others() {
+    let mut house = House::new();
+    (0..2_000).for_each(|key| house.lookout.join(key));
+    let never = Position(house.tail().0 + CAPACITY);
+    (0..1_000).for_each(|key| house.sleep(key, never, DURABLE));
+    house.sleep(1_999, house.tail(), PUBLISHED);
+    (1_000..1_999).for_each(|key| house.sleep(key, never, DURABLE));
+    assert!(house.woken().is_empty());
+    let mut woken = None;
+    let looks = (1..).find(|_| {
+        house.publish(1);
+        assert!(house.lookout.look(|key| woken = Some(key)) > 0, "or the core would sleep");
+        woken.is_some()
+    });
+    assert_eq!((woken, looks.is_some_and(|looks| (2..=9).contains(&looks))), (Some(1_999), true), "{looks:?}");
+    // Who falls asleep is compared, and with it no other.
+    assert!(house.woken().is_empty());
+    house.sleep(1_999, Position(0), PUBLISHED);
+    house.lookout.look(|key| woken = Some(key + 1));
+    assert_eq!(woken, Some(2_000));
+}
+
+#[test]
+fn whatever_is_asked_left_and_published_in_between_each_is_woken_by_what_it_waits_for_and_by_nothing_else() {
+    let mut house = House::new();
+    (0..600).for_each(|key| house.lookout.join(key));
+    let mut waiting = std::collections::BTreeMap::new();
+    let mut seed = 1_u64;
+    let mut any = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % below
+    };
+    for _ in 0..60_000 {
+        let key = any(600) as usize;
+        match any(60) {
+            0 => house.publish(1),
+            1 => {
+                house.lookout.leave(key);
+                waiting.remove(&key);
+            }
+            at @ 2..5 => {
+                let tail = house.tail();
+                let mut wake = |key: usize| {
+                    let position: Option<Position> = waiting.remove(&key);
+                    assert!(position.is_some_and(|position| position < tail), "{key}: {position:?}");
+                };
+                // Mostly one look, and now and then all that there is to do.
+                while house.lookout.look(&mut wake) > 0 && at == 2 {}
+                assert!(at > 2 || waiting.values().all(|position| *position >= tail), "{waiting:?}");
+            }
+            _ => {
+                let position = Position(house.tail().0 + 80 * any(30));
+                house.sleep(key, position, PUBLISHED);
+                waiting.insert(key, position);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_asked_again_counts_and_who_leaves_is_not_woken() {
     let mut house = House::new();
     let before = house.tail();

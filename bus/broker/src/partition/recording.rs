@@ -15,7 +15,7 @@ use crate::ring::Ring;
 #[derive(Debug)]
 pub(crate) struct RecorderHandle {
     pub(crate) commands: Sender<Command>,
-    pub(crate) slot: usize,
+    pub(crate) slot: u16,
     pub(crate) judged: Judged,
 }
 

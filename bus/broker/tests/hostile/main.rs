@@ -92,7 +92,9 @@ fn hostile_clients_cost_nobody_else_anything() {
         "connections_per_user_max = {CONNECTIONS}\nareas_per_user_max = {AREAS}\nsubscriptions_max = 16\nareas_max = 128\nsegment_mib = 4\n"
     );
     let topics = "[[topics]]\nname = \"md\"\nring_mib = 4\npublish = [\"self\"]\n\
-                  [[topics]]\nname = \"scratch\"\nrecorded = false\nring_mib = 2\npublish = [\"self\"]\n";
+                  [[topics]]\nname = \"scratch\"\nrecorded = false\nring_mib = 2\npublish = [\"self\"]\n\
+                  [[topics]]\nname = \"many\"\nring_mib = 2\npublishers = \"many\"\ningress_kib = 128\npublish = [\"self\"]\n\
+                  [topics.origins]\nbad = 1\n";
     let house = House::with(&limits, topics);
     let broker = house.peer("looks").broker_pid;
     let honest = Honest::start(&house.socket);

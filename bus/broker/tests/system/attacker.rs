@@ -56,10 +56,11 @@ pub(crate) fn attack(way: &str, socket: &Path) -> ! {
 
 /// What may be asked, of topics that there are.
 fn requests(random: &mut Random) -> Message {
-    let named = ["md", "scratch", "nope"][random.below(3)];
+    let named = ["md", "scratch", "many", "nope"][random.below(4)];
     let topic = || named.to_owned();
     let (partition, epoch) = (0, Epoch(1));
-    match random.next() % 9 {
+    let origin = || "bad".to_owned();
+    match random.next() % 12 {
         0 => Message::Hello { version: VERSION, name: "hostile".into() },
         1 => Message::OpenSubscriber { partition, topic: topic() },
         2 => Message::OpenEpoch { partition, epoch, wait: random.next().is_multiple_of(2), topic: topic() },
@@ -68,6 +69,9 @@ fn requests(random: &mut Random) -> Message {
         5 => Message::Release { partition, epoch, topic: topic() },
         6 => Message::Reclaim { partition, epoch, topic: topic() },
         7 => Message::OpenStat {},
+        8 => Message::OpenIngress { partition, topic: topic(), origin: origin() },
+        9 => Message::CloseIngress { partition, topic: topic(), origin: origin() },
+        10 => Message::PlanCatalog { apply: random.next().is_multiple_of(2), path: "/dev/null".into() },
         _ => Message::DescribeTopic { partition, topic: topic() },
     }
 }

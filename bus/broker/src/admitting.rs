@@ -11,6 +11,7 @@ use crate::ingress::Left;
 use crate::log::log;
 use crate::partition::{Admission, Opened};
 use crate::request::{Asker, Refusing, binding_of, place};
+use crate::ring::HandOutError;
 use crate::spare::Taken;
 
 impl Control {
@@ -25,6 +26,7 @@ impl Control {
             Taken::Failed(error) => error.to_string(),
             Taken::Spare(spare) => match partition.own(spare, &mut self.store, now_ns()) {
                 Ok(()) => return log(format_args!("{}: owned by the broker", partition.label())),
+                Err(HandOutError::Unknown(cause)) => return partition.take_nothing(cause),
                 Err(error) => error.to_string(),
             },
         };
@@ -39,7 +41,7 @@ impl Control {
         number: u16,
         origin: &str,
     ) -> Result<bool, Refusing> {
-        let index = self.may_hand_in(asker, topic, number)?;
+        let index = self.may_publish_as(asker, topic, number, true)?;
         let about = || format!("{}, origin {origin}", place(topic, number));
         if self.stopping {
             return Err((FailureCode::Closing, about()));
@@ -60,13 +62,15 @@ impl Control {
     }
 
     fn ingress_opened(&mut self, asker: Asker, index: PartitionIndex, opened: Opened) -> bool {
-        let Opened { publisher, accepted, tail, capacity_bytes, message_bytes_max, start, given } = opened;
+        let Opened { publisher, accepted, number_epoch, tail, capacity_bytes, message_bytes_max, start, given } =
+            opened;
         let partition = &self.partitions[index.0];
         let (binding, templates) =
             self.catalog.topic(&partition.topic).map(|(_, topic)| binding_of(topic)).unwrap_or_default();
         let message = Message::IngressOpened {
             publisher,
             number: accepted.number,
+            number_epoch,
             capacity: capacity_bytes,
             tail,
             message_bytes_max: message_bytes_max as u64,
@@ -89,7 +93,7 @@ impl Control {
         number: u16,
         origin: &str,
     ) -> Result<bool, Refusing> {
-        let index = self.may_hand_in(asker, topic, number)?;
+        let index = self.may_publish_as(asker, topic, number, true)?;
         match self.partitions[index.0].close_session(origin, asker) {
             // The answer comes when the core has taken everything.
             true => Ok(true),
@@ -103,14 +107,6 @@ impl Control {
             && !self.say(asker, Message::IngressClosed { number })
         {
             self.hang_up(asker.id, now);
-        }
-    }
-
-    fn may_hand_in(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
-        let index = self.may_publish(asker, topic, number)?;
-        match self.partitions[index.0].many {
-            Some(_) => Ok(index),
-            None => Err((FailureCode::OtherPublishers, place(topic, number))),
         }
     }
 }

@@ -83,7 +83,7 @@ impl Control {
     /// another build is to go on.
     pub(crate) fn run(mut self) -> u8 {
         let mut housekeeping = Instant::now() + HOUSEKEEPING;
-        let mut stopping = None;
+        let (mut stopping, mut makes_way) = (None, None);
         loop {
             let ready = self.wait(housekeeping);
             let now = Instant::now();
@@ -96,7 +96,12 @@ impl Control {
                 self.keep_house(now);
             }
             // Whoever makes way has another go on, and whoever stops has not.
-            if crate::stop::take_upgrade() && !crate::stop::requested() {
+            if crate::stop::take_upgrade() {
+                makes_way = Some(now + self.catalog.stop_timeout);
+            }
+            if let Some(until) = makes_way.filter(|_| !crate::stop::requested())
+                && (now >= until || !self.partitions.iter().any(Partition::is_draining))
+            {
                 return self.make_way();
             }
             if crate::stop::requested() {
@@ -265,6 +270,7 @@ impl Control {
         // Unheard, the service manager starts another broker, and the rings go on.
         let _ = self.store.alive();
         self.partitions.iter_mut().for_each(Partition::renew_reserve);
+        self.partitions.iter_mut().for_each(Partition::let_go_of_rings);
         for (partition, position) in std::mem::take(&mut self.wanting) {
             self.make_segment(partition, position);
         }

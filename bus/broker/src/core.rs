@@ -365,13 +365,12 @@ impl Duty {
         self.sequencers.iter_mut().map(|sequencer| sequencer.sequence(now_ns)).sum()
     }
 
-    fn cede(&mut self) -> usize {
-        let Some(at) = self.sequencers.iter().position(|sequencer| sequencer.is_ceded()) else { return 0 };
+    fn cede(&mut self) {
+        let Some(at) = self.sequencers.iter().position(|sequencer| sequencer.is_ceded()) else { return };
         let sequencer = Box::new(self.sequencers.swap_remove(at));
         if let Err(Event::Ceded(sequencer)) = self.events.offer(Event::Ceded(sequencer)) {
             self.sequencers.push(*sequencer);
         }
-        0
     }
 
     fn record(&mut self) -> usize {
@@ -388,7 +387,9 @@ impl Duty {
             self.retired.push(Box::new(slot));
         }
         let over = self.sequencers.iter_mut().map(|sequencer| sequencer.report(events)).sum::<usize>();
-        told + over + self.sleepers.report(events) + self.cede() + self.let_go()
+        let asleep = self.sleepers.report(events);
+        self.cede();
+        told + over + asleep + self.let_go()
     }
 
     /// Has the control thread close what belongs to no partition any more.

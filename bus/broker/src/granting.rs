@@ -27,7 +27,7 @@ impl Control {
         standby: bool,
         now: Instant,
     ) -> Result<bool, Refusing> {
-        let index = self.may_own(asker, topic, number)?;
+        let index = self.may_publish_as(asker, topic, number, false)?;
         if self.stopping {
             return Err((FailureCode::Closing, place(topic, number)));
         }

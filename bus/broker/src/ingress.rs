@@ -14,21 +14,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use oyez_ring::layout::FLAG_ORIGIN;
+use oyez_ring::layout::{FLAG_ORIGIN, LAST_BYTES, PUBLISHERS_MAX};
 use oyez_ring::{
-    Accepted, ControlMut, Epoch, Join, Kind, MESSAGE_BYTES_MIN, Offer, Origin, Poll, Position, Published, Reader,
-    State, Writer,
+    Accepted, BLOCK, ControlMut, Epoch, Join, Kind, Last, MESSAGE_BYTES_MIN, Offer, Origin, Poll, Position, Published,
+    Reader, State, Writer, message_bytes_max,
 };
 
 use crate::event::{Event, Events, PartitionIndex};
 
 /// Frames taken from one ring before the next has its turn.
 const FRAMES_PER_TURN: usize = 64;
-/// The epoch that each ingress ring is of, from position 0 on: a session has one ring, and a ring one session.
-pub(crate) const INGRESS_EPOCH: Epoch = Epoch(1);
+/// Bytes of ingress rings after which a partition's turn is over, however many have more; the next begins behind them.
+const BYTES_PER_TURN: u64 = BLOCK;
 
-/// Of each publisher, by its number in the catalog, its own number of the last message that stands in the partition.
-pub(crate) type Lasts = BTreeMap<u16, u64>;
+/// Of each publisher, by its number in the catalog, its last message that stands in the partition.
+pub(crate) type Lasts = BTreeMap<u16, Last>;
 
 /// What a core counts of a partition of many publishers.
 #[derive(Debug, Default)]
@@ -62,8 +62,8 @@ enum Course {
 #[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) publisher: u16,
-    /// The last number taken.
-    pub(crate) number: u64,
+    /// The last message taken, in this session or before it.
+    pub(crate) last: Option<Last>,
     /// What its publisher did wrong, if that ended it.
     pub(crate) broken: Option<String>,
     /// Carried only to be unmapped off the core.
@@ -74,6 +74,7 @@ pub(crate) struct Left {
 pub(crate) struct Sequencer {
     pub(crate) partition: PartitionIndex,
     writer: Writer,
+    epoch: Epoch,
     lasts: Lasts,
     /// The payload of a `Publishers` frame.
     payload: Vec<u8>,
@@ -81,7 +82,7 @@ pub(crate) struct Sequencer {
     stride_bytes: u64,
     told: Position,
     sessions: Vec<Session>,
-    /// Whose turn is first: each session's once, so that none always finds the partition full.
+    /// Whose turn is first: whoever's was not any more; else each one's once, so that none always finds the partition full.
     first: usize,
     /// Nothing more is taken from anybody, and what was handed in is taken to its end: the broker stops.
     ceding: bool,
@@ -102,7 +103,9 @@ impl Session {
         let capacity_bytes = reader.memory().capacity_bytes();
         // The head is read before its publisher can change it: from here on the reader counts, and believes no number.
         while matches!(reader.poll_any(), Ok(Poll::Frame(_))) {}
-        let (join, course) = (Join::new(message_bytes_max), Course::Open);
+        // The longest that its ring can hold, which may be more than it may hand in: nothing is allocated on the core.
+        let join = Join::with_memory(self::message_bytes_max(capacity_bytes));
+        let course = Course::Open;
         let session = Session { publisher, reader, join, control, capacity_bytes, message_bytes_max, accepted, course };
         session.tell();
         session
@@ -120,11 +123,11 @@ impl Session {
         matches!(self.course, Course::Over(_))
     }
 
-    /// Takes some of what is there; how many frames.
-    fn take(&mut self, writer: &mut Writer, now_ns: u64) -> usize {
-        let mut count = 0;
+    /// Takes some of what is there; how many bytes of the ring.
+    fn take(&mut self, writer: &mut Writer, now_ns: u64) -> u64 {
+        let (from, mut count) = (self.reader.read_to(), 0);
         // No further than this block, however much a publisher writes that is passed over.
-        let limit = self.reader.read_to().plus(1).next_block();
+        let limit = from.plus(1).next_block();
         while count < FRAMES_PER_TURN && !self.is_over() && writer.has_room(self.message_bytes_max) {
             match self.take_frame(writer, now_ns, limit) {
                 Ok(true) => count += 1,
@@ -132,7 +135,7 @@ impl Session {
                 Err(broken) => self.course = Course::Over(Some(broken)),
             }
         }
-        count
+        self.reader.read_to().0 - from.0
     }
 
     /// Takes the next frame; `false` where there is none. The partition has room for what it may bring.
@@ -186,7 +189,7 @@ impl Sequencer {
     /// Of an epoch that was granted, at whose head the writer stands.
     pub(crate) fn new(
         partition: PartitionIndex,
-        writer: Writer,
+        (writer, epoch): (Writer, Epoch),
         lasts: Lasts,
         stride_bytes: u64,
         counts: Arc<Counts>,
@@ -195,8 +198,9 @@ impl Sequencer {
         Sequencer {
             partition,
             writer,
+            epoch,
             lasts,
-            payload: Vec::new(),
+            payload: Vec::with_capacity(PUBLISHERS_MAX * LAST_BYTES),
             stride_bytes,
             told,
             sessions: Vec::new(),
@@ -235,31 +239,37 @@ impl Sequencer {
         self.ceding && self.sessions.is_empty() && self.untold.is_none()
     }
 
-    /// Takes from everybody in turn; how many frames.
+    /// Takes from everybody in turn; how many bytes of their rings.
     pub(crate) fn sequence(&mut self, now_ns: u64) -> usize {
         if !self.writer.control().is_running() {
-            return self.halt();
+            self.halt();
+            return 0;
         }
-        let count = self.sessions.len();
-        self.first = if self.first + 1 < count { self.first + 1 } else { 0 };
-        (0..count).map(|turn| self.take((self.first + turn) % count, now_ns)).sum()
+        let (count, mut turns, mut bytes) = (self.sessions.len(), 0, 0);
+        while turns < count && bytes < BYTES_PER_TURN {
+            bytes += self.take((self.first + turns) % count, now_ns);
+            turns += 1;
+        }
+        self.first = (self.first + if turns < count { turns } else { 1 }) % count.max(1);
+        bytes as usize
     }
 
-    fn take(&mut self, at: usize, now_ns: u64) -> usize {
-        let Sequencer { sessions, writer, lasts, counts, .. } = self;
+    fn take(&mut self, at: usize, now_ns: u64) -> u64 {
+        let Sequencer { sessions, writer, epoch, lasts, counts, .. } = self;
         let session = &mut sessions[at];
         let before = session.accepted.number;
-        let frames = session.take(writer, now_ns);
-        if frames > 0 {
+        let bytes = session.take(writer, now_ns);
+        if bytes > 0 {
             session.tell();
         }
-        let taken = session.accepted.number - before;
-        if taken > 0 {
-            lasts.insert(session.publisher, session.accepted.number);
-            counts.accepted.fetch_add(taken, Ordering::Relaxed);
+        let number = session.accepted.number;
+        if number > before {
+            let last = Origin::new(session.publisher, number).map(|origin| Last { origin, epoch: *epoch });
+            lasts.extend(last.map(|last| (session.publisher, last)));
+            counts.accepted.fetch_add(number - before, Ordering::Relaxed);
             self.tell_publishers(now_ns);
         }
-        frames
+        bytes
     }
 
     /// Writes how far everybody was taken, so that a start never reads far back. There is room, as for every message.
@@ -268,7 +278,7 @@ impl Sequencer {
         if writer.tail().position.0 < told.0 + *stride_bytes {
             return;
         }
-        Origin::encode_publishers(lasts_told(lasts), payload);
+        Last::encode_all(lasts.values().copied(), payload);
         if writer.publishers(payload, now_ns) {
             *told = writer.tail().position;
         }
@@ -276,7 +286,7 @@ impl Sequencer {
 
     /// The epoch takes nothing more: the journal failed. Everybody is told, and what was not accepted stays with them.
     #[cold]
-    fn halt(&mut self) -> usize {
+    fn halt(&mut self) {
         let state = self.writer.control().state();
         for session in &mut self.sessions {
             session.control.set_state(state);
@@ -284,7 +294,6 @@ impl Sequencer {
                 session.course = Course::Over(None);
             }
         }
-        0
     }
 
     /// Tells the control thread of a session that is over; what the queue does not take is told in the next turn.
@@ -305,14 +314,17 @@ impl Sequencer {
             _ => None,
         };
         session.control.set_state(if broken.is_some() { State::Broken } else { State::Ended });
-        let (publisher, number) = (session.publisher, session.accepted.number);
-        Some(Box::new(Left { publisher, number, broken, _session: session }))
+        let publisher = session.publisher;
+        let last = self.lasts.get(&publisher).copied();
+        Some(Box::new(Left { publisher, last, broken, _session: session }))
     }
 }
 
-/// As they stand in a `Publishers` frame.
-pub(crate) fn lasts_told(lasts: &Lasts) -> impl Iterator<Item = Origin> {
-    lasts.iter().filter_map(|(publisher, last)| Origin::new(*publisher, *last))
+impl Left {
+    /// The last number taken; 0 before the first.
+    pub(crate) fn number(&self) -> u64 {
+        self.last.map_or(0, |last| last.origin.number())
+    }
 }
 
 impl std::fmt::Debug for Session {

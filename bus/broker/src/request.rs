@@ -111,7 +111,7 @@ impl Control {
     }
 
     fn reclaim(&mut self, asker: Asker, topic: &str, number: u16, epoch: Epoch) -> Result<bool, Refusing> {
-        let index = self.may_own(asker, topic, number)?;
+        let index = self.may_publish_as(asker, topic, number, false)?;
         let holder = self.holder(asker);
         let back = holder.to_string();
         let about = || format!("{} epoch {epoch}", place(topic, number));
@@ -375,12 +375,18 @@ impl Control {
         }
     }
 
-    /// The same of a topic whose partitions have a client as their owner.
-    pub(crate) fn may_own(&mut self, asker: Asker, topic: &str, number: u16) -> Result<PartitionIndex, Refusing> {
+    /// The same, as one of many publishers, or as the one who owns the partition.
+    pub(crate) fn may_publish_as(
+        &mut self,
+        asker: Asker,
+        topic: &str,
+        number: u16,
+        one_of_many: bool,
+    ) -> Result<PartitionIndex, Refusing> {
         let index = self.may_publish(asker, topic, number)?;
-        match self.partitions[index.0].many {
-            Some(_) => Err((FailureCode::OtherPublishers, place(topic, number))),
-            None => Ok(index),
+        match self.partitions[index.0].many.is_some() == one_of_many {
+            true => Ok(index),
+            false => Err((FailureCode::OtherPublishers, place(topic, number))),
         }
     }
 

@@ -18,12 +18,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use oyez_journal::{JournalError, find_end};
 use oyez_mem::memory::{self, Access, MemoryError};
+use oyez_ring::layout::INGRESS_EPOCH;
 use oyez_ring::{
-    BLOCK, Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Memory, Origin, Poll, Position, Reader, Region,
+    BLOCK, Control, ControlMut, Epoch, EpochStart, FRAME_HEADER, Last, Memory, Poll, Position, Reader, Region,
     RegionMut, Sequence, State, Tail, write_head, write_head_of_many,
 };
 
-use crate::ingress::INGRESS_EPOCH;
 use crate::spare::{self, Spare};
 use crate::store::Store;
 
@@ -40,6 +40,9 @@ pub(crate) enum HandOutError {
     /// The epoch could not be made durable.
     #[error("{0}")]
     Journal(#[from] JournalError),
+    /// Nobody can tell how far its publishers were taken, where it has many.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 /// Where a ring belongs, as the store's names say it.
@@ -85,13 +88,15 @@ pub(crate) struct HandOut {
     control_page: OwnedFd,
     pub(crate) capacity_bytes: u64,
     /// How far publishers were taken, where the topic has many: the head tells it.
-    pub(crate) lasts: Option<Vec<Origin>>,
+    pub(crate) lasts: Option<Vec<Last>>,
 }
 
 /// An ingress ring: what its publisher is given, and what the core has of it.
 pub(crate) struct IngressRing {
     /// To read and write.
     pub(crate) data: OwnedFd,
+    /// By which the kernel tells whether somebody maps it still.
+    pub(crate) lease: OwnedFd,
     pub(crate) control_page: OwnedFd,
     /// Where the first frame goes.
     pub(crate) tail: Position,
@@ -275,11 +280,12 @@ impl IngressRing {
         let start = EpochStart { epoch: INGRESS_EPOCH, position, sequence: number, time_ns: 0, previous_end: position };
         let tail = write_head(&map_mut(&data, len_bytes)?, capacity_bytes, &start, 0).position;
         memory::seal_size(&original)?;
-        let region = spare::map(&memory::reopen(&original, Access::Read)?, len_bytes)?;
+        let lease = memory::reopen(&original, Access::Read)?;
+        let region = spare::map(&lease, len_bytes)?;
         let (page, control_page) = control_page()?;
         let control = ControlMut::open(page, position, Position(capacity_bytes));
         let reader = Reader::at(Memory::new(region, capacity_bytes), INGRESS_EPOCH, position);
-        Ok(IngressRing { data, control_page, tail, reader, control })
+        Ok(IngressRing { data, lease, control_page, tail, reader, control })
     }
 }
 

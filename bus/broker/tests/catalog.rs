@@ -287,8 +287,9 @@ fn many_publishers_are_declared_with_numbers_that_nobody_else_has() {
     let catalog = load(&format!("{HEAD}{}", topic("partitions = 2\ningress_kib = 256", "a = 7\nb = 1"))).expect("good");
     let many = catalog.topics[0].many.as_ref().expect("many");
     assert_eq!((many.origins["a"], many.origins["b"], many.ingress_bytes), (7, 1, 256 << 10));
-    // Of each partition two rings and two ingress rings, and the spare; a header block each.
-    assert_eq!(catalog.memory_bytes, (4 + 1) * (2 << 20) + 4 * (256 << 10) + 9 * 65_536);
+    // Of each partition two rings and two ingress rings, and the spare; a header block each. An ingress ring is read into a
+    // frame, and its quarter.
+    assert_eq!(catalog.memory_bytes, (4 + 1) * (2 << 20) + 4 * (256 << 10) + 9 * 65_536 + 4 * (65_536 + (64 << 10)));
     refused(&topic("", ""), &["topics.md.origins", "0 publishers", "1 to 4096"]);
     refused(&topic("", "a = 0"), &["topics.md.origins", "`a` has number 0", "1 to 65535"]);
     refused(&topic("", "a = 3\nb = 3"), &["topics.md.origins", "`b` has number 3", "ever had"]);

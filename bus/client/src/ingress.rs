@@ -7,13 +7,11 @@
 
 use crate::publisher::{News, Ownership};
 use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
-use oyez_ring::{BadLength, Control, Epoch, Kind, Memory, Poll, Position, Reader, Sequence, State, Tail, Writer};
+use oyez_ring::layout::INGRESS_EPOCH;
+use oyez_ring::{BadLength, Control, Epoch, Kind, Memory, Poll, Position, Reader, Sequence, State, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// Each ingress ring is of this epoch, from position 0 on.
-const INGRESS_EPOCH: Epoch = Epoch(1);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +32,8 @@ pub struct Accepted {
     pub epoch: Epoch,
     /// Its number in the partition; of a message taken before this publisher came, or came back, one above it.
     pub sequence: Sequence,
-    /// Where it ends: once `durable` has reached this, it is safe. Of a message taken before, as above, a position above it.
+    /// Where it ends: once `durable` has reached this, it is safe. Of a message taken before, as above, a position at or above
+    /// that, which may be where the present epoch begins.
     pub position: Position,
 }
 
@@ -66,7 +65,10 @@ pub struct Ingress {
 pub(crate) struct Session {
     pub(crate) writer: Writer,
     pub(crate) message_bytes_max: usize,
+    /// What was accepted before it, in its partition's epoch as that stood then.
     pub(crate) accepted: Accepted,
+    /// The epoch that this last message stands in.
+    pub(crate) number_epoch: Epoch,
     /// Where the partition's epoch begins, and its control page.
     pub(crate) start: Position,
     pub(crate) partition: Control,
@@ -255,8 +257,7 @@ impl Ingress {
     /// As [`Ingress::wait`]; and the broker is away, or has not answered in time.
     pub fn close(mut self, timeout: Duration) -> Result<Accepted, PublishError> {
         let accepted = self.wait(self.handed_in, Durability::Published, timeout)?;
-        let Tail { position, sequence, time_ns } = self.session.writer.tail();
-        self.ownership.release(Tail { position, sequence, time_ns }, true)?;
+        self.ownership.release(self.session.writer.tail(), true)?;
         Ok(accepted)
     }
 
@@ -300,14 +301,23 @@ impl Ingress {
         let former = std::mem::replace(&mut self.session, session);
         self.accepted = self.session.accepted;
         let number = self.accepted.number;
-        if number > self.handed_in {
+        if self.has_another_handed_in(&former) {
             self.lost = Some(format!(
-                "message {number} was accepted under this name, and only {} were handed in here: another process has the name too",
-                self.handed_in
+                "another process has handed in under this name since this one was out of the broker's sight, and the last \
+                 message accepted is {number}: give each process a name of its own"
             ));
         }
         let memory = self.again.take().map_or_else(|| former.writer.memory(), |again| again.reader.memory().clone());
         self.again = (number < self.handed_in).then(|| Again::new(memory));
+    }
+
+    /// A session has its name to itself until its broker ends it, and then says for good how far it was taken; or until its
+    /// broker dies, and with it the epoch. So what was accepted beyond, or in a later epoch, is another's.
+    fn has_another_handed_in(&self, former: &Session) -> bool {
+        let control = former.writer.control();
+        let told = control.accepted().filter(|_| matches!(control.state(), State::Ended | State::Broken));
+        let own = told.map_or(self.handed_in, |told| told.number);
+        self.accepted.number > own || self.session.number_epoch > former.accepted.epoch
     }
 
     /// Sends again as much as there is room for.
@@ -319,11 +329,16 @@ impl Ingress {
                 break;
             }
             if again.find(number) != Some(number) {
-                let why = format!(
+                return Err(self.lose(format!(
                     "the broker came back without messages that it had accepted: {number} is the first, and is not here any more"
-                );
-                self.lost = Some(why.clone());
-                return Err(self.is_lost(why));
+                )));
+            }
+            let (len_bytes, bytes_max) = (again.message.len(), self.session.message_bytes_max);
+            if len_bytes > bytes_max {
+                return Err(self.lose(format!(
+                    "message {number} was not accepted before the broker came back, and of its {len_bytes} bytes only \
+                     {bytes_max} are taken now: raise `ingress_kib` or `ring_mib` again"
+                )));
             }
             match self.session.writer.offer(&again.message, 0) {
                 Ok(oyez_ring::Offer::Published(_)) => {}
@@ -344,13 +359,16 @@ impl Ingress {
     fn judge_state(&mut self) -> Result<(), PublishError> {
         match self.session.writer.control().state() {
             State::Broken => {
-                let why = "the broker found an invalid frame in its ingress ring and ended the session".to_owned();
-                self.lost = Some(why.clone());
-                Err(self.is_lost(why))
+                Err(self.lose("the broker found an invalid frame in its ingress ring and ended the session".to_owned()))
             }
             State::JournalFailed => Err(self.journal_failed()),
             _ => Ok(()),
         }
+    }
+
+    fn lose(&mut self, why: String) -> PublishError {
+        self.lost = Some(why.clone());
+        self.is_lost(why)
     }
 
     fn is_lost(&self, why: String) -> PublishError {
@@ -395,3 +413,6 @@ impl std::fmt::Debug for Ingress {
         write!(out, "Ingress({} as {}, handed in {})", self.topic, self.origin, self.handed_in)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 mod support;
 
 use oyez_journal::{Digest, Folder, JournalId, Options, hex};
-use oyez_ring::{Kind, Offer, Origin, Sequence};
+use oyez_ring::{Epoch, Kind, Last, Offer, Origin, Sequence};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -121,7 +121,7 @@ fn messages_of_many_publishers_come_back_with_their_origin_and_their_digest_is_t
         digest.add(published.sequence, published.time_ns, &message);
         if number % 50 == 0 {
             let mut lasts = Vec::new();
-            Origin::encode_publishers([origin].into_iter(), &mut lasts);
+            Last::encode_all([Last { origin, epoch: Epoch(1) }].into_iter(), &mut lasts);
             assert!(topic.ring().writer.publishers(&lasts, 5));
         }
         topic.all_durable(&mut io);

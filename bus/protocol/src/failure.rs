@@ -35,7 +35,7 @@ impl FailureCode {
             }
             NoStandby => "nobody would go on in the owner's place; start a standby first, and wait until it is warm",
             UnknownOrigin => {
-                "the catalog has no such publisher of the topic; add it to `origins`, with a number of its own"
+                "the broker's catalog has no such publisher of the topic; add it to `origins`, with a number of its own, and restart the broker, which takes no change of them while it runs"
             }
             OtherPublishers => {
                 "a topic of many publishers is published to under an origin, one of one publisher without; see `publishers` of the topic in the catalog"

@@ -174,8 +174,8 @@ messages! {
     OwnerKilled = owner_killed { pid: u32, uid: u32 } (holder)
     OpenIngress = open_ingress { partition: u16 } (topic, origin)
     IngressOpened = ingress_opened {
-        publisher: u16, number: u64, capacity: u64, tail: Position, message_bytes_max: u64, epoch: Epoch, start: Position,
-        position: Position, sequence: Sequence, durability: Durability, binding: Binding
+        publisher: u16, number: u64, number_epoch: Epoch, capacity: u64, tail: Position, message_bytes_max: u64,
+        epoch: Epoch, start: Position, position: Position, sequence: Sequence, durability: Durability, binding: Binding
     } [templates of template: u16]
     CloseIngress = close_ingress { partition: u16 } (topic, origin)
     IngressClosed = ingress_closed { number: u64 }

@@ -106,6 +106,7 @@ fn samples() -> Vec<Packet> {
         Message::IngressOpened {
             publisher: 7,
             number: 0x0506_0708_090a,
+            number_epoch: Epoch(5),
             capacity: 1 << 20,
             tail: Position(0x60),
             message_bytes_max: 1 << 18,

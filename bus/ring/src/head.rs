@@ -2,7 +2,7 @@
 
 use crate::layout::{EpochOpening, Kind};
 use crate::writer::{Frames, Tail};
-use crate::{Epoch, LEAD, Origin, Position, Sequence};
+use crate::{Epoch, LEAD, Last, Position, Sequence};
 use oyez_mem::RegionMut;
 
 /// Where and how an epoch begins.
@@ -30,12 +30,12 @@ pub fn write_head_of_many(
     memory: &RegionMut,
     capacity_bytes: u64,
     start: &EpochStart,
-    lasts: impl Iterator<Item = Origin>,
+    lasts: impl Iterator<Item = Last>,
     now_ns: u64,
 ) -> Tail {
     let mut frames = begin(memory, capacity_bytes, start, now_ns);
     let mut payload = Vec::new();
-    Origin::encode_publishers(lasts, &mut payload);
+    Last::encode_all(lasts, &mut payload);
     frames.append(Kind::Publishers, 0, None, &payload);
     frames.tail()
 }

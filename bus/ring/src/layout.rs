@@ -19,6 +19,10 @@ pub const BLOCK_PAYLOAD: usize = 32;
 pub const EPOCH_PAYLOAD: usize = 32;
 /// An origin before a message, in bytes.
 pub const ORIGIN_BYTES: usize = 8;
+/// What a `Publishers` frame holds of each publisher, in bytes: an origin, and the epoch of that message.
+pub const LAST_BYTES: usize = 12;
+/// The epoch of each ingress ring, from position 0 on: a session has one ring, and a ring one session.
+pub const INGRESS_EPOCH: Epoch = Epoch(1);
 /// The most publishers that a topic has.
 pub const PUBLISHERS_MAX: usize = 4_096;
 /// A block frame whole, in bytes.
@@ -38,7 +42,7 @@ pub const FLAG_ORIGIN: u8 = 1 << 2;
 pub const FLAG_IGNORABLE: u8 = 1 << 7;
 
 const _: () = assert!(
-    cfg!(loom) || BLOCK_FRAME + FRAME_HEADER * 2 + (EPOCH_PAYLOAD + PUBLISHERS_MAX * ORIGIN_BYTES) as u64 <= BLOCK
+    cfg!(loom) || BLOCK_FRAME + FRAME_HEADER * 2 + (EPOCH_PAYLOAD + PUBLISHERS_MAX * LAST_BYTES) as u64 <= BLOCK
 );
 const _: () = assert!(BLOCK.is_power_of_two() && LEAD.is_multiple_of(8));
 const _: () =

@@ -64,7 +64,7 @@ pub use head::{EpochStart, write_head, write_head_of_many};
 pub use layout::{BLOCK, FRAME_HEADER, Kind, LEAD, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, message_bytes_max};
 pub use lookout::Lookout;
 pub use memory::Memory;
-pub use origin::Origin;
+pub use origin::{Last, Origin};
 pub use oyez_mem::{Region, RegionMut};
 pub use position::{Epoch, Position, Sequence};
 pub use reader::{Frame, Invalid, Poll, Reader, Reason};

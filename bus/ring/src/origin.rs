@@ -1,6 +1,7 @@
 //! Who handed a message in, where a topic has many publishers: one word before the message.
 
-use crate::layout::{FLAG_ORIGIN, ORIGIN_BYTES, PUBLISHERS_MAX};
+use crate::Epoch;
+use crate::layout::{FLAG_ORIGIN, LAST_BYTES, ORIGIN_BYTES, PUBLISHERS_MAX};
 use std::num::NonZeroU64;
 
 /// A publisher's number in the catalog, and its own number of a message: 1, 2, 3, … dense, over all its lives. One word, as
@@ -8,6 +9,16 @@ use std::num::NonZeroU64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Origin(NonZeroU64);
+
+/// How far a publisher was taken: its last message, and the epoch that this stands in. Whoever hands in under its name after
+/// that epoch, and is another, is known by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// Whose it is, and which.
+    pub origin: Origin,
+    /// The partition's epoch.
+    pub epoch: Epoch,
+}
 
 impl Origin {
     /// The highest number of a message.
@@ -48,20 +59,29 @@ impl Origin {
             _ => (None, payload),
         }
     }
+}
 
-    /// The payload of a `Publishers` frame: of each publisher the last number that was taken.
+impl Last {
+    /// The payload of a `Publishers` frame: how far each publisher was taken.
     ///
     /// # Panics
     /// Where there are more than [`PUBLISHERS_MAX`].
-    pub fn encode_publishers(lasts: impl Iterator<Item = Origin>, payload: &mut Vec<u8>) {
+    pub fn encode_all(lasts: impl Iterator<Item = Last>, payload: &mut Vec<u8>) {
         payload.clear();
-        lasts.for_each(|last| payload.extend_from_slice(&last.word().to_le_bytes()));
-        assert!(payload.len() <= PUBLISHERS_MAX * ORIGIN_BYTES, "{} bytes of publishers", payload.len());
+        for Last { origin, epoch } in lasts {
+            payload.extend_from_slice(&origin.word().to_le_bytes());
+            payload.extend_from_slice(&epoch.0.to_le_bytes());
+        }
+        assert!(payload.len() <= PUBLISHERS_MAX * LAST_BYTES, "{} bytes of publishers", payload.len());
     }
 
     /// Reads it back.
-    pub fn decode_publishers(payload: &[u8]) -> impl Iterator<Item = Origin> {
-        payload.as_chunks().0.iter().filter_map(|word| Origin::of(u64::from_le_bytes(*word)))
+    pub fn decode_all(payload: &[u8]) -> impl Iterator<Item = Last> {
+        payload.as_chunks::<LAST_BYTES>().0.iter().filter_map(|last| {
+            let (word, epoch) = last.split_first_chunk::<ORIGIN_BYTES>()?;
+            let (origin, epoch) = (Origin::of(u64::from_le_bytes(*word))?, epoch.first_chunk()?);
+            Some(Last { origin, epoch: Epoch(u32::from_le_bytes(*epoch)) })
+        })
     }
 }
 
@@ -95,9 +115,14 @@ mod tests {
 
     #[test]
     fn publishers_are_read_back() {
-        let lasts = [Origin::new(7, 1).unwrap(), Origin::new(1, Origin::NUMBER_MAX).unwrap()];
+        let last = |publisher, number, epoch| {
+            let origin = Origin::new(publisher, number).unwrap();
+            Last { origin, epoch: Epoch(epoch) }
+        };
+        let lasts = [last(7, 1, 0x0102_0304), last(1, Origin::NUMBER_MAX, u32::MAX)];
         let mut payload = vec![1; 3];
-        Origin::encode_publishers(lasts.into_iter(), &mut payload);
-        assert_eq!(Origin::decode_publishers(&payload).collect::<Vec<_>>(), lasts);
+        Last::encode_all(lasts.into_iter(), &mut payload);
+        assert_eq!(payload[..LAST_BYTES], [7, 0, 1, 0, 0, 0, 0, 0, 4, 3, 2, 1]);
+        assert_eq!(Last::decode_all(&payload).collect::<Vec<_>>(), lasts);
     }
 }

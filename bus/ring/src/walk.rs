@@ -123,6 +123,11 @@ impl Join {
         Join { bytes: Vec::new(), start: None, origin: None, message_bytes_max }
     }
 
+    /// The same, with the memory of the longest: adding allocates nothing.
+    pub fn with_memory(message_bytes_max: usize) -> Join {
+        Join { bytes: Vec::with_capacity(message_bytes_max), ..Join::new(message_bytes_max) }
+    }
+
     /// Where the message begins of which a part is here.
     #[inline]
     pub fn start(&self) -> Option<Position> {

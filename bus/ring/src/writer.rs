@@ -135,7 +135,7 @@ impl Writer {
     }
 
     /// Tells, between two messages, how far each publisher was taken; the payload is that of
-    /// [`Origin::encode_publishers`]. Whether there was room.
+    /// [`crate::Last::encode_all`]. Whether there was room.
     pub fn publishers(&mut self, payload: &[u8], now_ns: u64) -> bool {
         let Writer { frames, control, gate } = self;
         let frame = frame_bytes(payload.len());

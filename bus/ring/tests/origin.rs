@@ -5,8 +5,8 @@ mod support;
 
 use oyez_ring::layout::{CommitWord, FLAG_ORIGIN};
 use oyez_ring::{
-    BLOCK, Invalid, Kind, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Offer, Origin, Poll, Position, Reader, Reason,
-    Sequence,
+    BLOCK, Epoch, Invalid, Kind, Last, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Offer, Origin, Poll, Position, Reader,
+    Reason, Sequence,
 };
 use support::Ring;
 
@@ -110,8 +110,9 @@ fn how_far_publishers_were_taken_stands_between_messages_and_has_no_number() {
     let ring = ring();
     let mut writer = ring.writer();
     let mut payload = Vec::new();
-    let lasts: Vec<Origin> = (1..=4_096).map(|publisher| Origin::new(publisher, 3).unwrap()).collect();
-    Origin::encode_publishers(lasts.iter().copied(), &mut payload);
+    let last = |publisher| Last { origin: Origin::new(publisher, 3).unwrap(), epoch: Epoch(2) };
+    let lasts: Vec<Last> = (1..=4_096).map(last).collect();
+    Last::encode_all(lasts.iter().copied(), &mut payload);
     for _ in 0..4 {
         let _ = writer.offer(&[1; 64], 5).unwrap();
         assert!(writer.publishers(&payload, 6));
@@ -120,7 +121,7 @@ fn how_far_publishers_were_taken_stands_between_messages_and_has_no_number() {
     let mut kinds = Vec::new();
     while let Ok(Poll::Frame(frame)) = reader.poll() {
         if frame.kind == Kind::Publishers {
-            assert!(Origin::decode_publishers(frame.payload).eq(lasts.iter().copied()));
+            assert!(Last::decode_all(frame.payload).eq(lasts.iter().copied()));
         }
         kinds.push((frame.kind, frame.sequence.0));
     }
@@ -130,7 +131,7 @@ fn how_far_publishers_were_taken_stands_between_messages_and_has_no_number() {
 
 #[test]
 fn what_has_room_is_never_back_pressured() {
-    let (mut payload, mut random) = (vec![0; 4_096 * 8], 1_u64);
+    let (mut payload, mut random) = (vec![0; 4_096 * 12], 1_u64);
     let mut next_random = move |below: usize| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) as usize % below
@@ -147,7 +148,7 @@ fn what_has_room_is_never_back_pressured() {
         let len = len_max - next_random(len_max - MESSAGE_BYTES_MIN + 1);
         let offered = writer.offer_from(origin(number), &vec![0; len], 5);
         assert!(matches!(offered, Ok(Offer::Published(_))), "{len} bytes");
-        payload.resize(next_random(4_097) * 8, 0);
+        payload.resize(next_random(4_097) * 12, 0);
         assert!(writer.publishers(&payload, 5), "{} bytes of publishers", payload.len());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oyez_ring::Memory;
 use oyez_ring::layout::PUBLISHERS_MAX;
+use oyez_ring::{BLOCK, Memory, message_bytes_max};
 
 use super::text::TopicText;
 use super::{CatalogError, Check};
@@ -20,10 +20,11 @@ pub struct Many {
 }
 
 impl Many {
-    /// Bytes that the ingress rings of a partition take at most.
+    /// Bytes that the ingress rings of a partition take at most, with what they are read into: a frame, and a message.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.origins.len() as u64 * Memory::len_bytes(self.ingress_bytes)
+        let read_into = BLOCK + message_bytes_max(self.ingress_bytes) as u64;
+        self.origins.len() as u64 * (Memory::len_bytes(self.ingress_bytes) + read_into)
     }
 }
 

@@ -3,7 +3,9 @@
 use super::*;
 use crate::ring::IngressRing;
 use oyez_ring::{
-    BLOCK, Control, EpochStart, Memory, RegionMut, Sequence, Tail, layout::FLAG_ORIGIN, write_head_of_many,
+    Control, EpochStart, Memory, RegionMut, Sequence, Tail,
+    layout::{FLAG_ORIGIN, INGRESS_EPOCH},
+    write_head_of_many,
 };
 
 const CAPACITY: u64 = 32 * BLOCK;
@@ -32,7 +34,7 @@ impl Owned {
         let tail = write_head_of_many(&region, CAPACITY, &start, std::iter::empty(), 1);
         let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, Position(CAPACITY));
         let writer = Writer::new(region.clone(), CAPACITY, control.reader(), epoch, tail);
-        let sequencer = Sequencer::new(PartitionIndex(0), writer, Lasts::new(), STRIDE, Arc::default());
+        let sequencer = Sequencer::new(PartitionIndex(0), (writer, epoch), Lasts::new(), STRIDE, Arc::default());
         Owned { sequencer, region, control }
     }
 
@@ -54,7 +56,7 @@ impl Owned {
             self.sequencer.report(&events);
         }
         let left = std::iter::from_fn(|| queue.take()).map(|event| match event {
-            Event::IngressLeft(_, left) => (left.publisher, left.number, left.broken.clone()),
+            Event::IngressLeft(_, left) => (left.publisher, left.number(), left.broken.clone()),
             other => panic!("{other:?}"),
         });
         left.collect()
@@ -100,6 +102,22 @@ fn one_that_floods_takes_no_more_than_its_share_of_each_turn() {
     let (messages, _) = owned.taken();
     assert_eq!(messages.iter().filter(|(of, _)| *of == 2).collect::<Vec<_>>(), [&(2, 41)]);
     assert!(messages.iter().filter(|(of, _)| *of == 1).map(|(_, number)| *number).eq(1..=flood.accepted()));
+}
+
+#[test]
+fn a_turn_ends_however_many_have_more_and_the_next_begins_with_whoever_had_none() {
+    let mut owned = Owned::new();
+    let mut all: Vec<Publisher> = (1..=100).map(|publisher| owned.admit(publisher, 0)).collect();
+    all.iter_mut().for_each(|one| while one.hand_in(1_000) {});
+    let share = FRAMES_PER_TURN as u64;
+    let (mut turns, mut served) = (0, 0);
+    while served < all.len() {
+        let bytes = owned.sequencer.sequence(1) as u64;
+        assert!(bytes <= BYTES_PER_TURN + BLOCK, "{bytes} bytes in one turn");
+        (turns, served) = (turns + 1, all.iter().filter(|one| one.accepted() > 0).count());
+        owned.control.set_gate(owned.sequencer.writer.tail().position.plus(CAPACITY));
+    }
+    assert!(turns > 10 && all.iter().all(|one| one.accepted() <= share), "each once, in {turns} turns");
 }
 
 #[test]
@@ -170,7 +188,8 @@ fn how_far_everybody_was_taken_stands_no_further_apart_than_the_stride() {
     assert_eq!(messages.len(), 101);
     let furthest = told.windows(2).map(|pair| pair[1] - pair[0]).max();
     assert!(told.len() > 3 && furthest.is_some_and(|furthest| furthest <= STRIDE + 2 * BLOCK), "{told:?}");
-    assert_eq!(owned.sequencer.lasts, Lasts::from([(1, 100), (2, 1)]));
+    let last = |publisher, number| Last { origin: Origin::new(publisher, number).expect("one"), epoch: Epoch(3) };
+    assert_eq!(owned.sequencer.lasts, Lasts::from([(1, last(1, 100)), (2, last(2, 1))]));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use oyez_journal::{Folder, JournalReader};
-use oyez_ring::layout::{FLAG_FIRST, FLAG_LAST, PUBLISHERS_MAX};
-use oyez_ring::{BLOCK, EpochStart, Frame, Kind, Memory, Origin, Poll, Position, Reader};
+use oyez_ring::layout::{EpochOpening, FLAG_FIRST, FLAG_LAST, PUBLISHERS_MAX};
+use oyez_ring::{BLOCK, Epoch, EpochStart, Frame, Kind, Last, Memory, Origin, Poll, Position, Reader};
 
 use super::Partition;
 use crate::ingress::Lasts;
@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) lasts: Lasts,
     /// Of a message of which only a part stands there: who handed it in. Its end may stand where its beginning does not.
     under_way: Option<Origin>,
+    /// The epoch that was read last.
+    epoch: Epoch,
 }
 
 /// What a journal says.
@@ -63,8 +65,9 @@ fn standing(journal: &Folder, end: Position) -> Vec<EpochStart> {
 
 /// What stands in [from, to), and whether a `Publishers` frame is there, so that it is all there is to know.
 fn read(reader: &mut JournalReader<Folder>, from: Position, to: Position) -> Result<(Known, bool), String> {
-    let (mut known, mut is_whole) = (Known::default(), false);
     reader.seek(from);
+    let (mut known, mut is_whole) = (Known::default(), false);
+    known.epoch = reader.epoch().unwrap_or_default();
     while let Some(frame) = reader.poll(to).map_err(|error| error.to_string())? {
         is_whole |= frame.kind == Kind::Publishers;
         known.add(&frame);
@@ -90,7 +93,11 @@ impl Known {
     fn add(&mut self, frame: &Frame<'_>) {
         let whose = match frame.kind {
             Kind::Publishers => {
-                self.lasts = Origin::decode_publishers(frame.payload).map(|of| (of.publisher(), of.number())).collect();
+                self.lasts = Last::decode_all(frame.payload).map(|last| (last.origin.publisher(), last)).collect();
+                return;
+            }
+            Kind::Epoch => {
+                self.epoch = EpochOpening::decode(frame.payload).map_or(self.epoch, |opening| opening.epoch);
                 return;
             }
             Kind::Message => frame.origin,
@@ -102,18 +109,28 @@ impl Known {
             }
             _ => None,
         };
-        self.lasts.extend(whose.map(|of| (of.publisher(), of.number())));
+        self.lasts.extend(whose.map(|origin| (origin.publisher(), Last { origin, epoch: self.epoch })));
     }
 
     /// Adds what a ring holds up to its end, of frames that end above `recorded`: what is below is known.
-    fn add_ring(&mut self, memory: &Memory, start: &EpochStart, recorded: Position, end: Position) {
+    ///
+    /// # Errors
+    /// In one line: it does not hold that any more.
+    fn add_ring(
+        &mut self,
+        memory: &Memory,
+        start: &EpochStart,
+        recorded: Position,
+        end: Position,
+    ) -> Result<(), String> {
+        self.epoch = start.epoch;
         if recorded <= start.position {
             // A message that the end of an epoch has cut never was.
             self.under_way = None;
         }
         let from = recorded.block().max(start.position);
         if from >= end {
-            return;
+            return Ok(());
         }
         let mut reader = Reader::at(memory.clone(), start.epoch, from);
         // Nobody writes it any more, and it was judged up to its end.
@@ -122,29 +139,31 @@ impl Known {
                 self.add(&frame);
             }
         }
+        match reader.read_to() {
+            to if to < end => Err(format!("its ring of epoch {} is read to {to}, and ends at {end}", start.epoch)),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Partition {
     /// Adds what the rings hold that the journal did not when this broker's life began.
-    pub(super) fn lasts_of_rings(&self, mut known: Known) -> Lasts {
+    ///
+    /// # Errors
+    /// In one line: they do not hold it any more.
+    pub(super) fn lasts_of_rings(&self, mut known: Known) -> Result<Lasts, String> {
         for ring in &self.rings {
-            let recorded = match self.recorder {
-                Some(_) => self.recovered.position,
-                // What an unrecorded ring holds reaches back to a `Publishers` frame.
-                None => ring.memory.window(ring.start.position).0.next_block(),
-            };
             let end = ring.end.map_or(Position(0), |end| end.position);
-            known.add_ring(&ring.memory, &ring.start, recorded, end);
+            known.add_ring(&ring.memory, &ring.start, self.recovered.position, end)?;
         }
-        known.lasts
+        Ok(known.lasts)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oyez_ring::{Control, ControlMut, Epoch, Offer, RegionMut, Sequence, Writer, write_head_of_many};
+    use oyez_ring::{Control, ControlMut, Offer, RegionMut, Sequence, Writer, write_head_of_many};
 
     const CAPACITY: u64 = 32 * BLOCK;
 
@@ -154,7 +173,8 @@ mod tests {
         let start = EpochStart { epoch, position, sequence: Sequence(0), time_ns: 0, previous_end: position };
         let region = RegionMut::heap(Memory::len_bytes(CAPACITY) as usize);
         let of = |publisher, number| Origin::new(publisher, number).expect("a publisher");
-        let tail = write_head_of_many(&region, CAPACITY, &start, [of(9, 5)].into_iter(), 1);
+        let tail =
+            write_head_of_many(&region, CAPACITY, &start, [Last { origin: of(9, 5), epoch: Epoch(1) }].into_iter(), 1);
         let control = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, Position(u64::MAX));
         let mut writer = Writer::new(region.clone(), CAPACITY, control.reader(), epoch, tail);
         for number in 1..=6 {
@@ -164,7 +184,10 @@ mod tests {
             }
         }
         let (end, memory) = (writer.tail().position, Memory::new(region.reader(), CAPACITY));
-        let all = Lasts::from([(1, 6), (2, 6), (3, 6), (9, 5)]);
+        let lasts = [(1, 6, 2), (2, 6, 2), (3, 6, 2), (9, 5, 1)];
+        let last =
+            |(publisher, number, epoch)| (publisher, Last { origin: of(publisher, number), epoch: Epoch(epoch) });
+        let all = Lasts::from(lasts.map(last));
         let mut reader = Reader::at(memory.clone(), epoch, position);
         let mut journal = Known::default();
         while let Ok(Poll::Frame(frame)) = reader.poll_any_below(end) {
@@ -172,12 +195,17 @@ mod tests {
             let mut known = journal.clone();
             // What is below the block that the journal ends in may be overwritten.
             region.zero(0, (frame.end.block().0 - position.0) as usize);
-            known.add_ring(&memory, &start, frame.end, end);
+            known.add_ring(&memory, &start, frame.end, end).expect("all of it");
             assert_eq!(known.lasts, all, "behind {}", frame.end);
         }
         assert_eq!(journal.lasts, all);
         let mut known = Known { under_way: Some(of(4, 1)), ..Known::default() };
-        known.add_ring(&memory, &start, position, Position(0));
-        assert_eq!(known, Known::default(), "what was under way when the epoch before was cut");
+        known.add_ring(&memory, &start, position, Position(0)).expect("nothing");
+        assert_eq!(known.under_way, None, "what was under way when the epoch before was cut");
+        // A ring of which a part cannot be read tells nothing.
+        let block = end.block();
+        region.store((block.0 - position.0) as usize, 0);
+        let short = Known::default().add_ring(&memory, &start, block, end).unwrap_err();
+        assert!(short.contains("its ring of epoch 2 is read to"), "{short}");
     }
 }

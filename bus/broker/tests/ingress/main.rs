@@ -10,6 +10,7 @@ mod stage;
 
 use std::time::Duration;
 
+use oyez::HandIn;
 use publisher::Noted;
 use rustix::process::Signal;
 use stage::{PATIENCE, Stage, until};
@@ -109,4 +110,32 @@ fn a_stopped_publisher_holds_nobody_up_and_keeps_its_name() {
     stage.signal_publisher(1, Signal::CONT);
     until("it comes to its end, too", || (!stage.has_unfinished()).then_some(()));
     stage.verdict();
+}
+
+#[test]
+fn one_that_was_stopped_finds_out_that_another_had_its_name_meanwhile() {
+    for broker_deaths in 1..=2 {
+        let mut stage = Stage::new(1, 2_000_000, false);
+        until("it hands in", || (Noted::read(stage.folder(), 1).accepted > 0).then_some(()));
+        // What it hands in now nobody takes, until its ring is full.
+        stage.signal_broker(Signal::STOP);
+        let mut before = Noted::default();
+        until("its ring is full", || {
+            std::thread::sleep(Duration::from_millis(50));
+            let noted = Noted::read(stage.folder(), 1);
+            (std::mem::replace(&mut before, noted) == noted).then_some(())
+        });
+        stage.signal_publisher(1, Signal::STOP);
+        stage.kill_broker();
+        let mut another = stage.bus().publisher(stage::TOPIC).wait(PATIENCE).origin("p1").open().expect("it is free");
+        let number = another.accepted().expect("a session").number + 1;
+        assert!(number < before.offering, "{number}: nothing is left to be sent again of {before:?}");
+        let handed_in = another.offer(&publisher::message(1, number, false)).expect("a session");
+        assert_eq!(handed_in, HandIn::HandedIn(number));
+        another.close(PATIENCE).expect("taken");
+        // A broker that has never seen either has it from the journal.
+        (1..broker_deaths).for_each(|_| stage.kill_broker());
+        stage.signal_publisher(1, Signal::CONT);
+        assert_eq!(stage.end_of_publisher(1), Some(publisher::LOST), "after {broker_deaths} deaths of the broker");
+    }
 }

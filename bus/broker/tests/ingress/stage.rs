@@ -115,14 +115,23 @@ impl Stage {
         true
     }
 
+    /// How a publisher ends.
+    pub(crate) fn end_of_publisher(&mut self, publisher: u16) -> Option<i32> {
+        let mut child = self.publishers.remove(&publisher).expect("it was started");
+        until("a publisher's end", || child.try_wait().unwrap()).code()
+    }
+
+    pub(crate) fn signal_broker(&self, signal: Signal) {
+        kill_process(until("there is a broker", || self.broker()), signal).unwrap();
+    }
+
     pub(crate) fn signal_publisher(&self, publisher: u16, signal: Signal) {
         kill_process(pid(self.publishers[&publisher].id()), signal).unwrap();
     }
 
     /// Kills the broker, and waits for the next.
     pub(crate) fn kill_broker(&self) {
-        let broker = until("there is a broker", || self.broker());
-        kill_process(broker, Signal::KILL).unwrap();
+        self.signal_broker(Signal::KILL);
         self.ready.recv_timeout(PATIENCE).expect("the next broker");
     }
 

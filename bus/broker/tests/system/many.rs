@@ -143,7 +143,7 @@ fn an_ingress_ring_is_its_publishers_alone_and_keeps_its_size() {
 
 #[test]
 fn a_session_that_goes_with_its_connection_is_taken_to_its_end_first() {
-    let house = House::with("segment_mib = 4\nwake_max_us = 100000\nidle = \"block\"\n", MANY);
+    let house = House::with(SLOW, MANY);
     let mut first = open(house.peer("first"), "good");
     (0..100).for_each(|_| first.hand_in());
     let taken =
@@ -154,6 +154,64 @@ fn a_session_that_goes_with_its_connection_is_taken_to_its_end_first() {
     let second = open(house.peer("second"), "good");
     assert_eq!(second.number, 100);
     assert_eq!(messages(&mut house.peer("reader")), (1..=100).map(|number| (1, number)).collect::<Vec<_>>());
+}
+
+/// A core that is slow to look.
+const SLOW: &str = "segment_mib = 4\nwake_max_us = 100000\nidle = \"block\"\n";
+
+fn close(origin: &str) -> Message {
+    Message::CloseIngress { partition: 0, topic: "many".into(), origin: origin.into() }
+}
+
+#[test]
+fn whoever_closes_twice_is_refused_the_second_time_and_answered_the_first() {
+    let house = House::with(SLOW, MANY);
+    let mut good = open(house.peer("good"), "good");
+    (0..100).for_each(|_| good.hand_in());
+    (0..2).for_each(|_| good.peer.say(close("good")));
+    let (mut closed, mut refused) = (None, None);
+    for heard in [good.peer.hear(), good.peer.hear()] {
+        match heard.packet.message {
+            Message::IngressClosed { number: 100 } => closed = Some(heard.packet.correlation),
+            Message::Failure { code: FailureCode::NotOwner, .. } => refused = Some(heard.packet.correlation),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(closed.map(|first| first + 1), refused);
+}
+
+#[test]
+fn whoever_keeps_the_rings_of_former_sessions_is_given_no_more_than_a_few() {
+    let house = House::with("segment_mib = 4\n", MANY);
+    let mut kept: Vec<Ingress> = Vec::new();
+    for _ in 0..4 {
+        let mut good = open(house.peer("good"), "good");
+        good.hand_in();
+        let closed = good.peer.ask(close("good")).packet.message;
+        assert!(matches!(closed, Message::IngressClosed { .. }), "{closed:?}");
+        kept.push(good);
+    }
+    let ask = |name: &str| {
+        let message = Message::OpenIngress { partition: 0, topic: "many".into(), origin: name.into() };
+        house.peer("asker").ask(message).packet.message
+    };
+    let refused = ask("good");
+    assert!(matches!(refused, Message::NotGranted { refusal: Refusal::Ending, .. }), "{refused:?}");
+    assert!(matches!(ask("bad"), Message::IngressOpened { .. }), "another name has its own");
+    kept.pop();
+    assert!(matches!(ask("good"), Message::IngressOpened { number: 4, .. }));
+}
+
+#[test]
+fn a_hand_over_first_takes_what_those_handed_in_who_are_gone() {
+    let house = House::with(SLOW, MANY);
+    let mut gone = open(house.peer("gone"), "good");
+    (0..2_000).for_each(|_| gone.hand_in());
+    drop(gone.peer);
+    let broker = house.peer("asker").broker_pid;
+    crate::house::signal(house.keeper.id(), rustix::process::Signal::HUP);
+    until("the next broker", || (house.peer("asker").broker_pid != broker).then_some(()));
+    assert_eq!(open(house.peer("next"), "good").number, 2_000);
 }
 
 #[test]

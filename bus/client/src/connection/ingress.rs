@@ -5,9 +5,9 @@ use super::owned::{Owned, Ownership, map_control, map_owned};
 use super::{ASK_AGAIN, Link, unexpected, why_not};
 use crate::ingress::{Accepted, Session};
 use crate::{BusError, HeaderCheck, Ingress, PublishError, binding};
-use oyez_mem::memory::MemoryError;
 use oyez_protocol::{Message, Received, Refusal};
-use oyez_ring::{Epoch, Tail, Writer};
+use oyez_ring::layout::INGRESS_EPOCH;
+use oyez_ring::{Tail, Writer};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,7 @@ impl Link {
 pub(super) fn session(topic: &str, opened: &Received) -> Result<Session, BusError> {
     let Message::IngressOpened {
         number,
+        number_epoch,
         capacity,
         tail,
         message_bytes_max,
@@ -70,14 +71,15 @@ pub(super) fn session(topic: &str, opened: &Received) -> Result<Session, BusErro
         return Err(unexpected("OpenIngress", opened));
     };
     let [data @ .., partition] = opened.descriptors.as_slice() else {
-        return Err(BusError::Memory { topic: topic.to_owned(), source: MemoryError::Size { found: 0, expected: 3 } });
+        return Err(unexpected("OpenIngress", opened));
     };
     let (memory, control) = map_owned(topic, capacity, data)?;
     let behind = Tail { position: tail, sequence: (number + 1).into(), time_ns: 0 };
     Ok(Session {
-        writer: Writer::new(memory, capacity, control, Epoch(1), behind),
+        writer: Writer::new(memory, capacity, control, INGRESS_EPOCH, behind),
         message_bytes_max: message_bytes_max as usize,
         accepted: Accepted { number, epoch, sequence, position },
+        number_epoch,
         start,
         partition: map_control(topic, partition)?,
         durability: durability.into(),

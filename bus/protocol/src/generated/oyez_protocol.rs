@@ -7686,23 +7686,23 @@ pub mod oyez_protocol {
 
     /// Broker: answers OpenIngress. Descriptors: the ingress ring's data memory to read and write, its control page to read, the control page of the partition's epoch to read
     ///
-    /// Message `IngressOpened`, template 64: 89 bytes and more, as groups and data have them.
+    /// Message `IngressOpened`, template 64: 93 bytes and more, as groups and data have them.
     pub mod ingress_opened {
         use super::*;
 
         /// The message's number in its header.
         pub const TEMPLATE_ID: u16 = 64;
         /// Bytes of the fixed part.
-        pub const BLOCK_BYTES: usize = 77;
+        pub const BLOCK_BYTES: usize = 81;
         /// Bytes of the message, header included, with no entry in a group and no byte in data.
-        pub const MESSAGE_BYTES_MIN: usize = 89;
+        pub const MESSAGE_BYTES_MIN: usize = 93;
 
         /// Broker: answers OpenIngress. Descriptors: the ingress ring's data memory to read and write, its control page to read, the control page of the partition's epoch to read
         ///
         /// Reads `IngressOpened`.
         #[derive(Clone, Copy, Debug)]
         pub struct Decoder<'a> {
-            block: rt::Block<'a, 77>,
+            block: rt::Block<'a, 81>,
             rest: rt::Reader<'a>,
         }
 
@@ -7732,86 +7732,95 @@ pub mod oyez_protocol {
                 u64::from_le_bytes(*bytes)
             }
 
+            /// The partition's epoch that this message stands in; 0 before the first
+            ///
+            /// `numberEpoch` at 18, 4 bytes: `uint32`.
+            #[inline]
+            pub fn number_epoch(&self) -> u32 {
+                let bytes = self.block.view::<18, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
             /// Bytes of the ingress ring; the data memory is one block longer. It is that of epoch 1, from position 0 on
             ///
-            /// `capacity` at 18, 8 bytes: `uint64`.
+            /// `capacity` at 22, 8 bytes: `uint64`.
             #[inline]
             pub fn capacity(&self) -> u64 {
-                let bytes = self.block.view::<18, 8>();
+                let bytes = self.block.view::<22, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
             /// Where in the ingress ring the next frame goes; its sequence is number + 1
             ///
-            /// `tail` at 26, 8 bytes: `uint64`.
+            /// `tail` at 30, 8 bytes: `uint64`.
             #[inline]
             pub fn tail(&self) -> u64 {
-                let bytes = self.block.view::<26, 8>();
+                let bytes = self.block.view::<30, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
             /// The longest message that is taken, in bytes
             ///
-            /// `messageBytesMax` at 34, 8 bytes: `uint64`.
+            /// `messageBytesMax` at 38, 8 bytes: `uint64`.
             #[inline]
             pub fn message_bytes_max(&self) -> u64 {
-                let bytes = self.block.view::<34, 8>();
+                let bytes = self.block.view::<38, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
             /// The partition's epoch
             ///
-            /// `epoch` at 42, 4 bytes: `uint32`.
+            /// `epoch` at 46, 4 bytes: `uint32`.
             #[inline]
             pub fn epoch(&self) -> u32 {
-                let bytes = self.block.view::<42, 4>();
+                let bytes = self.block.view::<46, 4>();
                 u32::from_le_bytes(*bytes)
             }
 
             /// Where that epoch begins
             ///
-            /// `start` at 46, 8 bytes: `uint64`.
+            /// `start` at 50, 8 bytes: `uint64`.
             #[inline]
             pub fn start(&self) -> u64 {
-                let bytes = self.block.view::<46, 8>();
+                let bytes = self.block.view::<50, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
             /// Everything accepted so far ends at or below it
             ///
-            /// `position` at 54, 8 bytes: `uint64`.
+            /// `position` at 58, 8 bytes: `uint64`.
             #[inline]
             pub fn position(&self) -> u64 {
-                let bytes = self.block.view::<54, 8>();
+                let bytes = self.block.view::<58, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
             /// Everything accepted so far has a lower number in the partition
             ///
-            /// `sequence` at 62, 8 bytes: `uint64`.
+            /// `sequence` at 66, 8 bytes: `uint64`.
             #[inline]
             pub fn sequence(&self) -> u64 {
-                let bytes = self.block.view::<62, 8>();
+                let bytes = self.block.view::<66, 8>();
                 u64::from_le_bytes(*bytes)
             }
 
             /// How far the topic is recorded
             ///
-            /// `durability` at 70, 1 byte: `Durability`.
+            /// `durability` at 74, 1 byte: `Durability`.
             #[inline]
             pub fn durability(&self) -> Durability {
-                let bytes = self.block.view::<70, 1>();
+                let bytes = self.block.view::<74, 1>();
                 let value = u8::from_le_bytes(*bytes);
                 Durability(value)
             }
 
             /// Which messages may be handed in
             ///
-            /// `binding` at 71, 6 bytes: `Binding`.
+            /// `binding` at 75, 6 bytes: `Binding`.
             #[inline]
             pub fn binding(&self) -> Binding {
                 let version = self.block.version();
-                let bytes = self.block.view::<71, 6>();
+                let bytes = self.block.view::<75, 6>();
                 let value = Binding::read(bytes, version);
                 value
             }
@@ -7868,7 +7877,7 @@ pub mod oyez_protocol {
             rest: rt::Reader<'_>,
         ) -> Result<Decoder<'_>, rt::Error> {
             let what = "message IngressOpened";
-            let (block, rest) = rest.block::<77>(header.block_length, what)?;
+            let (block, rest) = rest.block::<81>(header.block_length, what)?;
             Ok(Decoder { block, rest })
         }
 
@@ -7885,72 +7894,78 @@ pub mod oyez_protocol {
             ///
             /// `number` at 10, 8 bytes: `uint64`.
             pub number: u64,
+            /// The partition's epoch that this message stands in; 0 before the first
+            ///
+            /// `numberEpoch` at 18, 4 bytes: `uint32`.
+            pub number_epoch: u32,
             /// Bytes of the ingress ring; the data memory is one block longer. It is that of epoch 1, from position 0 on
             ///
-            /// `capacity` at 18, 8 bytes: `uint64`.
+            /// `capacity` at 22, 8 bytes: `uint64`.
             pub capacity: u64,
             /// Where in the ingress ring the next frame goes; its sequence is number + 1
             ///
-            /// `tail` at 26, 8 bytes: `uint64`.
+            /// `tail` at 30, 8 bytes: `uint64`.
             pub tail: u64,
             /// The longest message that is taken, in bytes
             ///
-            /// `messageBytesMax` at 34, 8 bytes: `uint64`.
+            /// `messageBytesMax` at 38, 8 bytes: `uint64`.
             pub message_bytes_max: u64,
             /// The partition's epoch
             ///
-            /// `epoch` at 42, 4 bytes: `uint32`.
+            /// `epoch` at 46, 4 bytes: `uint32`.
             pub epoch: u32,
             /// Where that epoch begins
             ///
-            /// `start` at 46, 8 bytes: `uint64`.
+            /// `start` at 50, 8 bytes: `uint64`.
             pub start: u64,
             /// Everything accepted so far ends at or below it
             ///
-            /// `position` at 54, 8 bytes: `uint64`.
+            /// `position` at 58, 8 bytes: `uint64`.
             pub position: u64,
             /// Everything accepted so far has a lower number in the partition
             ///
-            /// `sequence` at 62, 8 bytes: `uint64`.
+            /// `sequence` at 66, 8 bytes: `uint64`.
             pub sequence: u64,
             /// How far the topic is recorded
             ///
-            /// `durability` at 70, 1 byte: `Durability`.
+            /// `durability` at 74, 1 byte: `Durability`.
             pub durability: Durability,
             /// Which messages may be handed in
             ///
-            /// `binding` at 71, 6 bytes: `Binding`.
+            /// `binding` at 75, 6 bytes: `Binding`.
             pub binding: Binding,
         }
 
         impl Fields {
             /// Writes it, and zeros where the schema has gaps.
             #[inline]
-            fn write(&self, out: &mut [u8; 77]) {
+            fn write(&self, out: &mut [u8; 81]) {
                 let value = self.correlation;
                 out.put::<0, 8>(value.to_le_bytes());
                 let value = self.publisher;
                 out.put::<8, 2>(value.to_le_bytes());
                 let value = self.number;
                 out.put::<10, 8>(value.to_le_bytes());
+                let value = self.number_epoch;
+                out.put::<18, 4>(value.to_le_bytes());
                 let value = self.capacity;
-                out.put::<18, 8>(value.to_le_bytes());
+                out.put::<22, 8>(value.to_le_bytes());
                 let value = self.tail;
-                out.put::<26, 8>(value.to_le_bytes());
+                out.put::<30, 8>(value.to_le_bytes());
                 let value = self.message_bytes_max;
-                out.put::<34, 8>(value.to_le_bytes());
+                out.put::<38, 8>(value.to_le_bytes());
                 let value = self.epoch;
-                out.put::<42, 4>(value.to_le_bytes());
+                out.put::<46, 4>(value.to_le_bytes());
                 let value = self.start;
-                out.put::<46, 8>(value.to_le_bytes());
+                out.put::<50, 8>(value.to_le_bytes());
                 let value = self.position;
-                out.put::<54, 8>(value.to_le_bytes());
+                out.put::<58, 8>(value.to_le_bytes());
                 let value = self.sequence;
-                out.put::<62, 8>(value.to_le_bytes());
+                out.put::<66, 8>(value.to_le_bytes());
                 let value = self.durability;
-                out.put::<70, 1>(value.0.to_le_bytes());
+                out.put::<74, 1>(value.0.to_le_bytes());
                 let value = self.binding;
-                value.write(out.part::<71, 6>());
+                value.write(out.part::<75, 6>());
             }
         }
 
@@ -7961,12 +7976,12 @@ pub mod oyez_protocol {
         #[inline]
         pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
             let what = "message IngressOpened";
-            let (out, rest) = rt::Writer::new(buffer).array::<85>(what)?;
-            out.put::<0, 2>(77_u16.to_le_bytes());
+            let (out, rest) = rt::Writer::new(buffer).array::<89>(what)?;
+            out.put::<0, 2>(81_u16.to_le_bytes());
             out.put::<2, 2>(64_u16.to_le_bytes());
             out.put::<4, 2>(100_u16.to_le_bytes());
             out.put::<6, 2>(0_u16.to_le_bytes());
-            fields.write(out.part::<8, 77>());
+            fields.write(out.part::<8, 81>());
             Ok(Encoder(rest))
         }
 

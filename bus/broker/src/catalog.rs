@@ -10,7 +10,10 @@ mod signals;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::io::Read as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -165,8 +168,7 @@ impl Catalog {
     /// One line: place, what is wrong, what to do.
     pub fn load(path: impl AsRef<Path>) -> Result<Catalog, CatalogError> {
         let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| CatalogError::Read { path: path.to_owned(), error })?;
+        let text = read(path).map_err(|error| CatalogError::Read { path: path.to_owned(), error })?;
         Check { path }.catalog(text::parse(path, &text)?)
     }
 
@@ -432,6 +434,17 @@ impl Check<'_> {
         let (place, problem, remedy) = (place.to_owned(), problem.into(), remedy.into());
         Err(CatalogError::Value { path: self.path.to_owned(), place, problem, remedy })
     }
+}
+
+/// Never waits, as a pipe's other end might have one do.
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut file = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn one_line(error: &impl std::fmt::Display) -> String {

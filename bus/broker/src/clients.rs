@@ -1,10 +1,12 @@
 //! The Unix socket and who is connected to it: peers known by the kernel's word, counted, and never waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use nix::sys::signal::Signal as Interrupt;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials, sockopt::PeerPidfd};
 use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received};
 use oyez_ring::Area;
@@ -22,9 +24,13 @@ use crate::sleepers::{Sleeper, SubscriptionId};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
-/// Connections that wait to be closed, from which on nobody is accepted: each is a descriptor, and what came on one may
-/// hold the others up for as long as its sender likes.
+/// Connections that wait to be closed, from which on nobody is accepted: each is a descriptor.
 const CLOSING_MAX: usize = 1_024;
+/// How soon a close is interrupted, at the latest: a socket that came on a connection may be one that lingers for as long as
+/// its sender likes, and whoever is behind it would wait for that.
+const CLOSE_MAX: Duration = Duration::from_millis(10);
+/// What a close is interrupted by.
+const INTERRUPT: Interrupt = Interrupt::SIGURG;
 /// Accepted before those who are connected have their turn.
 const ACCEPTS_PER_TURN: usize = 16;
 
@@ -97,7 +103,7 @@ pub(crate) struct Clients {
     /// Came with what is no message of the connection that is removed next.
     foreign: Vec<OwnedFd>,
     /// Given up when descriptors run out, so that one more can be accepted, told, and refused.
-    spare: Option<File>,
+    spare: Option<OwnedFd>,
 }
 
 impl Clients {
@@ -113,7 +119,9 @@ impl Clients {
         // Whoever may enter the folder may connect; what one may do here is the catalog's word.
         rustix::fs::chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH)?;
         rustix::net::listen(&listener, BACKLOG)?;
-        let spare = File::open("/dev/null").ok();
+        // To be interrupted by the signal there has to be a handler of it.
+        signal_hook::flag::register(INTERRUPT as i32, Arc::default())?;
+        let spare = Some(listener.try_clone()?);
         Ok(Clients {
             listener,
             path: path.to_owned(),
@@ -132,12 +140,16 @@ impl Clients {
 
     /// Accepts some of those who wait.
     pub(crate) fn accept(&mut self) {
+        self.spare = self.spare.take().or_else(|| self.listener.try_clone().ok());
+        if self.spare.is_none() {
+            return;
+        }
         for _ in 0..ACCEPTS_PER_TURN.min(CLOSING_MAX.saturating_sub(self.closing.len())) {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(&self.listener, flags) {
                 Ok(socket) => self.admit(socket),
                 // The kernel says so before it looks whether anybody waits.
-                Err(Errno::MFILE | Errno::NFILE) if self.refuse_one() => {}
+                Err(Errno::MFILE | Errno::NFILE) => return self.refuse_one(),
                 Err(_) => return,
             }
         }
@@ -149,7 +161,8 @@ impl Clients {
             Ok(credentials) => credentials,
             Err(errno) => {
                 let line = format_args!("a client was hung up on: the kernel does not say who it is: {errno}");
-                return self.seldom.log(line);
+                self.seldom.log(line);
+                return self.close(u32::MAX, Connection::new(socket), Vec::new());
             }
         };
         let (pid, uid, gid) = (credentials.pid() as u32, credentials.uid(), credentials.gid());
@@ -185,17 +198,18 @@ impl Clients {
         }
     }
 
-    /// With the last descriptor gone, the spare one lets somebody be told so. False: nobody waits.
-    fn refuse_one(&mut self) -> bool {
+    /// With the last descriptor gone, the spare one lets somebody be told so. Until it is back nobody else has it.
+    fn refuse_one(&mut self) {
         self.spare = None;
-        let accepted = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC);
-        let is_refused = accepted.is_ok();
-        if let Ok(socket) = accepted {
-            log("out of descriptors: a client was refused; raise the limit (LimitNOFILE=) and restart");
-            self.refuse(&Connection::new(socket), FailureCode::NoDescriptor, "this connection");
-        }
-        self.spare = File::open("/dev/null").ok();
-        is_refused
+        let Ok(socket) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) else {
+            self.spare = self.listener.try_clone().ok();
+            return;
+        };
+        log("out of descriptors: a client was refused; raise the limit (LimitNOFILE=) and restart");
+        let uid = getsockopt(&socket, PeerCredentials).map_or(u32::MAX, |credentials| credentials.uid());
+        let connection = Connection::new(socket);
+        self.refuse(&connection, FailureCode::NoDescriptor, "this connection");
+        self.close(uid, connection, Vec::new());
     }
 
     /// One message of a client, if it has sent one. `Err` tells that the connection is over, and how.
@@ -305,6 +319,14 @@ impl Clients {
         });
     }
 
+    /// Has nobody wait long for a close: how soon this is to be called again, if at all.
+    pub(crate) fn hurry(&self) -> Option<Duration> {
+        (!self.closing.is_empty()).then(|| {
+            self.closer.interrupt(INTERRUPT);
+            CLOSE_MAX
+        })
+    }
+
     /// The closer has done so.
     pub(crate) fn closed(&mut self, uid: u32) {
         if let Some(at) = self.closing.iter().position(|closing| *closing == uid) {
@@ -325,7 +347,7 @@ impl Clients {
 
     /// The listening socket, for polling; none while nobody is accepted.
     pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        (self.closing.len() < CLOSING_MAX).then(|| self.listener.as_fd())
+        (self.spare.is_some() && self.closing.len() < CLOSING_MAX).then(|| self.listener.as_fd())
     }
 }
 
@@ -352,4 +374,44 @@ fn has_read(connection: &Connection) -> bool {
     // The kernel takes its least, four small packets; a quarter of that may be unread.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(connection, 0);
     is_writable(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_accepted_while_too_many_wait_to_be_closed() {
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (events, queue) = crate::event::queue().expect("descriptors");
+        let closer = Helper::start("test", events).expect("a thread");
+        closer.ask(move || {
+            let _ = held.recv();
+            Event::Closed(u32::MAX)
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let nobody = Limits {
+            connections_max: 0,
+            connections_per_user_max: 0,
+            subscriptions_max: 0,
+            areas_max: 0,
+            areas_per_user_max: 0,
+        };
+        let path = folder.path().join("bus.sock");
+        let mut clients = Clients::listen(&path, nobody, closer).expect("a socket");
+        clients.closing = vec![u32::MAX; CLOSING_MAX - 1];
+        let waiting: Vec<_> = (0..3).map(|_| Connection::connect(&path).expect("a listener")).collect();
+        clients.accept();
+        assert_eq!((clients.closing.len(), clients.listener().is_none()), (CLOSING_MAX, true));
+        // A close that can be interrupted is; who is refused then had its answer before.
+        assert_eq!(clients.hurry(), Some(CLOSE_MAX));
+        drop(hold);
+        while clients.listener().is_none() {
+            while let Some(Event::Closed(uid)) = queue.take() {
+                clients.closed(uid);
+            }
+        }
+        clients.accept();
+        assert!(waiting.iter().take(2).all(|connection| matches!(connection.try_receive(), Ok(Some(_)))));
+    }
 }

@@ -125,6 +125,7 @@ impl Control {
         let looks = self.partitions.iter().filter_map(Partition::next_look);
         let next = looks.min().unwrap_or(housekeeping).min(housekeeping);
         let longest = if self.stopping { STOP_LOOK } else { HOUSEKEEPING };
+        let longest = self.clients.hurry().map_or(longest, |hurry| hurry.min(longest));
         let pause = next.saturating_duration_since(Instant::now()).min(longest);
         let timeout = Timespec::try_from(pause).ok();
         // Interrupted, it returns early, and everything is looked at anyway.

@@ -2,9 +2,12 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::thread::JoinHandleExt as _;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use nix::sys::signal::Signal;
 use oyez_journal::{JournalError, Segment};
 use oyez_mem::memory::MemoryError;
 use oyez_ring::{Epoch, Position, Tail};
@@ -123,6 +126,7 @@ type Job = Box<dyn FnOnce() -> Event + Send>;
 #[derive(Debug)]
 pub(crate) struct Helper {
     jobs: Sender<Job>,
+    thread: JoinHandle<()>,
 }
 
 impl Helper {
@@ -138,8 +142,14 @@ impl Helper {
                 }
             }
         };
-        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok(Helper { jobs })
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Helper { jobs, thread })
+    }
+
+    /// Ends what its job waits for in the kernel just now, if that can be ended. Needs a handler of the signal.
+    pub(crate) fn interrupt(&self, signal: Signal) {
+        // The thread lives as long as this, so it can be signalled.
+        let _ = nix::sys::pthread::pthread_kill(self.thread.as_pthread_t(), signal);
     }
 
     /// Has the thread do this next. Jobs are bounded by whoever asks: one a partition, a capacity, a client.

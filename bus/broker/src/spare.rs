@@ -61,8 +61,7 @@ impl Spares {
     /// Lets go of the spares of other sizes than these; makes those that are not there.
     pub(crate) fn keep(&mut self, capacities: impl IntoIterator<Item = u64>) {
         let capacities: BTreeSet<u64> = capacities.into_iter().collect();
-        // One that is being made comes, and goes with the next catalog.
-        self.stock.retain(|size, stock| capacities.contains(size) || matches!(stock, Stock::Making));
+        self.stock.retain(|size, _| capacities.contains(size));
         for size in capacities {
             if !self.stock.contains_key(&size) {
                 self.make(size);
@@ -88,8 +87,11 @@ impl Spares {
         }
     }
 
-    /// What the helper has made.
+    /// What the helper has made; of a size that is not wanted any more, nothing is kept.
     pub(crate) fn made(&mut self, capacity_bytes: u64, made: Result<Spare, MemoryError>) {
+        if !self.stock.contains_key(&capacity_bytes) {
+            return;
+        }
         let stock = match made {
             Ok(spare) => {
                 if let Some(lacks) = spare.lacks.filter(|_| !self.told) {
@@ -150,6 +152,18 @@ mod tests {
             let Taken::Spare(spare) = spares.take(capacity) else { panic!("not ready") };
             assert_eq!((spare.capacity_bytes, spare.region.load(0)), (capacity, 0));
         }
+    }
+
+    #[test]
+    fn a_spare_of_a_size_that_is_not_wanted_any_more_goes_also_when_it_is_still_being_made() {
+        let (events, queue) = crate::event::queue().expect("descriptors");
+        let capacity = 2 << 20;
+        let mut spares = Spares::new(Helper::start("test", events).expect("a thread"), [capacity]);
+        spares.keep([]);
+        let made = std::iter::repeat_with(|| queue.take()).flatten().next();
+        let Some(Event::Spare(size, made)) = made else { panic!("another event") };
+        spares.made(size, made);
+        assert!(spares.stock.is_empty(), "{spares:?}");
     }
 
     #[test]

@@ -104,6 +104,22 @@ fn a_full_catalog_is_taken_whole() {
 }
 
 #[test]
+fn a_pipe_is_no_catalog_and_no_schema_and_nobody_waits_for_its_other_end() {
+    let folder = tempfile::tempdir().expect("folder");
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+    let (tell, told) = std::sync::mpsc::channel();
+    let catalog = pipe.clone();
+    std::thread::spawn(move || tell.send(Catalog::load(catalog).expect_err("a pipe").to_string()));
+    let error = told.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer");
+    assert!(error.contains("no regular file"), "{error}");
+    let text = format!("{HEAD}[schemas.test]\nfile = \"pipe\"\n");
+    let error = load_in(folder.path(), &text).expect_err("a pipe");
+    assert!(error.contains("schemas.test.file") && error.contains("no regular file"), "{error}");
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     refused(
         "[[topics]]\nname = \"md\"\ndurabilty = \"durable\"\n",

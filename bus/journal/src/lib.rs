@@ -24,15 +24,17 @@ mod reader;
 mod recorder;
 mod segment;
 mod slot;
+mod withheld;
 
 pub use digest::{Digest, RUN, Run, hex};
 pub use epochs::Epochs;
 pub use error::{Corrupt, Damage, JournalError, ReadError};
 pub use folder::{Folder, Verification};
-pub use partition::{Options, Partition, Recovery, SegmentJob, Withheld};
+pub use partition::{Options, Partition, Recovery, SegmentJob};
 pub use reader::{JournalReader, Segments};
 pub use recorder::{BrokenCause, Recorder, RecorderState, find_end, recorder_of};
 pub use segment::{Segment, SegmentFile};
+pub use withheld::Withheld;
 
 /// The random number of a journal: bytes of another never verify in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,14 +7,15 @@ use crate::inspect::{Inspection, Inspector};
 use crate::layout::{Geometry, PAGE_SLOTS, SLOT_BYTES};
 use crate::segment::{self, NEW};
 use crate::slot::Slot;
+use crate::withheld::{self, Withheld};
 use crate::{Corrupt, Epochs, JournalError, JournalId, Segment, SegmentFile};
 use oyez_io::file::{self, Direct, Fill};
 use oyez_io::{Buffer, DISK_BLOCK};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,6 @@ use std::time::{Duration, Instant};
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// How far an unrecorded partition's reserve lies ahead: minutes at full speed, and nothing of 64 bits.
 const RESERVE: Tail = Tail { position: Position(1 << 40), sequence: Sequence(1 << 34), time_ns: 0 };
-
-/// The sticky bit, of a file that is to have no other life.
-const WITHHELD: u32 = 0o1000;
 
 /// How a partition is kept.
 #[derive(Clone, Debug)]
@@ -96,28 +94,6 @@ impl SegmentJob {
             Work::Create(fill) => Segment::create(path, *geometry, *id, *base, *fill)?,
         }
         Segment::open(path, *geometry, *position)
-    }
-}
-
-/// Segments that were told to have no other life.
-#[derive(Debug)]
-#[must_use = "a power cut may undo it until it is flushed"]
-pub struct Withheld(Vec<PathBuf>);
-
-impl Withheld {
-    /// Makes it durable. Needs no partition: that goes on meanwhile.
-    ///
-    /// # Errors
-    /// [`JournalError`]; of some of them it may be durable, and of some not.
-    pub fn flush(&self) -> Result<(), JournalError> {
-        for path in &self.0 {
-            match File::open(path).and_then(|file| file.sync_all()) {
-                // Its time has come meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                flushed => flushed.map_err(JournalError::io("withhold", path))?,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -228,7 +204,8 @@ impl Partition {
     }
 
     /// The segment for `position`: the one that exists, or one recycled from below the retention, or a new one; ready
-    /// to be given to a recorder. Before a segment is recycled `earliest` is told the lowest position that is left.
+    /// to be given to a recorder. With each that is recycled another one below the retention is removed. Before either
+    /// `earliest` is told the lowest position that is left.
     ///
     /// # Errors
     /// [`JournalError`]; where [`JournalError::is_no_space`] says so, try again later.
@@ -269,6 +246,7 @@ impl Partition {
         } else if let Some(old) = self.expired(base, now_ns)?
             && self.recycle(old, &path, earliest)?
         {
+            self.remove_surplus(base, now_ns, earliest)?;
             Work::Prepare
         } else {
             Work::Create(self.fill())
@@ -291,24 +269,14 @@ impl Partition {
     }
 
     /// Somebody may have these files open who is to see nothing newer: when their time has come they are deleted, and not
-    /// used again. The sticky bit tells so, which means nothing else for a file, and is as durable as the file.
-    ///
-    /// Whoever is to find it so after a power cut flushes the answer, which takes long.
+    /// used again. Whoever is to find it so after a power cut flushes the answer, which takes long.
     ///
     /// # Errors
     /// [`JournalError`]; some of them may be told so, and some not.
     pub fn withhold_segments(&self) -> Result<Withheld, JournalError> {
         // By name: one that is being prepared for its new life is among them.
         let bases = segment::bases(&self.dir).map_err(JournalError::io("list", &self.dir))?;
-        let paths: Vec<PathBuf> = bases.into_iter().map(|base| self.path(base)).collect();
-        for path in &paths {
-            let marked = std::fs::metadata(path).and_then(|status| {
-                let mode = Permissions::from_mode(status.permissions().mode() | WITHHELD);
-                std::fs::set_permissions(path, mode)
-            });
-            marked.map_err(JournalError::io("withhold", path))?;
-        }
-        Ok(Withheld(paths))
+        Withheld::mark(bases.into_iter().map(|base| self.path(base)).collect())
     }
 
     /// The lowest position that the journal still has.
@@ -384,14 +352,33 @@ impl Partition {
         Ok(None)
     }
 
+    /// One for one there would be as many segments for ever as there were once, whatever retention or traffic have become
+    /// since; so each that is used again takes another one along.
+    fn remove_surplus(
+        &mut self,
+        base: Position,
+        now_ns: u64,
+        earliest: &mut dyn FnMut(Position),
+    ) -> Result<(), JournalError> {
+        let Some(old) = self.expired(base, now_ns)? else { return Ok(()) };
+        let path = self.cut_off(old, earliest);
+        std::fs::remove_file(&path).map_err(JournalError::io("remove", &path))
+    }
+
+    /// The oldest segment belongs to the journal no more; its file.
+    fn cut_off(&mut self, old: Position, earliest: &mut dyn FnMut(Position)) -> PathBuf {
+        self.bases.retain(|base| *base != old);
+        earliest(self.earliest());
+        self.path(old)
+    }
+
     /// In this order a reader that meets the file's new life always finds that `earliest` has passed the old one. False: it
     /// is to have none, and is gone.
     fn recycle(&mut self, old: Position, to: &Path, earliest: &mut dyn FnMut(Position)) -> Result<bool, JournalError> {
         let from = self.path(old);
         let status = std::fs::metadata(&from).map_err(JournalError::io("look at", &from))?;
-        self.bases.retain(|base| *base != old);
-        earliest(self.earliest());
-        if status.permissions().mode() & WITHHELD != 0 {
+        self.cut_off(old, earliest);
+        if withheld::is_marked(&status) {
             std::fs::remove_file(&from).map_err(JournalError::io("remove", &from))?;
             return Ok(false);
         }

@@ -68,6 +68,10 @@ impl Check<'_> {
 
     /// One version, whose messages' headers can be checked without knowing the schema.
     fn version(&self, place: &str, file: &Path) -> Result<Schema, CatalogError> {
+        if file.metadata().is_ok_and(|status| !status.is_file()) {
+            // A pipe's other end might have one wait for ever.
+            return self.wrong(place, format!("{} is no regular file", file.display()), "name another file");
+        }
         let schema = match Schema::load(file) {
             Ok(schema) => schema,
             Err(error) => return self.wrong(place, one_line(&error), "correct the schema, or name another file"),

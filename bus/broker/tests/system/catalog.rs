@@ -133,8 +133,8 @@ fn what_is_no_catalog_or_another_file_is_told_and_changes_nothing() {
 #[test]
 fn a_catalog_is_taken_while_a_million_messages_pass_and_nobody_waits() {
     const MESSAGES: u64 = 1_000_000;
-    // A ring of four seconds would hide a core that stands still for three: this one is full after one.
-    let topics = "[[topics]]\nname = \"md\"\nring_mib = 16\ndurability = \"written\"\npublish = [\"self\"]\n";
+    // It is full after less than two seconds: a larger one would hide a core that stands still.
+    let topics = "[[topics]]\nname = \"md\"\nring_mib = 32\ndurability = \"written\"\npublish = [\"self\"]\n";
     let house = House::with("segment_mib = 16\n", topics);
     let mut owned = house.peer("owner").own("md");
     let mut reader = connect(&house, "reader").subscriber().topic("md", Start::Earliest).open().expect("subscribed");

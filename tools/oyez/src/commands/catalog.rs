@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::BinaryBytes;
+use oyez::BusError;
 use oyez_broker::catalog::Catalog;
 use oyez_broker::plan::Plan;
 use serde::Serialize;
@@ -60,7 +61,7 @@ pub(crate) fn draw(path: &Path, output: &mut Output) -> Result<Answer, Failure> 
 
 /// What would come of a catalog at the running broker; with `apply`, what came of it.
 pub(crate) fn plan(args: &CatalogArgs, apply: bool, output: &mut Output) -> Result<Answer, Failure> {
-    let told = connect_for(&args.broker, READ_MAX)?.plan_catalog(&args.catalog, apply)?;
+    let told = connect_for(&args.broker, READ_MAX)?.plan_catalog(&args.catalog, apply).map_err(unanswered)?;
     let plan: Plan = serde_json::from_str(&told).map_err(|error| {
         format!("the broker tells of its catalog in words unknown here: {error}; upgrade the older one")
     })?;
@@ -78,6 +79,18 @@ pub(crate) fn plan(args: &CatalogArgs, apply: bool, output: &mut Output) -> Resu
         ));
     }
     Ok(Answer::of(plan.is_appliable()))
+}
+
+/// A broker that has not answered may do so yet.
+fn unanswered(error: BusError) -> Failure {
+    match error {
+        BusError::Timeout { socket, timeout_ms, .. } => format!(
+            "the broker at {socket} has not told within {timeout_ms} ms what comes of the catalog, and may take it yet; see its \
+             log, then ask with `oyez catalog plan`: no difference means that it was taken"
+        )
+        .into(),
+        error => error.into(),
+    }
 }
 
 fn print(plan: &Plan, output: &mut Output) -> Result<(), Failure> {
@@ -98,5 +111,18 @@ impl Display for Declared {
         let (memory, disk) = (BinaryBytes(*memory_bytes), BinaryBytes(*disk_bytes));
         write!(out, "{catalog}: good. Broker {broker}, topics {topics}, partitions {partitions}, lanes {lanes}; ")?;
         write!(out, "rings and readers' areas take up to {memory} of memory, journals at least {disk} of disk")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_not_answered_is_told_that_the_catalog_may_be_taken_yet() {
+        let (request, socket) = ("what would come of a catalog", "/run/oyez/bus.sock".to_owned());
+        let told = unanswered(BusError::Timeout { request, socket, timeout_ms: 60_000 }).to_string();
+        assert!(told.contains("bus.sock") && told.contains("60000 ms") && told.contains("may take it yet"), "{told}");
+        assert!(told.contains("`oyez catalog plan`") && !told.contains("Connect::timeout"), "{told}");
     }
 }

@@ -187,7 +187,7 @@ impl Control {
     fn take_catalog(&mut self, wanted: Arc<Catalog>, mut opened: Opened, now: Instant) {
         for (at, topic) in Arc::clone(&self.catalog).topics.iter().enumerate() {
             if wanted.topic(&topic.name).is_none() {
-                self.indexes(at).for_each(|index| self.retire(index));
+                self.indexes(at).for_each(|index| self.retire(index, now));
             }
         }
         let running = std::mem::replace(&mut self.catalog, Arc::clone(&wanted));
@@ -225,7 +225,7 @@ impl Control {
     }
 
     /// A partition that is declared no more; nobody owns it, reads it, or waits to own it.
-    fn retire(&mut self, index: PartitionIndex) {
+    fn retire(&mut self, index: PartitionIndex, now: Instant) {
         self.partitions[index.0].retire(&mut self.cores);
         self.let_go(index);
         self.wanting.retain(|(wanting, _)| *wanting != index);
@@ -237,6 +237,8 @@ impl Control {
             let asker = Asker { id: parked.connection, correlation: parked.correlation };
             self.fail(asker, (FailureCode::UnknownTopic, about.clone()));
         }
+        // Whoever asked for a renewal whose owner is gone.
+        self.tell_renewed(index, now);
         self.partitions.remove(index);
     }
 

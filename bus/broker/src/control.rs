@@ -1,5 +1,5 @@
 //! The control thread: everything slow. It polls the socket, the cores' events and the partitions' clocks; requests are
-//! answered in `request.rs` and `granting.rs`, what becomes of a partition is decided in `partition/owner.rs`.
+//! answered in `request.rs`, `granting.rs` and `renewing.rs`, what becomes of a partition is decided in `partition/owner.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -20,6 +20,7 @@ use crate::keeper::HANDED_OVER;
 use crate::log::log;
 use crate::partition::{ConnectionId, Ended, Partition, lock};
 use crate::partitions::Partitions;
+use crate::renewing::Renewing;
 use crate::spare::Spares;
 use crate::store::Store;
 
@@ -59,6 +60,10 @@ pub(crate) struct Control {
     pub(crate) store: Store,
     pub(crate) spares: Spares,
     pub(crate) parked: Vec<Parked>,
+    /// Who waits for an owner's renewal.
+    pub(crate) renewing: Vec<Renewing>,
+    /// Renewals so far, which number their conversations.
+    pub(crate) renewals: u64,
     /// Subscriptions so far.
     pub(crate) subscriptions: u64,
     pub(crate) began: Instant,
@@ -164,6 +169,7 @@ impl Control {
     pub(crate) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
         self.clients.remove(id);
         self.parked.retain(|parked| parked.connection != id);
+        self.renewing.retain(|renewing| renewing.asker.id != id);
         self.cores.iter().for_each(|core| core.forget(id));
         self.partitions.iter_mut().for_each(|partition| partition.disconnected(id, now));
     }
@@ -243,6 +249,7 @@ impl Control {
             self.hand_out(index, now);
             self.own(index, now);
             self.unpark(index, now);
+            self.tell_renewed(index, now);
         }
     }
 

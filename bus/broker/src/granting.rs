@@ -1,5 +1,5 @@
 //! How one becomes an owner: in its turn, once the kernel has proven the one before gone; or, where the catalog lets it,
-//! by having that one killed first. Whoever opens a publisher waits, a standby for as long as it likes, everybody else for
+//! by having that one killed first. How an owner becomes its own successor is in `renewing.rs`. Whoever opens a publisher waits, a standby for as long as it likes, everybody else for
 //! no longer than it takes to map a ring.
 
 use std::os::fd::AsFd;
@@ -140,7 +140,11 @@ impl Control {
                 partition.standbys.leave(asker.id);
                 Err((FailureCode::BadMessage, error.to_string()))
             }
-            Some(Ok(())) => Ok(true),
+            Some(Ok(false)) => Ok(true),
+            Some(Ok(true)) => {
+                let epoch = partition.newest();
+                Ok(self.say(asker, Message::HandOver { epoch }))
+            }
         }
     }
 
@@ -194,7 +198,7 @@ impl Control {
 
     pub(crate) fn withdraw(&mut self, asker: Asker, topic: &str, number: u16) -> Result<bool, Refusing> {
         let index = self.may_publish(asker, topic, number)?;
-        match self.partitions[index.0].standbys.leave(asker.id) {
+        match self.partitions[index.0].standbys.withdraw(asker) {
             Some(waiting) => Ok(self.not_granted(waiting, (Refusal::Withdrawn, None))),
             // Its grant is under way, or whatever else it was answered.
             None => Ok(true),

@@ -32,6 +32,7 @@ mod metrics;
 mod partition;
 mod partitions;
 pub mod plan;
+mod renewing;
 mod request;
 mod ring;
 mod serve;

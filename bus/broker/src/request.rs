@@ -51,6 +51,7 @@ impl Control {
             Message::Mapped { partition, topic } => self.mapped(asker, &topic, partition),
             Message::Withdraw { partition, topic } => self.withdraw(asker, &topic, partition),
             Message::TakeOver { partition, epoch, topic } => self.take_over(asker, &topic, partition, epoch),
+            Message::Renew { partition, topic } => self.renew(asker, &topic, partition, now),
             Message::Release { partition, epoch, topic } => self.release(asker, &topic, partition, epoch, now),
             Message::Reclaim { partition, epoch, topic } => self.reclaim(asker, &topic, partition, epoch),
             Message::OpenIngress { partition, topic, origin } => self.open_ingress(asker, &topic, partition, &origin),
@@ -104,8 +105,11 @@ impl Control {
     ) -> Result<bool, Refusing> {
         let index = self.find(topic, number)?.0;
         // The answer comes with the end of the epoch, which the next tick looks for.
-        match self.partitions[index.0].release(asker.id, epoch, asker.correlation, now) {
+        let partition = &mut self.partitions[index.0];
+        match partition.release(asker.id, epoch, asker.correlation, now) {
             true => Ok(true),
+            // To renew: its memory was found free before it said so, and the grant follows.
+            false if partition.standbys.is_renewal(asker) => Ok(true),
             false => Err((FailureCode::NotOwner, format!("{} epoch {epoch}", place(topic, number)))),
         }
     }
@@ -354,7 +358,7 @@ impl Control {
     }
 
     /// A partition's index, and its topic's place.
-    fn find(&self, name: &str, number: u16) -> Result<(PartitionIndex, usize), Refusing> {
+    pub(crate) fn find(&self, name: &str, number: u16) -> Result<(PartitionIndex, usize), Refusing> {
         let (at, topic) = self.topic(name)?;
         if number >= topic.partitions {
             return Err((FailureCode::UnknownPartition, place(name, number)));

@@ -212,12 +212,12 @@ impl Ring {
         Ok(Ring::new(name, start, recorded, region, data, page, control_page))
     }
 
-    /// An adopted ring that is recorded up to here: the gate stands where the recorder would put it, so that its owner
+    /// The partition is written and durable up to here: the gate stands where the recorder would put it, so that the owner
     /// need not wait for that.
-    pub(crate) fn recorded_before(&mut self, written: Position) {
+    pub(crate) fn recorded_up_to(&self, (written, durable): (Position, Position)) {
         self.control.set_gate(written.block().max(self.start.position).plus(self.name.capacity_bytes));
         self.control.set_written(written);
-        self.control.set_durable(written);
+        self.control.set_durable(durable);
     }
 
     /// What readers get: data memory and control page, both opened read-only.

@@ -221,6 +221,8 @@ fn start(path: &Path) -> Result<Control, StartError> {
         store,
         spares,
         parked: Vec::new(),
+        renewing: Vec::new(),
+        renewals: 0,
         subscriptions: 0,
         began: Instant::now(),
         shown: BTreeMap::new(),

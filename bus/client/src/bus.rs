@@ -5,6 +5,7 @@ use crate::in_process::{InProcess, Topic};
 use crate::partition::Attached;
 use crate::subscriber::SubscriberBuilder;
 use crate::{BusError, Ingress, KeyedPublisherBuilder, Owner, PublishError, Publisher, Standby, TopicInfo};
+use oyez_ring::Epoch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,6 +171,23 @@ impl Bus {
         match &self.0 {
             Kind::Broker(link) => link.take_over(topic, partition),
             Kind::InProcess(_) => self.publisher(topic).partition(partition).standby().take_over(),
+        }
+    }
+
+    /// Has the owner of a partition go on in a new epoch, with a new ring, and answers with its number. Nothing is lost or given
+    /// twice; the publisher is back-pressured for some milliseconds, and subscribers get an `Epoch` event. Only the broker's own
+    /// user and root may ask for it.
+    ///
+    /// # Errors
+    /// [`BusError`]: [`FailureCode::NotRenewed`](crate::FailureCode) where nobody owns it, or the owner has not answered or is
+    /// gone; [`BusError::Declaration`] on an in-process bus, which has no broker.
+    pub fn renew(&self, topic: &str, partition: u16) -> Result<Epoch, BusError> {
+        match &self.0 {
+            Kind::Broker(link) => link.renew(topic, partition),
+            Kind::InProcess(_) => {
+                let what = "an in-process bus has no broker to renew an epoch; connect to one";
+                Err(BusError::Declaration { topic: topic.to_owned(), what })
+            }
         }
     }
 

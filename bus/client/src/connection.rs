@@ -7,6 +7,7 @@ mod attendant;
 mod ingress;
 mod owned;
 mod reading;
+mod renewal;
 mod standby;
 
 use crate::partition::{Attached, Facts, Partition};
@@ -16,6 +17,7 @@ use attendant::{Attendant, Command, Request};
 use nix::sys::signal::SigSet;
 use oyez_journal::JournalId;
 use oyez_protocol::{FailureCode, Message, Received, Refusal, TEXT_BYTES_MAX};
+use oyez_ring::Epoch;
 use reading::Reading;
 use rustix::event::{EventfdFlags, eventfd};
 use standby::Mapped;
@@ -197,6 +199,15 @@ impl Link {
                 Message::NotGranted { .. } => Ok(None),
                 _ => Err(unexpected("TakeOver", &answer)),
             },
+        }
+    }
+
+    /// Has the owner of a partition go on in a new epoch; which that is.
+    pub(crate) fn renew(&self, topic: &str, partition: u16) -> Result<Epoch, BusError> {
+        let answer = self.request("Renew", Message::Renew { partition, topic: topic.to_owned() })?;
+        match answer.packet.message {
+            Message::Renewed { epoch } => Ok(epoch),
+            _ => Err(unexpected("Renew", &answer)),
         }
     }
 

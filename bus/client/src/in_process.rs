@@ -5,7 +5,7 @@
 
 use crate::cursor::{Held, Ring};
 use crate::partition::{Attached, Facts, Partition};
-use crate::publisher::{Granted, News, Ownership};
+use crate::publisher::{Granted, News, Ownership, Reign};
 use crate::{Binding, BusError, Durability, HeaderCheck, PublishError, Publisher, TopicInfo};
 use oyez_ring::layout::RING_BYTES_MAX;
 use oyez_ring::{
@@ -133,10 +133,14 @@ impl InProcess {
         Ok(Publisher::new(Granted {
             topic: topic.into(),
             partition,
-            epoch: start.epoch,
-            durability: Durability::Published,
-            check: HeaderCheck::new(info.binding.clone()),
-            writer,
+            // Nobody renews an epoch here.
+            reign: Reign::new(
+                start.epoch,
+                Durability::Published,
+                HeaderCheck::new(info.binding.clone()),
+                writer,
+                |writer| oyez_mem::seat(writer).0,
+            ),
             signal: Arc::new(AtomicU64::new(0)),
             ownership: Box::new(Given { owned: Arc::clone(owned), partition: Arc::clone(facts) }),
         }))

@@ -286,7 +286,7 @@ impl Ingress {
         match self.ownership.news() {
             Some(News::Session(session)) => self.come_back(*session),
             Some(News::Lost(why)) => self.lost = Some(why),
-            Some(News::Back(..)) | None => {}
+            Some(News::Back(..) | News::Renewed(_)) | None => {}
         }
         if let Some(why) = &self.lost {
             return Err(self.is_lost(why.clone()));

@@ -1,9 +1,10 @@
-//! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at one word
-//! of its own process and one of the control page, both relaxed, and at the clock (which asks Linux, who answers without a
+//! The owner of a partition. Publishing makes no system call, takes no lock and allocates nothing; it looks at two words
+//! of its own process and one of the control page, all relaxed, and at the clock (which asks Linux, who answers without a
 //! call: once a millisecond where that keeps time by the processor's counter, else each time). Only a claim of more than
 //! [`ONE_FRAME_BYTES_MAX`] that is longer than all before it takes memory.
 
 use crate::{BusError, Durability, HeaderCheck, Idle, Misfit, PublishError};
+use oyez_mem::Seat;
 use oyez_mem::clock::Clock;
 use oyez_ring::{
     BadLength, Control, Epoch, MESSAGE_BYTES_MIN, ONE_FRAME_BYTES_MAX, Position, Sequence, State, Tail, Writer,
@@ -34,7 +35,8 @@ pub struct Published {
 pub enum Offer {
     /// It is out.
     Published(Published),
-    /// The recorder is a whole ring behind; nothing was published. Try again.
+    /// The recorder is a whole ring behind, or the epoch is being renewed, which takes milliseconds; nothing was published.
+    /// Try again.
     BackPressured,
 }
 
@@ -50,7 +52,8 @@ impl Offer {
 
 /// Writes one partition, alone, until it is dropped.
 ///
-/// It goes on while the broker is away, as far as the ring is deep. One thread's at a time; dropping it ends the epoch.
+/// It goes on while the broker is away, as far as the ring is deep, and in the next epoch when the broker has it renew its own.
+/// One thread's at a time; dropping it ends the epoch.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,10 +76,7 @@ pub struct Publisher {
 pub(crate) struct Granted {
     pub(crate) topic: Arc<str>,
     pub(crate) partition: u16,
-    pub(crate) epoch: Epoch,
-    pub(crate) durability: Durability,
-    pub(crate) check: HeaderCheck,
-    pub(crate) writer: Writer,
+    pub(crate) reign: Reign,
     pub(crate) signal: Arc<AtomicU64>,
     pub(crate) ownership: Box<dyn Ownership>,
 }
@@ -96,24 +96,32 @@ pub(crate) enum News {
     Back(Control, HeaderCheck),
     /// The broker is back: a new ring to hand in through, where the topic has many publishers.
     Session(Box<crate::ingress::Session>),
+    /// The epoch was renewed: here is the next one.
+    Renewed(Box<Reign>),
     /// The epoch is no longer owned, and why.
     Lost(String),
 }
 
-/// All of a publisher but its scratch memory, so that a claim can hold the two apart.
-struct Grant {
-    message_bytes_max: usize,
-    topic: Arc<str>,
-    partition: u16,
+/// One epoch, owned.
+pub(crate) struct Reign {
     epoch: Epoch,
     durability: Durability,
     check: HeaderCheck,
-    clock: Clock,
-    /// Gone once the epoch is: the broker grants nothing while the mapping lives.
-    writer: Option<Writer>,
-    /// Where the writer stood when it went.
+    /// Gone once the epoch is: the broker grants nothing while the mapping lives. Where it is to be renewed, the connection's
+    /// thread takes the writer out of its seat, and publishing is back-pressured until the next reign.
+    seat: Option<Seat<Writer>>,
+    /// Where the writer stands.
     tail: Tail,
     control: Control,
+    message_bytes_max: usize,
+}
+
+/// All of a publisher but its scratch memory, so that a claim can hold the two apart.
+struct Grant {
+    topic: Arc<str>,
+    partition: u16,
+    reign: Reign,
+    clock: Clock,
     signal: Arc<AtomicU64>,
     heard: u64,
     /// How the epoch was lost, once it is.
@@ -124,18 +132,12 @@ struct Grant {
 
 impl Publisher {
     pub(crate) fn new(granted: Granted) -> Publisher {
-        let Granted { topic, partition, epoch, durability, check, writer, signal, ownership } = granted;
+        let Granted { topic, partition, reign, signal, ownership } = granted;
         let grant = Grant {
-            message_bytes_max: writer.message_bytes_max(),
             topic,
             partition,
-            epoch,
-            durability,
-            check,
+            reign,
             clock: Clock::new(),
-            tail: writer.tail(),
-            control: writer.control().clone(),
-            writer: Some(writer),
             // What was told since the grant is news, too.
             heard: 0,
             signal,
@@ -183,7 +185,7 @@ impl Publisher {
 
     /// The longest message that can be published here, in bytes: a quarter of the ring.
     pub fn message_bytes_max(&self) -> usize {
-        self.grant.message_bytes_max
+        self.grant.reign.message_bytes_max
     }
 
     /// Waits until everything below `position` has come so far. [`Published::position`] is such a position.
@@ -199,10 +201,10 @@ impl Publisher {
             if reached >= position {
                 return Ok(());
             }
-            if self.grant.control.state() == State::JournalFailed {
+            if self.grant.reign.control.state() == State::JournalFailed {
                 return Err(self.grant.journal_failed());
             }
-            if self.grant.lost.is_some() || self.grant.control.end().is_some_and(|end| end < position) {
+            if self.grant.lost.is_some() || self.grant.reign.control.end().is_some_and(|end| end < position) {
                 return Err(self.grant.gone());
             }
             if Instant::now() >= deadline {
@@ -219,15 +221,15 @@ impl Publisher {
     /// # Errors
     /// [`PublishError::NotKept`].
     pub fn position(&mut self, durability: Durability) -> Result<Position, PublishError> {
-        let Grant { durability: kept, .. } = self.grant;
+        let kept = self.grant.reign.durability;
         if durability > kept {
             return Err(PublishError::NotKept { topic: self.grant.topic.to_string(), asked: durability, kept });
         }
         self.grant.listen();
         Ok(match durability {
-            Durability::Published => self.grant.tail().position,
-            Durability::Written => self.grant.control.written(),
-            Durability::Durable => self.grant.control.durable(),
+            Durability::Published => self.grant.reign.tail.position,
+            Durability::Written => self.grant.reign.control.written(),
+            Durability::Durable => self.grant.reign.control.durable(),
         })
     }
 
@@ -241,19 +243,19 @@ impl Publisher {
         self.grant.partition
     }
 
-    /// The epoch that is owned.
+    /// The epoch that is owned. Where it is renewed, the next one from some publish on.
     pub fn epoch(&self) -> Epoch {
-        self.grant.epoch
+        self.grant.reign.epoch
     }
 
     /// The number that the next message gets.
     pub fn next_sequence(&self) -> Sequence {
-        self.grant.tail().sequence
+        self.grant.reign.tail.sequence
     }
 
     /// The highest durability that the topic keeps.
     pub fn durability(&self) -> Durability {
-        self.grant.durability
+        self.grant.reign.durability
     }
 
     /// Ends the epoch and waits until the broker has said so. Dropping the publisher does the same without waiting.
@@ -298,17 +300,35 @@ impl DerefMut for Claim<'_> {
     }
 }
 
+impl Reign {
+    /// `seat` is where the writer goes.
+    pub(crate) fn new(
+        epoch: Epoch,
+        durability: Durability,
+        check: HeaderCheck,
+        writer: Writer,
+        seat: impl FnOnce(Writer) -> Seat<Writer>,
+    ) -> Reign {
+        let (tail, control) = (writer.tail(), writer.control().clone());
+        let message_bytes_max = writer.message_bytes_max();
+        Reign { epoch, durability, check, seat: Some(seat(writer)), tail, control, message_bytes_max }
+    }
+
+    /// The same epoch in a new life of the broker.
+    pub(crate) fn go_on(&mut self, control: Control, check: HeaderCheck) {
+        self.check = check;
+        self.control = control.clone();
+        // Whose writer was taken is given up, and needs no page.
+        if let Some(mut writer) = self.seat.as_mut().and_then(Seat::enter) {
+            writer.set_control(control);
+        }
+    }
+}
+
 impl Grant {
     #[inline]
     fn publish(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
         self.listen();
-        let Some(writer) = &self.writer else { return Err(self.gone()) };
-        if !writer.control().is_running() {
-            return self.stopped();
-        }
-        if let Err(misfit) = self.check.check(message) {
-            return Err(self.misfit(misfit));
-        }
         if (MESSAGE_BYTES_MIN..=ONE_FRAME_BYTES_MAX).contains(&message.len()) {
             self.write(message)
         } else {
@@ -324,11 +344,24 @@ impl Grant {
 
     #[inline(always)]
     fn write(&mut self, message: &[u8]) -> Result<Offer, PublishError> {
-        let Some(writer) = &mut self.writer else { return Err(self.gone()) };
-        match writer.offer(message, self.clock.now_ns()) {
+        let Reign { seat: Some(seat), check, .. } = &mut self.reign else { return Err(self.gone()) };
+        // Without its ring it waits for the next one.
+        let Some(mut writer) = seat.enter() else { return Ok(Offer::BackPressured) };
+        if !writer.control().is_running() {
+            drop(writer);
+            return self.stopped();
+        }
+        if let Err(misfit) = check.check(message) {
+            drop(writer);
+            return Err(self.misfit(misfit));
+        }
+        let offered = writer.offer(message, self.clock.now_ns());
+        drop(writer);
+        match offered {
             Ok(oyez_ring::Offer::Published(published)) => {
                 let oyez_ring::Published { position, sequence, time_ns } = published;
-                let (partition, epoch) = (self.partition, self.epoch);
+                self.reign.tail = Tail { position, sequence: Sequence(sequence.0 + 1), time_ns };
+                let (partition, epoch) = (self.partition, self.reign.epoch);
                 Ok(Offer::Published(Published { partition, epoch, sequence, position, time_ns }))
             }
             Ok(oyez_ring::Offer::BackPressured) => Ok(Offer::BackPressured),
@@ -347,13 +380,8 @@ impl Grant {
     fn hear(&mut self) {
         self.heard = self.signal.load(Ordering::Acquire);
         match self.ownership.news() {
-            Some(News::Back(control, check)) => {
-                self.check = check;
-                self.control = control.clone();
-                if let Some(writer) = &mut self.writer {
-                    writer.set_control(control);
-                }
-            }
+            Some(News::Back(control, check)) => self.reign.go_on(control, check),
+            Some(News::Renewed(reign)) => self.reign = *reign,
             Some(News::Lost(why)) => {
                 self.lost = Some(why);
                 self.unmap();
@@ -362,24 +390,21 @@ impl Grant {
         }
     }
 
-    /// The broker wants something of the owner.
+    /// The broker wants the epoch to end.
     #[cold]
     fn stopped(&mut self) -> Result<Offer, PublishError> {
-        match self.control.state() {
-            // Asked for the ring in order to begin a new epoch: until that is here, nothing can be published.
-            State::Running | State::Renew => Ok(Offer::BackPressured),
-            _ => {
-                // Whatever the broker answers, the epoch is over for this publisher.
-                let _ = self.let_go(false);
-                Err(self.gone())
-            }
+        if let State::Running | State::Renew = self.reign.control.state() {
+            return Ok(Offer::BackPressured);
         }
+        // Whatever the broker answers, it is over for this publisher.
+        let _ = self.let_go(false);
+        Err(self.gone())
     }
 
     #[cold]
     fn gone(&self) -> PublishError {
-        let (topic, partition, epoch) = (self.topic.to_string(), self.partition, self.epoch);
-        match (&self.lost, self.control.state()) {
+        let (topic, partition, epoch) = (self.topic.to_string(), self.partition, self.reign.epoch);
+        match (&self.lost, self.reign.control.state()) {
             (Some(why), _) => self.lost(why.clone()),
             (None, State::Closing) => PublishError::Closing { topic, partition, epoch },
             (None, State::JournalFailed) => self.journal_failed(),
@@ -389,13 +414,13 @@ impl Grant {
     }
 
     fn lost(&self, why: String) -> PublishError {
-        PublishError::Lost { topic: self.topic.to_string(), partition: self.partition, epoch: self.epoch, why }
+        PublishError::Lost { topic: self.topic.to_string(), partition: self.partition, epoch: self.reign.epoch, why }
     }
 
     #[cold]
     fn journal_failed(&self) -> PublishError {
-        let (topic, durable) = (self.topic.to_string(), self.control.durable());
-        PublishError::JournalFailed { topic, partition: self.partition, epoch: self.epoch, durable }
+        let (topic, durable) = (self.topic.to_string(), self.reign.control.durable());
+        PublishError::JournalFailed { topic, partition: self.partition, epoch: self.reign.epoch, durable }
     }
 
     #[cold]
@@ -408,26 +433,22 @@ impl Grant {
 
     #[cold]
     fn bad_length(&self, len_bytes: usize) -> PublishError {
-        let source = BadLength { len_bytes, bytes_max: self.message_bytes_max };
+        let source = BadLength { len_bytes, bytes_max: self.reign.message_bytes_max };
         PublishError::Length { topic: self.topic.to_string(), source }
     }
 
-    fn tail(&self) -> Tail {
-        self.writer.as_ref().map_or(self.tail, Writer::tail)
-    }
-
     fn unmap(&mut self) {
-        self.tail = self.tail();
-        self.writer = None;
+        self.reign.seat = None;
     }
 
-    /// Unmaps first: the broker ends the epoch when nobody can write any more.
+    /// Unmaps first, the newest ring too: the broker ends the epoch when nobody can write any more.
     fn let_go(&mut self, wait: bool) -> Result<(), BusError> {
+        self.listen();
         self.unmap();
         if std::mem::replace(&mut self.released, true) || self.lost.is_some() {
             return Ok(());
         }
-        self.ownership.release(self.tail, wait)
+        self.ownership.release(self.reign.tail, wait)
     }
 }
 
@@ -483,10 +504,13 @@ mod tests {
         let publisher = Publisher::new(Granted {
             topic: "md".into(),
             partition: 0,
-            epoch,
-            durability: Durability::Durable,
-            check: HeaderCheck::new(None),
-            writer: Writer::new(memory, capacity, control.reader(), epoch, tail),
+            reign: Reign::new(
+                epoch,
+                Durability::Durable,
+                HeaderCheck::new(None),
+                Writer::new(memory, capacity, control.reader(), epoch, tail),
+                |writer| oyez_mem::seat(writer).0,
+            ),
             signal: Arc::new(AtomicU64::new(signal)),
             ownership,
         });

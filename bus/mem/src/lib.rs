@@ -5,11 +5,13 @@
 //! mapping is only ever *loaded* from, relaxed: acquire loads from read-only memory are outside Rust's guarantee.
 //!
 //! [`memory`] makes, seals, re-opens and checks the memfds that regions map; [`lease`] asks the kernel whether anybody
-//! can still write to one. [`clock`] tells when a message goes out.
+//! can still write to one. [`clock`] tells when a message goes out. A [`Seat`] is where one thread uses a value that another
+//! may take away.
 #![deny(unsafe_code)]
 
 pub mod clock;
 mod region;
+mod seat;
 pub mod sync;
 #[cfg(not(any(loom, plain_words)))]
 mod wide;
@@ -20,3 +22,4 @@ pub mod lease;
 pub mod memory;
 
 pub use region::{Region, RegionMut};
+pub use seat::{InUse, Seat, Taker, Turn, seat};

@@ -40,6 +40,8 @@ impl FailureCode {
             OtherPublishers => {
                 "a topic of many publishers is published to under an origin, one of one publisher without; see `publishers` of the topic in the catalog"
             }
+            RenewDenied => "only the broker's own user and root may have an owner renew its epoch; ask as one of them",
+            NotRenewed => "not renewed; see who owns it, which may be stopped or of an older build, and ask again",
         }
     }
 }
@@ -57,13 +59,13 @@ mod tests {
     #[test]
     fn numbers_are_dense_and_every_text_says_what_and_what_to_do() {
         let known = |number| FailureCode::try_from(crate::schema::FailureCode(number));
-        for number in 1..=23 {
+        for number in 1..=25 {
             let code = known(number).expect("a code");
             assert!(code.text().contains(';'), "{code:?} has no remedy");
             // The page is where users find the numbers; they are for ever.
             let line = format!("| {number} | `{code:?}` | {} |", code.text());
             assert!(include_str!("../../../docs/formats/protocol.md").contains(&line), "{line}");
         }
-        assert!(known(0).is_err() && known(24).is_err());
+        assert!(known(0).is_err() && known(26).is_err());
     }
 }

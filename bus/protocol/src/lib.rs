@@ -26,6 +26,8 @@ pub use message::{Binding, DecodeError, Message, Packet};
 pub use schema::known::{Durability, FailureCode, Refusal};
 pub use schema::{SCHEMA_ID, SCHEMA_VERSION as VERSION};
 
+/// Correlations from here on are the broker's own, of conversations that it begins.
+pub const CORRELATION_OF_BROKER: u64 = 1 << 63;
 /// Longest packet, in bytes; a longer one is refused by either side.
 pub const PACKET_BYTES_MAX: usize = 65_536;
 /// Most descriptors in one packet.

@@ -11,10 +11,11 @@ use crate::{TEXT_BYTES_MAX, VERSION, schema};
 /// Most entries in one `Epochs`.
 pub const EPOCHS_MAX: usize = 1_500;
 
-/// A message with the number that ties an answer to its request. Messages that answer nothing carry 0.
+/// A message with the number that ties an answer to its request. Messages that answer nothing and want no answer carry 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// Chosen by the client, echoed by the broker.
+    /// Chosen by the client, echoed by the broker; or the other way round, from
+    /// [`CORRELATION_OF_BROKER`](crate::CORRELATION_OF_BROKER) on.
     pub correlation: u64,
     /// What is said.
     pub message: Message,
@@ -179,6 +180,9 @@ messages! {
     } [templates of template: u16]
     CloseIngress = close_ingress { partition: u16 } (topic, origin)
     IngressClosed = ingress_closed { number: u64 }
+    Renew = renew { partition: u16 } (topic)
+    Renewed = renewed { epoch: Epoch }
+    HandOver = hand_over { epoch: Epoch }
 }
 
 impl Message {

@@ -120,6 +120,9 @@ fn samples() -> Vec<Packet> {
         },
         Message::CloseIngress { partition: 3, topic: topic(), origin: "gateway-a".into() },
         Message::IngressClosed { number: 0x0506_0708_090a },
+        Message::Renew { partition: 3, topic: topic() },
+        Message::Renewed { epoch },
+        Message::HandOver { epoch },
     ];
     let number = |(index, message)| Packet { correlation: 0xc0_0000_0000 + index as u64, message };
     messages.into_iter().enumerate().map(number).collect()

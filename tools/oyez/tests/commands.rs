@@ -145,6 +145,25 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn an_owner_goes_on_in_a_new_epoch() {
+    let house = House::new();
+    let _broker = house.serve();
+    let none = house.run(&["topic", "renew", "bare"]);
+    assert!(none.status.code() == Some(1) && none.stdout.starts_with(b"bare/0, which nobody owns"), "{none:?}");
+    let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
+    let mut owner = house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while house.run(&["topic", "renew", "bare"]).stdout != b"bare/0: renewed, epoch 2\n" {
+        assert!(Instant::now() < deadline, "waited in vain for a renewal");
+    }
+    let again = json(&house.run(&["topic", "renew", "bare", "--format", "json"])).remove(0);
+    assert_eq!((&again["epoch"], &again["not_renewed"]), (&json!(3), &json!(null)));
+    assert!(owner.try_wait().expect("a child").is_none(), "it publishes on");
+    owner.kill().expect("killed");
+    owner.wait().expect("reaped");
+}
+
+#[test]
 fn an_owner_is_killed_for_a_standby_that_goes_on_in_its_place() {
     let house = House::new();
     let _broker = house.serve();

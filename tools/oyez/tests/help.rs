@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "",
     "demo",
     "serve",
     "topic",
     "topic list",
     "topic describe",
+    "topic renew",
     "topic take-over",
     "publish",
     "tail",

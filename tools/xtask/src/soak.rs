@@ -41,6 +41,11 @@ pub(crate) const SOAKS: &[Soak] = &[
         env: &[("OYEZ_KILLS_STOPPED", "300")],
     },
     Soak {
+        name: "renew",
+        test: "-p oyez-broker --test kills an_owner_that_renews",
+        env: &[("OYEZ_RENEWALS", "10000")],
+    },
+    Soak {
         name: "broker-kills",
         test: "-p oyez-broker --test kills a_killed_broker",
         env: &[

@@ -60,7 +60,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "loom",
-        cargo: "test -p oyez-ring --release --test loom -- --show-output",
+        cargo: "test -p oyez-mem -p oyez-ring --release --test loom -- --show-output",
         env: &[("RUSTFLAGS", "--cfg loom")],
         ..PLAIN
     },

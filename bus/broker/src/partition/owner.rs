@@ -169,7 +169,7 @@ impl Partition {
 
     /// Who is to be offered a ring now.
     pub(crate) fn wants_ring(&self) -> Option<Asker> {
-        self.standbys.wants_ring(self.is_vacant())
+        self.standbys.wants_ring(self.is_vacant(), !self.is_behind())
     }
 
     fn strays_are_written(&mut self) -> bool {
@@ -196,6 +196,10 @@ impl Partition {
         let (ring, tail) = hand_out.grant(name, start, recorded, store, |start| journal.begin_epoch(start), now_ns)?;
         self.epochs = journal.epochs().clone();
         drop(journal);
+        if recorded {
+            // Of what comes before it the recorder may have something left to take.
+            ring.recorded_up_to(self.recorded_to());
+        }
         self.owner = Owner::Owned(holder);
         self.pages.add(ring.control.clone());
         self.watch(&ring);
@@ -293,6 +297,7 @@ impl Partition {
             _ => None,
         };
         self.tail = end;
+        self.standbys.renew_no_more();
         let after = match &leaving {
             None => String::new(),
             Some(Leaving { holder: Some(_), since, .. }) => {

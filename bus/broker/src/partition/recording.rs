@@ -32,8 +32,8 @@ impl Partition {
                 ring.close(Tail { position, sequence, time_ns }, State::Ended);
                 ring.recorded = recorded && position <= recovered.position;
             }
-            if recorded && recovered.position > ring.start.position {
-                ring.recorded_before(recovered.position);
+            if recorded {
+                ring.recorded_up_to((recovered.position, recovered.position));
             }
         }
         let done = self.rings.iter().take_while(|ring| ring.recorded).count();

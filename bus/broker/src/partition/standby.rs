@@ -1,6 +1,7 @@
 //! Who wants to own a partition, in the order of arrival. Each is offered a ring to map: long before it is needed, as far
 //! as the catalog counts memory for that, the others when the partition is vacant. The first of those who have mapped
-//! theirs is granted it, so that one that is slow, or stopped, holds nobody up.
+//! theirs is granted it, so that one that is slow, or stopped, holds nobody up. An owner that is to renew its epoch is the
+//! first of all.
 //!
 //! ```text
 //!   Cold ── a spare is there ──► Offered ── mapped: sealed ──► Warm ── the partition is vacant ──► granted
@@ -9,6 +10,8 @@
 use std::time::{Duration, Instant};
 
 use oyez_mem::memory::MemoryError;
+
+use oyez_protocol::CORRELATION_OF_BROKER;
 
 use super::{ConnectionId, Holder};
 use crate::request::Asker;
@@ -31,6 +34,8 @@ pub(crate) struct Standbys {
 struct Standby {
     holder: Holder,
     correlation: u64,
+    /// It owns, and is to go on in a new epoch.
+    renews: bool,
     stage: Stage,
 }
 
@@ -88,9 +93,29 @@ impl Standbys {
     pub(crate) fn join(&mut self, holder: Holder, Asker { correlation, .. }: Asker) -> bool {
         let joins = self.queue.len() < STANDBYS_MAX && !self.has(holder.connection);
         if joins {
-            self.queue.push(Standby { holder, correlation, stage: Stage::Cold });
+            self.queue.push(Standby { holder, correlation, renews: false, stage: Stage::Cold });
         }
         joins
+    }
+
+    /// The owner waits for its own epoch's end before everybody else, in a conversation that the broker begins. False: it
+    /// stands by already.
+    pub(crate) fn renew(&mut self, owner: &Holder, correlation: u64) -> bool {
+        if self.renews().is_none() && !self.has(owner.connection) {
+            let stage = Stage::Cold;
+            self.queue.insert(0, Standby { holder: owner.clone(), correlation, renews: true, stage });
+        }
+        self.renews().is_some()
+    }
+
+    /// The owner that is to renew its epoch.
+    pub(crate) fn renews(&self) -> Option<&Holder> {
+        self.queue.iter().find(|standby| standby.renews).map(|standby| &standby.holder)
+    }
+
+    /// The epoch has ended: who has not been asked to hand it over has nothing to renew.
+    pub(super) fn renew_no_more(&mut self) {
+        self.queue.retain(|standby| !standby.renews || matches!(standby.stage, Stage::Warm(_)));
     }
 
     /// Waits no more; the request that it waits with. What it was offered goes with it: it may have been written to.
@@ -99,16 +124,23 @@ impl Standbys {
         Some(self.queue.remove(at).asker())
     }
 
+    /// Wants to wait no more.
+    pub(crate) fn withdraw(&mut self, asker: Asker) -> Option<Asker> {
+        self.speaks(asker)?;
+        self.leave(asker.id)
+    }
+
     /// Everybody, who is then to be told why.
     pub(crate) fn leave_all(&mut self) -> impl Iterator<Item = Asker> + use<> {
         std::mem::take(&mut self.queue).into_iter().map(|standby| standby.asker())
     }
 
-    /// Who is to be offered a ring next; more are while the partition is vacant.
-    pub(super) fn wants_ring(&self, vacant: bool) -> Option<Asker> {
-        let rings = self.queue.iter().filter(|standby| !standby.is_cold()).count();
-        let cold = self.queue.iter().find(|standby| standby.is_cold());
-        cold.filter(|_| rings < self.warm_max.max(vacant.into())).map(Standby::asker)
+    /// Who is to be offered a ring next; more are while the partition is vacant. To be renewed takes the second ring of those
+    /// that are counted for a partition.
+    pub(super) fn wants_ring(&self, vacant: bool, renewable: bool) -> Option<Asker> {
+        let rings = self.queue.iter().filter(|standby| !standby.renews && !standby.is_cold()).count();
+        let cold = self.queue.iter().find(|standby| standby.is_cold() && (!standby.renews || renewable));
+        cold.filter(|cold| cold.renews || rings < self.warm_max.max(vacant.into())).map(Standby::asker)
     }
 
     /// Whether it waits, and for a ring still.
@@ -123,15 +155,15 @@ impl Standbys {
         }
     }
 
-    /// It has mapped what it was offered, which is sealed now; the grant answers this request. `None`: nothing was offered
-    /// to it.
-    pub(crate) fn mapped(&mut self, asker: Asker) -> Option<Result<(), MemoryError>> {
-        let standby = self.of(asker.id)?;
+    /// It has mapped what it was offered, which is sealed now; the grant answers this request. Whether it owns still, and is
+    /// to hand that over first. `None`: nothing was offered to it.
+    pub(crate) fn mapped(&mut self, asker: Asker) -> Option<Result<bool, MemoryError>> {
+        let standby = self.speaks(asker)?;
         match std::mem::replace(&mut standby.stage, Stage::Cold) {
             Stage::Offered { hand_out, .. } => {
                 let sealed = hand_out.seal();
                 (standby.correlation, standby.stage) = (asker.correlation, Stage::Warm(hand_out));
-                Some(sealed)
+                Some(sealed.map(|()| standby.renews))
             }
             stage => {
                 standby.stage = stage;
@@ -144,7 +176,7 @@ impl Standbys {
     pub(crate) fn take_warm(&mut self) -> Option<Warm> {
         let at = self.queue.iter().position(|standby| matches!(standby.stage, Stage::Warm(_)))?;
         match self.queue.remove(at) {
-            Standby { holder, correlation, stage: Stage::Warm(hand_out) } => {
+            Standby { holder, correlation, stage: Stage::Warm(hand_out), .. } => {
                 Some(Warm { holder, correlation, hand_out: *hand_out })
             }
             _ => unreachable!("looked at above"),
@@ -163,6 +195,18 @@ impl Standbys {
             Stage::Cold | Stage::Warm(_) => None,
         };
         self.queue.iter().filter_map(until).min()
+    }
+
+    /// Whether this belongs to a renewal that is under way.
+    pub(crate) fn is_renewal(&mut self, asker: Asker) -> bool {
+        self.speaks(asker).is_some_and(|standby| standby.renews)
+    }
+
+    /// Who speaks of what it was offered, or waits for; an owner says by the correlation which of its offers it means.
+    fn speaks(&mut self, Asker { id, correlation }: Asker) -> Option<&mut Standby> {
+        let is_renewal = correlation >= CORRELATION_OF_BROKER;
+        self.of(id)
+            .filter(|standby| standby.renews == is_renewal && (!is_renewal || standby.correlation == correlation))
     }
 
     fn of(&mut self, connection: ConnectionId) -> Option<&mut Standby> {

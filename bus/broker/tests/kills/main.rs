@@ -100,6 +100,69 @@ fn take_over(how: &str, kills: usize, mut end: impl FnMut(&mut Stage, stage::Own
     );
 }
 
+/// Busy and idle by its own rhythm; one in twenty dies somewhere on the way, one in ten is stopped there for a while, one in
+/// five hundred for longer than anybody waits.
+#[test]
+fn an_owner_that_renews_its_epoch_loses_nothing() {
+    let renewals = count("OYEZ_RENEWALS", 60);
+    let mut stage = Stage::with_idling(8, 50_000);
+    let operator = stage.operator();
+    let (mut renewed, mut ended) = (0, 0);
+    for renewal in 0..renewals {
+        let random = content::mix(renewal as u64);
+        std::thread::sleep(Duration::from_millis(random % 8));
+        let owner = stage.owner();
+        let somewhere = Duration::from_micros(random / 8 % 4_000);
+        let answer = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| operator.renew(stage::TOPIC, 0));
+            std::thread::sleep(somewhere);
+            match renewal {
+                _ if renewal % 20 == 7 => owner.kill(),
+                _ if renewal % 500 == 53 => {
+                    owner.stop();
+                    std::thread::sleep(Duration::from_secs(6));
+                    owner.go_on();
+                }
+                _ if renewal % 10 == 3 => {
+                    owner.stop();
+                    std::thread::sleep(Duration::from_millis(20));
+                    owner.go_on();
+                }
+                _ => {}
+            }
+            answer.join().unwrap()
+        });
+        match answer {
+            Ok(epoch) => {
+                assert!(epoch.0 > owner.epoch, "renewed: {epoch} after {}", owner.epoch);
+                renewed += 1;
+            }
+            Err(error) => {
+                assert!(
+                    matches!(error, oyez::BusError::Refused { code: oyez::FailureCode::NotRenewed, .. }),
+                    "{error}"
+                );
+                assert!(matches!(renewal % 20, 7 | 13), "{renewal}: {error}");
+                ended += 1;
+            }
+        }
+        if renewal % 20 == 7 {
+            stage.replace(owner);
+            stage.await_successor_of(owner);
+        }
+    }
+    stage.let_run(20);
+    let pauses_ms: Vec<_> =
+        stage.testimonies().iter().map(|told| told.renewed_ns as f64 / 1e6).filter(|ms| *ms > 0.0).collect();
+    let verdict = stage.verdict();
+    assert!(renewed + ended == renewals && renewed > renewals / 2, "{renewed} of {renewals}");
+    eprintln!(
+        "epoch renewed {renewed} times of {renewals}, {} messages, nothing lost: a commit that waits for it {}",
+        verdict.messages,
+        spread(&pauses_ms)
+    );
+}
+
 #[test]
 fn an_upgraded_broker_loses_nothing_and_publishers_go_on() {
     let upgrades = count("OYEZ_KILLS_UPGRADE", 3);

@@ -24,6 +24,7 @@ pub(crate) const TOPIC: &str = "killed";
 const PROGRAM: &str = "program";
 const PUBLISHER: &str = "OYEZ_TEST_PUBLISHER";
 const STANDS_BY: &str = "OYEZ_TEST_STANDS_BY";
+const IDLES: &str = "OYEZ_TEST_IDLES";
 /// How far behind the recorder may be when its broker is ended.
 const CLOSE_BYTES: u64 = 16 << 20;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,8 +53,8 @@ pub(crate) fn publisher_process() {
     let Ok(task) = std::env::var(PUBLISHER) else { return };
     let [folder, rate, mix] = task.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{task}: no task") };
     let (folder, mix) = (Path::new(folder), if mix == "Large" { Mix::Large } else { Mix::Small });
-    let stands_by = std::env::var_os(STANDS_BY).is_some();
-    publisher::run(&folder.join("bus.sock"), TOPIC, folder, rate.parse().unwrap(), mix, stands_by);
+    let [stands_by, idles] = [STANDS_BY, IDLES].map(|name| std::env::var_os(name).is_some());
+    publisher::run(&folder.join("bus.sock"), folder, rate.parse().unwrap(), mix, stands_by, idles);
 }
 
 /// Who dies.
@@ -74,6 +75,14 @@ impl Owner {
     pub(crate) fn kill(self) {
         signal(self.pid, Signal::KILL);
     }
+
+    pub(crate) fn stop(self) {
+        signal(self.pid, Signal::STOP);
+    }
+
+    pub(crate) fn go_on(self) {
+        signal(self.pid, Signal::CONT);
+    }
 }
 
 pub(crate) struct Stage {
@@ -83,7 +92,8 @@ pub(crate) struct Stage {
     publishers: Vec<Child>,
     messages_per_s: u64,
     mix: Mix,
-    stands_by: bool,
+    /// What the publishers' environment says of them, beside their task.
+    manners: &'static [&'static str],
     reader: Option<JoinHandle<(Ledger, Duration)>>,
     read: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -92,22 +102,33 @@ pub(crate) struct Stage {
 impl Stage {
     /// Publishers that ask again and again for the partition that one of them has.
     pub(crate) fn new(ring_mib: u64, messages_per_s: u64, mix: Mix, publishers: usize) -> Stage {
-        Stage::with(ring_mib, messages_per_s, mix, publishers, false)
+        Stage::with(ring_mib, messages_per_s, mix, publishers, &[])
     }
 
     /// An owner and a standby, which may have it killed.
     pub(crate) fn with_standby(ring_mib: u64, messages_per_s: u64) -> Stage {
-        Stage::with(ring_mib, messages_per_s, Mix::Small, 2, true)
+        Stage::with(ring_mib, messages_per_s, Mix::Small, 2, &[STANDS_BY])
     }
 
-    fn with(ring_mib: u64, messages_per_s: u64, mix: Mix, publishers: usize, stands_by: bool) -> Stage {
+    /// An owner that is idle now and then, and one that asks again and again.
+    pub(crate) fn with_idling(ring_mib: u64, messages_per_s: u64) -> Stage {
+        Stage::with(ring_mib, messages_per_s, Mix::Small, 2, &[IDLES])
+    }
+
+    fn with(
+        ring_mib: u64,
+        messages_per_s: u64,
+        mix: Mix,
+        publishers: usize,
+        manners: &'static [&'static str],
+    ) -> Stage {
         // On a real disk: tmpfs is refused for what is durable.
         let folder = tempfile::Builder::new().prefix("kills").tempdir_in("/var/tmp").unwrap();
         let catalog = folder.path().join("catalog.toml");
         let text = format!(
             "[broker]\nname = \"kills\"\ndata = \"data\"\nsocket = \"bus.sock\"\nsegment_mib = 16\n\
              [[topics]]\nname = \"{TOPIC}\"\nring_mib = {ring_mib}\npublish = [\"self\"]\n{}\n",
-            if stands_by { "standbys = 1\ntakeover = \"kill\"" } else { "" }
+            if manners.contains(&STANDS_BY) { "standbys = 1\ntakeover = \"kill\"" } else { "" }
         );
         std::fs::write(&catalog, text).unwrap();
         // A copy, which another build may be put in place of.
@@ -130,7 +151,7 @@ impl Stage {
         };
         let none = Vec::new();
         let mut stage =
-            Stage { folder, keeper, ready, publishers: none, messages_per_s, mix, stands_by, reader, read, stop };
+            Stage { folder, keeper, ready, publishers: none, messages_per_s, mix, manners, reader, read, stop };
         (0..publishers).for_each(|_| stage.start_publisher());
         stage.await_epoch_after(0);
         stage
@@ -140,9 +161,7 @@ impl Stage {
         let task = format!("{} {} {:?}", self.folder.path().display(), self.messages_per_s, self.mix);
         let mut publisher = again("the_publisher_process");
         publisher.env(PUBLISHER, task).stdout(Stdio::null());
-        if self.stands_by {
-            publisher.env(STANDS_BY, "1");
-        }
+        publisher.envs(self.manners.iter().map(|name| (name, "1")));
         self.publishers.push(publisher.spawn().unwrap());
     }
 
@@ -198,6 +217,15 @@ impl Stage {
         }
     }
 
+    /// Waits for another's first commit: whoever died may have had a later epoch than the one that was seen.
+    pub(crate) fn await_successor_of(&self, owner: Owner) {
+        let begun = Instant::now();
+        while self.await_epoch_after(owner.epoch).pid == owner.pid {
+            assert!(begun.elapsed() < PATIENCE, "nobody goes on behind epoch {}", owner.epoch);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Waits until the owner is at a large message: to kill it there.
     pub(crate) fn await_large_message(&self, owner: Owner) {
         let (begun, path) = (Instant::now(), self.folder.path().join(format!("witness-{}", owner.epoch)));
@@ -212,11 +240,14 @@ impl Stage {
         self.replace(owner);
     }
 
+    pub(crate) fn operator(&self) -> Bus {
+        Bus::connect(Connect::new(self.folder.path().join("bus.sock")).name("operator")).unwrap()
+    }
+
     /// Has the kernel stop it, and the broker kill it for the standby.
     pub(crate) fn take_over_from_stopped(&mut self, owner: Owner) {
         signal(owner.pid, Signal::STOP);
-        let bus = Bus::connect(Connect::new(self.folder.path().join("bus.sock")).name("operator")).unwrap();
-        let killed = bus.take_over(TOPIC, 0).unwrap_or_else(|error| panic!("{error}")).expect("an owner");
+        let killed = self.operator().take_over(TOPIC, 0).unwrap_or_else(|error| panic!("{error}")).expect("an owner");
         assert_eq!(killed.pid, owner.pid);
     }
 
@@ -278,6 +309,11 @@ impl Stage {
             self.kill_publisher(owner);
         }
         self.ready.recv_timeout(PATIENCE).expect("the keeper starts the broker again") - killed
+    }
+
+    /// What all publishers know of themselves so far.
+    pub(crate) fn testimonies(&self) -> Vec<Testimony> {
+        Testimony::all(self.folder.path())
     }
 
     /// Between two of them it waits for the next.

@@ -1,7 +1,8 @@
 //! What a publisher knows of itself, in a mapped file that outlives its killing: one for each epoch it owned.
 //!
 //! Words: epoch, pid, first sequence, time of the first commit, longest gap between commits, times back-pressured, p99 of
-//! the gaps, bytes of the message that is being published (0: none), a position that was published; then two slots of
+//! the gaps, bytes of the message that is being published (0: none), a position that was published, how long the first commit
+//! took where the epoch before was renewed; then two slots of
 //! (hash over the commits that returned, their count), written in turn, hash first. The higher count counts.
 
 use crate::content;
@@ -20,6 +21,7 @@ const BACK_PRESSURED: usize = 32;
 const GAP_P99: usize = 48;
 const OFFERING: usize = 56;
 const POSITION: usize = 64;
+const RENEWED: usize = 72;
 const SLOTS: [usize; 2] = [128, 192];
 
 /// The writing half, in the publisher.
@@ -45,20 +47,20 @@ pub(crate) struct Testimony {
     pub(crate) back_pressured: u64,
     pub(crate) offering_bytes: u64,
     pub(crate) position: u64,
+    pub(crate) renewed_ns: u64,
 }
 
 impl Witness {
     pub(crate) fn new(folder: &Path, epoch: u32) -> Witness {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path(folder, epoch))
-            .expect("one owner an epoch");
+        // Not seen before it is whole.
+        let (begun, seen) = (folder.join(format!("begun-{epoch}")), path(folder, epoch));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&begun).expect("one owner an epoch");
         file.set_len(LEN_BYTES as u64).unwrap();
         let page = RegionMut::map(&file, LEN_BYTES).unwrap();
         page.store(EPOCH, u64::from(epoch));
         page.store(PID, u64::from(std::process::id()));
+        // Linked, so that the other name stays, and is nobody's again.
+        std::fs::hard_link(&begun, &seen).unwrap();
         Witness { page, count: 0, hash: 0, last: None, gaps_ns: Histogram::new_with_max(60_000_000_000, 3).unwrap() }
     }
 
@@ -82,6 +84,15 @@ impl Witness {
         let slot = SLOTS[(self.count % 2) as usize];
         self.page.store_release(slot, self.hash);
         self.page.store_release(slot + 8, self.count);
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.page.load(EPOCH) as u32
+    }
+
+    /// The epoch before was renewed, and this one's first commit took so long.
+    pub(crate) fn renewed(&self, pause: std::time::Duration) {
+        self.page.store(RENEWED, pause.as_nanos() as u64);
     }
 
     /// A message of so many bytes is about to go out; 0: it is out, or was held back.
@@ -111,6 +122,7 @@ impl Testimony {
             back_pressured: page.load(BACK_PRESSURED),
             offering_bytes: page.load(OFFERING),
             position: page.load(POSITION),
+            renewed_ns: page.load(RENEWED),
         })
     }
 

@@ -13,6 +13,7 @@ mod hostile;
 mod many;
 mod owners;
 mod readers;
+mod renewal;
 mod sleepers;
 mod standby;
 mod start;

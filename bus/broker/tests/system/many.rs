@@ -13,7 +13,7 @@ use crate::house::House;
 use crate::peer::{Peer, map_control, until};
 use crate::sleepers::stat;
 
-const MANY: &str = r#"
+pub(crate) const MANY: &str = r#"
 [[topics]]
 name = "many"
 ring_mib = 2

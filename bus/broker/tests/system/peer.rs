@@ -31,7 +31,7 @@ pub(crate) struct Owned {
 }
 
 /// A ring that was offered: memory, control page, capacity.
-type Ring = (RegionMut, Control, u64);
+pub(crate) type Ring = (RegionMut, Control, u64);
 
 /// One that waits with its ring mapped.
 pub(crate) struct Warm {
@@ -153,6 +153,12 @@ impl Peer {
         self.connection.send(&Packet { correlation: self.correlation, message }, &[]).expect("a broker");
     }
 
+    /// Goes on with what the broker began; what it answers.
+    pub(crate) fn answer(&self, correlation: u64, message: Message) -> Received {
+        self.connection.send(&Packet { correlation, message }, &[]).expect("a broker");
+        self.hear()
+    }
+
     /// The next thing that the broker says.
     pub(crate) fn hear(&self) -> Received {
         self.connection.receive(Instant::now() + PATIENCE).expect("a word")
@@ -228,6 +234,42 @@ impl Owned {
         let answer = peer.ask(Message::Release { partition: 0, epoch, topic }).packet.message;
         assert!(matches!(answer, Message::Released { .. }), "{answer:?}");
         peer
+    }
+
+    /// Maps what it is offered unasked, beside what it has, and is told to hand that over.
+    pub(crate) fn map_beside(self, offer: Received) -> (Owned, (Ring, u64)) {
+        let correlation = offer.packet.correlation;
+        let ring = map_offer(offer);
+        let answer = self.peer.answer(correlation, Message::Mapped { partition: 0, topic: self.topic.clone() });
+        let Message::HandOver { epoch } = answer.packet.message else { panic!("{:?}", answer.packet.message) };
+        assert_eq!((epoch, answer.packet.correlation), (self.epoch, correlation));
+        (self, (ring, correlation))
+    }
+
+    /// Unmaps what it has, and owns the next epoch.
+    pub(crate) fn give_up(self, handing_over: (Ring, u64)) -> Owned {
+        self.give_up_behind(handing_over, || ())
+    }
+
+    /// The same, and something lies between the unmapping and the word.
+    pub(crate) fn give_up_behind(self, (ring, correlation): (Ring, u64), before_saying_so: impl FnOnce()) -> Owned {
+        let Owned { peer, topic, epoch, writer } = self;
+        drop(writer);
+        before_saying_so();
+        let message = Message::Release { partition: 0, epoch, topic: topic.clone() };
+        let mut granted = peer.answer(correlation, message);
+        // The broker may have found the memory free before it was told.
+        if let Message::Released { .. } = granted.packet.message {
+            granted = peer.hear();
+        }
+        assert_eq!(granted.packet.correlation, correlation);
+        peer.granted(&topic, ring, granted)
+    }
+
+    /// Goes on in the next epoch.
+    pub(crate) fn hand_over(self, offer: Received) -> Owned {
+        let (owned, beside) = self.map_beside(offer);
+        owned.give_up(beside)
     }
 
     /// Takes the epoch back on a new connection, after a broker's return.

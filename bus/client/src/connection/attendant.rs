@@ -3,10 +3,13 @@
 use super::ingress::session;
 use super::owned::{Owned, map_control};
 use super::reading::{Reading, Step};
+use super::renewal::Renewal;
 use super::{ASK_AGAIN, Wake, unexpected, why_not};
 use crate::publisher::News;
 use crate::{BusError, Connect, HeaderCheck, binding};
-use oyez_protocol::{Connection, ConnectionError, FailureCode, Message, Packet, Received, Refusal, VERSION};
+use oyez_protocol::{
+    CORRELATION_OF_BROKER, Connection, ConnectionError, FailureCode, Message, Packet, Received, Refusal, VERSION,
+};
 use oyez_ring::Epoch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
@@ -40,9 +43,11 @@ pub(super) struct Request {
 }
 
 /// Who waits for an answer.
-enum Waiter {
+pub(super) enum Waiter {
     Caller(SyncSender<Result<Received, BusError>>, Option<Claim>),
     Reclaim(Claim),
+    /// An owner that is to go on in a new epoch.
+    Renewal(Renewal),
     /// The reading of that number.
     Reading(u64, Step),
     /// All that wait for the same epoch to begin: the broker keeps one such request, and for as long as that takes.
@@ -53,7 +58,7 @@ enum Waiter {
 
 /// An epoch that is owned, or may be once the broker has answered; and what gives it back once its publisher is gone.
 pub(super) struct Claim {
-    owned: Weak<Owned>,
+    pub(super) owned: Weak<Owned>,
     release: Message,
 }
 
@@ -67,7 +72,7 @@ impl Claim {
     }
 
     /// Owned from here on, or to be given back where nobody wants it any more.
-    fn granted(mut self, granted: Epoch) -> Claim {
+    pub(super) fn granted(mut self, granted: Epoch) -> Claim {
         if let Message::Release { epoch, .. } = &mut self.release {
             *epoch = granted;
         }
@@ -84,12 +89,14 @@ pub(super) struct Attendant {
     wake: Arc<Wake>,
     commands: Receiver<Command>,
     correlation: u64,
-    waiters: HashMap<u64, Waiter>,
-    claims: Vec<Claim>,
+    pub(super) waiters: HashMap<u64, Waiter>,
+    pub(super) claims: Vec<Claim>,
     /// Those that the broker is not ready for, though it is back.
     unready: Vec<Claim>,
     /// When it is asked for all of those again: what is heard in between, of another of them too, hurries nothing.
     again_at: Option<Instant>,
+    /// Renewals, by correlation, whose publisher is in the middle of a publish.
+    pub(super) handing_over: Vec<u64>,
     readings: HashMap<u64, Reading>,
     reading_number: u64,
     pause: Duration,
@@ -107,6 +114,7 @@ impl Attendant {
             claims: Vec::new(),
             unready: Vec::new(),
             again_at: None,
+            handing_over: Vec::new(),
             readings: HashMap::new(),
             reading_number: 0,
             pause: PAUSE_MIN,
@@ -181,10 +189,12 @@ impl Attendant {
 
     /// One turn: what readers want, then what the broker says.
     fn attend(&mut self) {
+        self.hand_over();
         self.ask_for_readings();
         let pause = self.readings.values().filter_map(Reading::pause).min();
         let again = self.again_at.map(|at| at.saturating_duration_since(Instant::now()));
-        self.sleep(pause.into_iter().chain(again).min());
+        let again = again.into_iter().chain((!self.handing_over.is_empty()).then_some(ASK_AGAIN));
+        self.sleep(again.chain(pause).min());
         if self.again_at.take_if(|at| *at <= Instant::now()).is_some() {
             let unready = std::mem::take(&mut self.unready);
             self.reclaim(unready);
@@ -199,7 +209,7 @@ impl Attendant {
     }
 
     /// Everybody who waits is told; what is owned and read stays, for the next connection.
-    fn hang_up(&mut self) {
+    pub(super) fn hang_up(&mut self) {
         self.connection = None;
         self.again_at = None;
         self.claims.append(&mut self.unready);
@@ -210,6 +220,7 @@ impl Attendant {
                 // A caller that has given up needs no answer.
                 Waiter::Caller(reply, _) => drop(reply.try_send(Err(BusError::Away { socket: socket.clone() }))),
                 Waiter::Reclaim(claim) => self.claims.push(claim),
+                Waiter::Renewal(renewal) => renewal.broken_off("the broker went away while it was renewed"),
                 Waiter::Reading(..) | Waiter::Epoch(..) | Waiter::Nobody => {}
             }
         }
@@ -229,6 +240,8 @@ impl Attendant {
             Some(Waiter::Epoch(_, numbers)) => {
                 numbers.into_iter().for_each(|number| self.answered(number, Step::Await, &received));
             }
+            Some(Waiter::Renewal(renewal)) => self.renewal_told(renewal, received),
+            None if received.packet.correlation >= CORRELATION_OF_BROKER => self.renew(received),
             // `Closing` asks owners to release: the control page tells them so with their next publish.
             Some(Waiter::Nobody) | None => {}
         }
@@ -345,7 +358,7 @@ impl Attendant {
         }
     }
 
-    fn send(&mut self, correlation: u64, message: Message) -> Result<(), BusError> {
+    pub(super) fn send(&mut self, correlation: u64, message: Message) -> Result<(), BusError> {
         let away = || BusError::Away { socket: self.connect.socket.display().to_string() };
         let connection = self.connection.as_ref().ok_or_else(away)?;
         match connection.send(&Packet { correlation, message }, &[]) {

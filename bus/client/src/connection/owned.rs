@@ -4,12 +4,13 @@ use super::{Command, Link, Wake};
 use crate::publisher::News;
 use crate::{BusError, publisher};
 use oyez_mem::memory::{MemoryError, check_reader, check_size};
+use oyez_mem::{InUse, Seat, Taker};
 use oyez_protocol::Message;
 use oyez_ring::layout::RING_BYTES_MAX;
-use oyez_ring::{BLOCK, Control, Epoch, Memory, Region, RegionMut, Tail};
+use oyez_ring::{BLOCK, Control, Epoch, Memory, Region, RegionMut, Tail, Writer};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An epoch owned by a publisher of this process, or to be owned once it is granted. The thread holds it weakly: when it
 /// is gone, so are the publisher and its mapping, and the epoch is released.
@@ -18,10 +19,18 @@ pub(super) struct Owned {
     pub(super) partition: u16,
     /// The name under which it hands in, where the topic has many publishers.
     origin: Option<String>,
-    epoch: OnceLock<Epoch>,
     signal: Arc<AtomicU64>,
-    news: Mutex<Option<News>>,
+    state: Mutex<State>,
     wake: Arc<Wake>,
+}
+
+struct State {
+    /// The epoch that was granted last; 0 before.
+    epoch: Epoch,
+    /// For the publisher, which has not heard it yet.
+    news: Option<News>,
+    /// Takes the epoch's ring out of the publisher's hands.
+    taker: Option<Taker<Writer>>,
 }
 
 impl Owned {
@@ -35,19 +44,40 @@ impl Owned {
     }
 
     fn under(topic: &str, partition: u16, origin: Option<String>, wake: Arc<Wake>) -> Arc<Owned> {
-        let (signal, news) = (Arc::new(AtomicU64::new(0)), Mutex::new(None));
-        Arc::new(Owned { topic: topic.to_owned(), partition, origin, epoch: OnceLock::new(), signal, news, wake })
+        let state = State { epoch: Epoch(0), news: None, taker: None };
+        Arc::new(Owned {
+            topic: topic.to_owned(),
+            partition,
+            origin,
+            signal: Arc::new(AtomicU64::new(0)),
+            state: Mutex::new(state),
+            wake,
+        })
     }
 
-    /// The epoch that was granted; 0 before.
+    /// The epoch that was granted last; 0 before.
     pub(super) fn epoch(&self) -> Epoch {
-        self.epoch.get().copied().unwrap_or(Epoch(0))
+        self.state().epoch
     }
 
     /// It is owned from here on.
     pub(super) fn granted(&self, epoch: Epoch) {
-        // It is granted once.
-        let _ = self.epoch.set(epoch);
+        self.state().epoch = epoch;
+    }
+
+    /// Where the publisher uses the writer of its epoch; it is taken from there by `take`.
+    pub(super) fn seat(&self, writer: Writer) -> Seat<Writer> {
+        let (seat, taker) = oyez_mem::seat(writer);
+        self.state().taker = Some(taker);
+        seat
+    }
+
+    /// Takes the writer, which goes, and with it the mapping; from here on the publisher is back-pressured. Where it is
+    /// publishing, or is not there yet, it is to be tried again.
+    pub(super) fn take(&self) -> Result<(), InUse> {
+        let taken = self.state().taker.as_mut().map_or(Err(InUse), Taker::take)?;
+        drop(taken);
+        Ok(())
     }
 
     pub(super) fn signal(&self) -> Arc<AtomicU64> {
@@ -55,8 +85,21 @@ impl Owned {
     }
 
     pub(super) fn tell(&self, news: News) {
-        *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+        let mut state = self.state();
+        if let News::Lost(_) = news {
+            // A writer that was asked for and not taken is the publisher's to drop.
+            state.taker = None;
+        }
+        match (&mut state.news, news) {
+            (Some(News::Renewed(reign)), News::Back(control, check)) => reign.go_on(control, check),
+            (told, news) => *told = Some(news),
+        }
+        drop(state);
         self.signal.fetch_add(1, Ordering::Release);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn release_message(&self) -> Message {
@@ -98,7 +141,7 @@ impl Ownership {
 
 impl publisher::Ownership for Ownership {
     fn news(&mut self) -> Option<News> {
-        self.owned.as_ref()?.news.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.owned.as_ref()?.state().news.take()
     }
 
     fn release(&mut self, _: Tail, wait: bool) -> Result<(), BusError> {
@@ -107,7 +150,10 @@ impl publisher::Ownership for Ownership {
             return Ok(());
         }
         self.link.command(Command::Forget(Arc::downgrade(&owned)));
-        match self.link.request("Release", owned.release_message()) {
+        let message = owned.release_message();
+        // An epoch that was granted a moment ago is mapped in there.
+        drop(owned.state().news.take());
+        match self.link.request("Release", message) {
             Err(BusError::Refused { code: oyez_protocol::FailureCode::NotOwner, .. }) => Ok(()),
             answer => answer.map(|_| ()),
         }

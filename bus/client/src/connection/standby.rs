@@ -4,18 +4,47 @@
 use super::attendant::{Claim, Request};
 use super::owned::{Owned, Ownership, map_owned};
 use super::{ASK_AGAIN, Answer, Link, unexpected};
-use crate::publisher::Granted;
+use crate::publisher::{Granted, Reign};
 use crate::{BusError, HeaderCheck, Owner, PublishError, Publisher, binding};
 use oyez_protocol::{FailureCode, Message, Received};
 use oyez_ring::{Control, RegionMut, Tail, Writer};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A ring that is mapped and not granted yet.
-pub(super) struct Mapped {
+/// A ring that is mapped, and belongs to no epoch yet.
+pub(super) struct Ring {
     memory: RegionMut,
     control: Control,
     capacity: u64,
+}
+
+impl Ring {
+    pub(super) fn map(topic: &str, capacity: u64, given: &[OwnedFd]) -> Result<Ring, BusError> {
+        let (memory, control) = map_owned(topic, capacity, given)?;
+        Ok(Ring { memory, control, capacity })
+    }
+
+    /// Touches all of it, so that nothing of that is left to be done at the grant.
+    pub(super) fn warm(&self) {
+        self.memory.populate();
+    }
+
+    /// What `Granted` makes of it; `None` for whatever else.
+    pub(super) fn granted(self, owned: &Owned, granted: Message) -> Option<Reign> {
+        let Message::Granted { epoch, position, sequence, time_ns, durability, binding, templates } = granted else {
+            return None;
+        };
+        let check = HeaderCheck::new(binding::told(binding, templates));
+        let tail = Tail { position, sequence, time_ns };
+        let writer = Writer::new(self.memory, self.capacity, self.control, epoch, tail);
+        Some(Reign::new(epoch, durability.into(), check, writer, |writer| owned.seat(writer)))
+    }
+}
+
+/// A ring that is mapped and not granted yet, to become a publisher's.
+pub(super) struct Mapped {
+    ring: Ring,
     /// Declared after the memory, so dropped after it: the broker hears of the end when nothing is mapped any more.
     owned: Arc<Owned>,
 }
@@ -28,9 +57,8 @@ impl Mapped {
         };
         let owned = Owned::new(topic, partition, Arc::clone(&link.wake));
         // What cannot be mapped is not waited for.
-        let mapped = map_owned(topic, capacity, &offer.descriptors).inspect_err(|_| link.withdraw(topic, partition));
-        let (memory, control) = mapped?;
-        Ok(Mapped { memory, control, capacity, owned })
+        let mapped = Ring::map(topic, capacity, &offer.descriptors).inspect_err(|_| link.withdraw(topic, partition));
+        Ok(Mapped { ring: mapped?, owned })
     }
 
     /// Tells the broker, whose answer is the grant; all descriptors of the offer are to be closed before.
@@ -41,20 +69,15 @@ impl Mapped {
     }
 
     pub(super) fn granted(self, link: &Arc<Link>, granted: Received) -> Result<Publisher, BusError> {
-        let Message::Granted { epoch, position, sequence, time_ns, durability, binding, templates } =
-            granted.packet.message
-        else {
-            return Err(unexpected("Mapped", &granted));
+        let Mapped { ring, owned } = self;
+        let answer = granted.packet.message.name();
+        let Some(reign) = ring.granted(&owned, granted.packet.message) else {
+            return Err(BusError::Answer { request: "Mapped", answer });
         };
-        let Mapped { memory, control, capacity, owned } = self;
-        let tail = Tail { position, sequence, time_ns };
         Ok(Publisher::new(Granted {
             topic: owned.topic.as_str().into(),
             partition: owned.partition,
-            epoch,
-            durability: durability.into(),
-            check: HeaderCheck::new(binding::told(binding, templates)),
-            writer: Writer::new(memory, capacity, control, epoch, tail),
+            reign,
             signal: owned.signal(),
             ownership: Box::new(Ownership::new(owned, Arc::clone(link))),
         }))
@@ -118,10 +141,10 @@ impl Standby {
         self.stage = Stage::Asked(self.link.ask(Request { message, correlation: None, claim: None }));
     }
 
-    /// Maps and touches what is offered, so that nothing of that is left to be done at the grant.
+    /// Maps and touches what is offered.
     fn warm(&mut self, offer: Received) -> Result<(), BusError> {
         let ring = Mapped::new(&self.link, &self.topic, self.partition, &offer)?;
-        ring.memory.populate();
+        ring.ring.warm();
         let request = ring.request(offer.packet.correlation);
         // The kernel proves nothing of a memory that is open for writing still.
         drop(offer);

@@ -9,6 +9,7 @@ mod keyed;
 mod large;
 mod losses;
 mod reading;
+mod renewal;
 mod sleeping;
 mod standby;
 #[path = "../support/trace.rs"]

@@ -446,6 +446,14 @@ pub mod oyez_protocol {
         ///
         /// `OtherPublishers`
         pub const OTHER_PUBLISHERS: Self = Self(23);
+        /// Only the broker's own user and root may have an owner renew its epoch
+        ///
+        /// `RenewDenied`
+        pub const RENEW_DENIED: Self = Self(24);
+        /// The epoch goes on, or has ended otherwise: nobody owns the partition, or its owner has not answered, or is gone
+        ///
+        /// `NotRenewed`
+        pub const NOT_RENEWED: Self = Self(25);
 
         /// Its name in the schema, if it has one there.
         #[inline]
@@ -474,6 +482,8 @@ pub mod oyez_protocol {
                 Self::NO_STANDBY => "NoStandby",
                 Self::UNKNOWN_ORIGIN => "UnknownOrigin",
                 Self::OTHER_PUBLISHERS => "OtherPublishers",
+                Self::RENEW_DENIED => "RenewDenied",
+                Self::NOT_RENEWED => "NotRenewed",
                 _ => return None,
             };
             Some(name)
@@ -726,6 +736,14 @@ pub mod oyez_protocol {
             ///
             /// `OtherPublishers`
             OtherPublishers = 23,
+            /// Only the broker's own user and root may have an owner renew its epoch
+            ///
+            /// `RenewDenied`
+            RenewDenied = 24,
+            /// The epoch goes on, or has ended otherwise: nobody owns the partition, or its owner has not answered, or is gone
+            ///
+            /// `NotRenewed`
+            NotRenewed = 25,
         }
 
         impl TryFrom<super::FailureCode> for FailureCode {
@@ -757,6 +775,8 @@ pub mod oyez_protocol {
                     21 => Self::NoStandby,
                     22 => Self::UnknownOrigin,
                     23 => Self::OtherPublishers,
+                    24 => Self::RenewDenied,
+                    25 => Self::NotRenewed,
                     value => {
                         let what = "enum FailureCode";
                         let value = value as i64;
@@ -8466,6 +8486,402 @@ pub mod oyez_protocol {
         }
     }
 
+    /// Client of the broker's own user or of root: wants the owner to go on in a new epoch. Answer: Renewed or Failure
+    ///
+    /// Message `Renew`, template 70: 20 bytes and more, as groups and data have them.
+    pub mod renew {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 70;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 10;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 20;
+
+        /// Client of the broker's own user or of root: wants the owner to go on in a new epoch. Answer: Renewed or Failure
+        ///
+        /// Reads `Renew`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 10>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            #[inline]
+            pub fn partition(&self) -> u16 {
+                let bytes = self.block.view::<8, 2>();
+                u16::from_le_bytes(*bytes)
+            }
+
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn topic(self) -> Result<(&'a [u8], rt::End<'a>), rt::Error> {
+                let (data, rest) = read_topic(self.rest)?;
+                Ok((data, rest.end()))
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(skip(self.rest)?.end())
+            }
+        }
+
+        #[inline]
+        fn read_topic<'a, H>(
+            reader: rt::Reader<'a, H>,
+        ) -> Result<(&'a [u8], rt::Reader<'a, H>), rt::Error> {
+            let what = "data topic";
+            let (head, rest) = reader.array::<2>(what)?;
+            let length = u16::from_le_bytes(*head.view::<0, 2>());
+            rest.bytes(length.into(), what)
+        }
+
+        #[inline]
+        pub(super) fn skip(rest: rt::Reader<'_>) -> Result<rt::Reader<'_>, rt::Error> {
+            let (_, rest) = read_topic(rest)?;
+            Ok(rest)
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message Renew";
+            let (block, rest) = rest.block::<10>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which partition
+            ///
+            /// `partition` at 8, 2 bytes: `uint16`.
+            pub partition: u16,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 10]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.partition;
+                out.put::<8, 2>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes header and fields; what is given writes the rest.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode<'a>(buffer: &'a mut [u8], fields: &Fields) -> Result<Encoder<'a>, rt::Error> {
+            let what = "message Renew";
+            let (out, rest) = rt::Writer::new(buffer).array::<18>(what)?;
+            out.put::<0, 2>(10_u16.to_le_bytes());
+            out.put::<2, 2>(70_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 10>());
+            Ok(Encoder(rest))
+        }
+
+        /// Writes `topic`.
+        #[derive(Debug)]
+        #[must_use = "the message is not whole"]
+        pub struct Encoder<'a>(rt::Writer<'a>);
+
+        impl<'a> Encoder<'a> {
+            /// Which topic
+            ///
+            /// Data `topic`.
+            ///
+            /// # Errors
+            /// If the buffer is full, or the bytes are too many for their count.
+            #[inline]
+            pub fn topic(self, bytes: &[u8]) -> Result<usize, rt::Error> {
+                let what = "data topic";
+                let length: u16 = rt::count(bytes.len(), what)?;
+                let (head, rest) = self.0.array::<2>(what)?;
+                head.put::<0, 2>(length.to_le_bytes());
+                let rest = rest.bytes(bytes, what)?;
+                Ok(rest.end())
+            }
+        }
+    }
+
+    /// Broker: answers Renew: the owner has the next epoch
+    ///
+    /// Message `Renewed`, template 71: 20 bytes.
+    pub mod renewed {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 71;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 12;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 20;
+
+        /// Broker: answers Renew: the owner has the next epoch
+        ///
+        /// Reads `Renewed`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 12>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// Which that is
+            ///
+            /// `epoch` at 8, 4 bytes: `uint32`.
+            #[inline]
+            pub fn epoch(&self) -> u32 {
+                let bytes = self.block.view::<8, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(self.rest.end())
+            }
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message Renewed";
+            let (block, rest) = rest.block::<12>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// Which that is
+            ///
+            /// `epoch` at 8, 4 bytes: `uint32`.
+            pub epoch: u32,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 12]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.epoch;
+                out.put::<8, 4>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes the message, and gives its length in bytes.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode(buffer: &mut [u8], fields: &Fields) -> Result<usize, rt::Error> {
+            let what = "message Renewed";
+            let (out, rest) = rt::Writer::new(buffer).array::<20>(what)?;
+            out.put::<0, 2>(12_u16.to_le_bytes());
+            out.put::<2, 2>(71_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 12>());
+            Ok(rest.end())
+        }
+    }
+
+    /// Broker: answers Mapped of an owner that was offered a ring unasked: its present ring is to be unmapped, and Release to be said with the same correlation; Granted or Failure follows with it
+    ///
+    /// Message `HandOver`, template 72: 20 bytes.
+    pub mod hand_over {
+        use super::*;
+
+        /// The message's number in its header.
+        pub const TEMPLATE_ID: u16 = 72;
+        /// Bytes of the fixed part.
+        pub const BLOCK_BYTES: usize = 12;
+        /// Bytes of the message, header included, with no entry in a group and no byte in data.
+        pub const MESSAGE_BYTES_MIN: usize = 20;
+
+        /// Broker: answers Mapped of an owner that was offered a ring unasked: its present ring is to be unmapped, and Release to be said with the same correlation; Granted or Failure follows with it
+        ///
+        /// Reads `HandOver`.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Decoder<'a> {
+            block: rt::Block<'a, 12>,
+            rest: rt::Reader<'a>,
+        }
+
+        impl<'a> Decoder<'a> {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            #[inline]
+            pub fn correlation(&self) -> u64 {
+                let bytes = self.block.view::<0, 8>();
+                u64::from_le_bytes(*bytes)
+            }
+
+            /// The epoch that is to end
+            ///
+            /// `epoch` at 8, 4 bytes: `uint32`.
+            #[inline]
+            pub fn epoch(&self) -> u32 {
+                let bytes = self.block.view::<8, 4>();
+                u32::from_le_bytes(*bytes)
+            }
+
+            /// The version of the schema that the writer had.
+            #[inline]
+            pub fn schema_version(&self) -> u16 {
+                self.block.version()
+            }
+
+            /// The end of the message, all before it checked and not looked at.
+            ///
+            /// # Errors
+            /// If the message is cut short.
+            #[inline]
+            pub fn skip(self) -> Result<rt::End<'a>, rt::Error> {
+                Ok(self.rest.end())
+            }
+        }
+
+        /// The message at the start of the bytes.
+        ///
+        /// # Errors
+        /// If its header or its block is cut short, or it is another message.
+        #[inline]
+        pub fn decode(bytes: &[u8]) -> Result<Decoder<'_>, rt::Error> {
+            let (header, rest) = header(bytes)?;
+            header.of_template(TEMPLATE_ID)?;
+            open(header, rest)
+        }
+
+        #[inline]
+        pub(super) fn open(
+            header: rt::Header,
+            rest: rt::Reader<'_>,
+        ) -> Result<Decoder<'_>, rt::Error> {
+            let what = "message HandOver";
+            let (block, rest) = rest.block::<12>(header.block_length, what)?;
+            Ok(Decoder { block, rest })
+        }
+
+        /// The fields of the message, to be written.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub struct Fields {
+            /// `correlation` at 0, 8 bytes: `uint64`.
+            pub correlation: u64,
+            /// The epoch that is to end
+            ///
+            /// `epoch` at 8, 4 bytes: `uint32`.
+            pub epoch: u32,
+        }
+
+        impl Fields {
+            /// Writes it, and zeros where the schema has gaps.
+            #[inline]
+            fn write(&self, out: &mut [u8; 12]) {
+                let value = self.correlation;
+                out.put::<0, 8>(value.to_le_bytes());
+                let value = self.epoch;
+                out.put::<8, 4>(value.to_le_bytes());
+            }
+        }
+
+        /// Writes the message, and gives its length in bytes.
+        ///
+        /// # Errors
+        /// If the buffer is too small.
+        #[inline]
+        pub fn encode(buffer: &mut [u8], fields: &Fields) -> Result<usize, rt::Error> {
+            let what = "message HandOver";
+            let (out, rest) = rt::Writer::new(buffer).array::<20>(what)?;
+            out.put::<0, 2>(12_u16.to_le_bytes());
+            out.put::<2, 2>(72_u16.to_le_bytes());
+            out.put::<4, 2>(100_u16.to_le_bytes());
+            out.put::<6, 2>(0_u16.to_le_bytes());
+            fields.write(out.part::<8, 12>());
+            Ok(rest.end())
+        }
+    }
+
     /// Any message of the schema.
     #[derive(Clone, Copy, Debug)]
     pub enum Message<'a> {
@@ -8547,6 +8963,12 @@ pub mod oyez_protocol {
         CloseIngress(close_ingress::Decoder<'a>),
         /// `IngressClosed`, template 59.
         IngressClosed(ingress_closed::Decoder<'a>),
+        /// `Renew`, template 70.
+        Renew(renew::Decoder<'a>),
+        /// `Renewed`, template 71.
+        Renewed(renewed::Decoder<'a>),
+        /// `HandOver`, template 72.
+        HandOver(hand_over::Decoder<'a>),
     }
 
     impl<'a> Message<'a> {
@@ -8714,6 +9136,18 @@ pub mod oyez_protocol {
                     let message = ingress_closed::open(header, rest)?;
                     Self::IngressClosed(message)
                 }
+                70 => {
+                    let message = renew::open(header, rest)?;
+                    Self::Renew(message)
+                }
+                71 => {
+                    let message = renewed::open(header, rest)?;
+                    Self::Renewed(message)
+                }
+                72 => {
+                    let message = hand_over::open(header, rest)?;
+                    Self::HandOver(message)
+                }
                 found => return Err(rt::Error::TemplateId { found }),
             };
             Ok(message)
@@ -8765,6 +9199,9 @@ pub mod oyez_protocol {
                 Self::IngressOpened(message) => message.skip(),
                 Self::CloseIngress(message) => message.skip(),
                 Self::IngressClosed(message) => message.skip(),
+                Self::Renew(message) => message.skip(),
+                Self::Renewed(message) => message.skip(),
+                Self::HandOver(message) => message.skip(),
             }
         }
     }

@@ -18,6 +18,16 @@ pub(crate) enum TopicCommand {
         #[command(flatten)]
         broker: BrokerArgs,
     },
+    /// Have the owner go on in a new epoch; for the broker's own user and root. Exit code 1 if it does not
+    Renew {
+        /// The topic
+        topic: String,
+        /// The partition
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        partition: u16,
+        #[command(flatten)]
+        broker: BrokerArgs,
+    },
     /// Have the owner killed, so that the standby goes on; for an owner that hangs. Exit code 1 if it was gone already
     TakeOver {
         /// The topic

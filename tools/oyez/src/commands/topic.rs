@@ -1,7 +1,7 @@
-//! `oyez topic list`, `oyez topic describe` and `oyez topic take-over`.
+//! `oyez topic list`, `oyez topic describe`, `oyez topic renew` and `oyez topic take-over`.
 
 use indicatif::BinaryBytes;
-use oyez::{Durability, TopicInfo};
+use oyez::{BusError, Durability, Epoch, FailureCode, TopicInfo};
 use oyez_broker::stat::PartitionStat;
 use serde::Serialize;
 
@@ -18,6 +18,9 @@ pub(crate) fn run(command: TopicCommand, output: &mut Output) -> Result<Answer, 
             let info = bus.describe(&topic)?;
             // Not for everybody to see.
             describe(info, look(&bus, Some(&topic)).map_or_else(|_| Vec::new(), |stat| stat.partitions), output)
+        }
+        TopicCommand::Renew { topic, partition, broker } => {
+            renew(&topic, partition, connect(&broker)?.renew(&topic, partition), output)
         }
         TopicCommand::TakeOver { topic, partition, broker } => {
             let bus = connect(&broker)?;
@@ -83,6 +86,25 @@ impl Topic {
     fn schema(&self) -> &str {
         self.schema.as_deref().unwrap_or("none")
     }
+}
+
+fn renew(
+    topic: &str,
+    partition: u16,
+    renewed: Result<Epoch, BusError>,
+    output: &mut Output,
+) -> Result<Answer, Failure> {
+    let (epoch, why) = match renewed {
+        Ok(epoch) => (Some(epoch.0), None),
+        Err(BusError::Refused { code: FailureCode::NotRenewed, text }) => (None, Some(text)),
+        Err(error) => return Err(error.into()),
+    };
+    match (output.format, epoch, &why) {
+        (Format::Json, epoch, why) => output.json(&serde_json::json!({ "epoch": epoch, "not_renewed": why }))?,
+        (_, Some(epoch), _) => output.line(format_args!("{topic}/{partition}: renewed, epoch {epoch}"))?,
+        (_, None, why) => output.line(format_args!("{}", why.as_deref().unwrap_or_default()))?,
+    }
+    Ok(if epoch.is_some() { Answer::Yes } else { Answer::No })
 }
 
 fn take_over(killed: Option<oyez::Owner>, idle: bool, output: &mut Output) -> Result<Answer, Failure> {

@@ -20,6 +20,7 @@ pub(crate) struct Publishing {
 }
 
 /// How messages go out.
+#[expect(clippy::large_enum_variant, reason = "one a run")]
 enum Way {
     /// As the owner of a partition.
     Alone { publisher: Publisher, digest: Digest, first: Option<Sequence>, end: Position },

@@ -200,6 +200,12 @@
 /// The topic has many publishers, and none was named; or one at a time, and one was.
 #define OYEZ_REFUSED_OTHER_PUBLISHERS -123
 
+/// Only the broker's own user and root may have an owner renew its epoch; no call of this library asks for that.
+#define OYEZ_REFUSED_RENEW_DENIED -124
+
+/// The owner has not renewed its epoch; as above.
+#define OYEZ_REFUSED_NOT_RENEWED -125
+
 /// In shared memory: it outlives the publisher and the broker, not the machine.
 #define OYEZ_PUBLISHED 0
 

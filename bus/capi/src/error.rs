@@ -108,6 +108,10 @@ pub const OYEZ_REFUSED_NO_STANDBY: i32 = -121;
 pub const OYEZ_REFUSED_UNKNOWN_ORIGIN: i32 = -122;
 /// The topic has many publishers, and none was named; or one at a time, and one was.
 pub const OYEZ_REFUSED_OTHER_PUBLISHERS: i32 = -123;
+/// Only the broker's own user and root may have an owner renew its epoch; no call of this library asks for that.
+pub const OYEZ_REFUSED_RENEW_DENIED: i32 = -124;
+/// The owner has not renewed its epoch; as above.
+pub const OYEZ_REFUSED_NOT_RENEWED: i32 = -125;
 
 /// What helps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -180,6 +184,8 @@ const CODES: &[(i32, Remedy, &CStr)] = &[
         Change,
         c"OTHER_PUBLISHERS: name an origin where the topic has many, and none where it has one",
     ),
+    (OYEZ_REFUSED_RENEW_DENIED, Change, c"RENEW_DENIED: ask as the broker's own user, or as root"),
+    (OYEZ_REFUSED_NOT_RENEWED, Change, c"NOT_RENEWED: see who owns it, which may be stopped or of an older build"),
 ];
 
 /// A call that failed. In a box, so that what a call returns that did not fail is small.
@@ -364,7 +370,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_header_has_a_text_with_its_own_name() {
-        for (prefix, first, last) in [("OYEZ_ERR_", -1, -25), ("OYEZ_REFUSED_", -101, -123)] {
+        for (prefix, first, last) in [("OYEZ_ERR_", -1, -25), ("OYEZ_REFUSED_", -101, -125)] {
             let codes = constants(prefix);
             let numbers: Vec<i32> = codes.iter().map(|(_, code)| *code).collect();
             assert_eq!(numbers, (last..=first).rev().collect::<Vec<_>>(), "dense, and none given twice");

@@ -115,7 +115,7 @@ static void nobody_accepts(const char *socket) {
 
 static void refusals(const oyez_client *client) {
     oyez_topic_info info = {.struct_size = sizeof info};
-    for (int number = 1; number <= 23; ++number) {
+    for (int number = 1; number <= 25; ++number) {
         char topic[32];
         snprintf(topic, sizeof topic, "refuse-%d", number);
         expect(topic, oyez_client_describe(client, topic, 0, &info), OYEZ_REFUSED_BAD_MESSAGE + 1 - number);

@@ -87,7 +87,9 @@ impl House {
     /// Freezes the broker, until what this returns is dropped.
     pub(crate) fn stop_broker(&self) -> Stopped {
         let broker = self.broker_pid();
-        kill_process(broker, Signal::STOP).expect("stopped");
+        kill_process(broker, Signal::STOP).expect("told");
+        // A thread on another processor goes on for a moment.
+        until("the broker to stand still", || is_stopped(broker).then_some(()));
         Stopped(broker)
     }
 
@@ -145,6 +147,13 @@ impl House {
         let pid = all.split_whitespace().next().unwrap_or_else(|| panic!("no child in {children}"));
         Pid::from_raw(pid.parse().expect("a number")).expect("a process")
     }
+}
+
+/// Whether all its threads are stopped: the letter behind the name, which is in brackets.
+fn is_stopped(pid: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    let stats: Vec<_> = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok()).collect();
+    !stats.is_empty() && stats.iter().all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
 /// A process that goes on with the end of this.

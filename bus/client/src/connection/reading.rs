@@ -214,7 +214,11 @@ impl Reading {
                 _ => true,
             };
             facts.held.retain(|epoch, held| is_kept(epoch, held));
-            facts.held.insert(start.epoch, held);
+            // Awaited as the next one and opened as the one that is read: the reader keeps the ring that it has.
+            let is_mapped = matches!((facts.held.get(&start.epoch), &held), (Some(Held::Ring(_)), Held::Ring(_)));
+            if !is_mapped {
+                facts.held.insert(start.epoch, held);
+            }
         });
         if is_new {
             self.want_next();
@@ -246,4 +250,38 @@ impl Reading {
 
 fn give_up(known: &Partition, why: String) {
     known.learn(|facts| facts.unreadable = Some(why));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::Facts;
+    use oyez_ring::{BLOCK, Control, ControlMut, Memory, RegionMut, Sequence};
+
+    #[test]
+    fn a_ring_that_is_read_is_not_taken_away_by_another_answer() {
+        let known = Partition::new(Facts::default(), None);
+        let mut reading = Reading::new("md", 0, 0, &known);
+        let position = Position(0);
+        let start = EpochStart { epoch: Epoch(1), position, sequence: Sequence(0), time_ns: 0, previous_end: position };
+        let answer = |written| {
+            let memory = Memory::new(RegionMut::heap(Memory::len_bytes(2 * BLOCK) as usize).reader(), 2 * BLOCK);
+            let page = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, position);
+            page.set_written(Position(written));
+            Held::Ring(Ring { memory, control: page.reader() })
+        };
+        let written = || {
+            known.learn(|facts| match &facts.held[&Epoch(1)] {
+                Held::Ring(ring) => ring.control.written().0,
+                other => panic!("{other:?}"),
+            })
+        };
+        reading.learn_epoch(&known, start, answer(1));
+        reading.learn_epoch(&known, start, answer(2));
+        assert_eq!(written(), 1);
+        // In the broker's next life it has another page.
+        known.learn(|facts| facts.held.clear());
+        reading.learn_epoch(&known, start, answer(3));
+        assert_eq!(written(), 3);
+    }
 }

@@ -95,11 +95,12 @@ impl Control {
             self.clients.accept();
             ready.into_iter().for_each(|id| self.serve_client(id, now));
             self.take_events(now);
-            self.tick(now);
+            // Before the look at each partition: what it finds free is granted in it.
             if now >= housekeeping {
                 housekeeping = now + HOUSEKEEPING;
                 self.keep_house(now);
             }
+            self.tick(now);
             // Whoever makes way has another go on, and whoever stops has not.
             if crate::stop::take_upgrade() {
                 makes_way = Some(now + self.catalog.stop_timeout);

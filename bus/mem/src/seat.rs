@@ -20,6 +20,7 @@
 //! Checked by: tests/loom.rs, and `cargo xtask controls`, which takes each fence away.
 
 use crate::sync::{self, AtomicU64, Ordering, UnsafeCell};
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ fn seat_with<T>(value: T, is_ordered: bool) -> (Seat<T>, Taker<T>) {
 }
 
 /// The user has the value to itself. Where this is forgotten, the value is in use for good.
-pub struct Turn<'a, T>(&'a Shared<T>);
+pub struct Turn<'a, T>(&'a Shared<T>, PhantomData<&'a mut T>);
 
 impl<T> Seat<T> {
     /// Begins a turn; `None` once the value is asked for.
@@ -78,7 +79,7 @@ impl<T> Seat<T> {
         self.fence(); // U2: pairs with T2
         let is_ours = stop.0.load(Ordering::Relaxed) == 0; // U3
         // Dropped, it leaves.
-        let turn = Turn(&self.shared);
+        let turn = Turn(&self.shared, PhantomData);
         is_ours.then_some(turn)
     }
 
@@ -92,7 +93,7 @@ impl<T> Drop for Seat<T> {
     /// Drops the value, where nobody has taken it.
     #[allow(unsafe_code, reason = "the user's last touch")]
     fn drop(&mut self) {
-        if let Some(Turn(shared)) = &self.enter() {
+        if let Some(Turn(shared, _)) = &self.enter() {
             // SAFETY: this turn has the value to itself: *Apart*.
             drop(shared.value.with_mut(|value| unsafe { &mut *value }.take()));
         }

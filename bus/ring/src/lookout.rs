@@ -95,6 +95,8 @@ impl Lookout {
     pub fn leave(&mut self, key: usize) {
         if self.sleepers.get_mut(key).and_then(Option::take).is_some() {
             self.asleep.retain(|asleep| *asleep != key);
+            // All that are due are compared then, from wherever it begins.
+            self.next = 0;
             self.due = if self.due > 0 { self.asleep.len() } else { 0 };
         }
     }

@@ -161,6 +161,21 @@ fn what_is_asked_again_counts_and_who_leaves_is_not_woken() {
 }
 
 #[test]
+fn whoever_falls_asleep_after_another_has_left_is_compared() {
+    let mut house = House::new();
+    let begin = house.tail();
+    house.publish(1);
+    let tail = house.tail();
+    house.sleep(0, tail, 0);
+    house.sleep(1, tail, 0);
+    assert_eq!(house.woken(), []);
+    house.lookout.leave(0);
+    // Its message came while it was falling asleep.
+    house.sleep(2, begin, 0);
+    assert_eq!(house.woken(), [2]);
+}
+
+#[test]
 fn a_lookout_that_slept_while_the_ring_went_round_is_back_at_the_tail() {
     let mut house = House::new();
     for _ in 0..3 {

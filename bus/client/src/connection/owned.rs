@@ -92,6 +92,8 @@ impl Owned {
         }
         match (&mut state.news, news) {
             (Some(News::Renewed(reign)), News::Back(control, check)) => reign.go_on(control, check),
+            // There is no way back from it.
+            (Some(News::Lost(_)), _) => {}
             (told, news) => *told = Some(news),
         }
         drop(state);
@@ -201,4 +203,20 @@ fn untrusted(topic: &str) -> impl Fn(MemoryError) -> BusError {
 fn unmapped(topic: &str) -> impl Fn(std::io::Error) -> BusError {
     let topic = topic.to_owned();
     move |source| BusError::System { topic: topic.clone(), step: "map its ring", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HeaderCheck;
+    use oyez_ring::{ControlMut, Position};
+
+    #[test]
+    fn a_broker_that_is_back_does_not_take_a_loss_back() {
+        let owned = Owned::new("md", 0, Wake::new().expect("a descriptor"));
+        owned.tell(News::Lost("its ring was taken".to_owned()));
+        let page = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), Position(0), Position(0));
+        owned.tell(News::Back(page.reader(), HeaderCheck::new(None)));
+        assert!(matches!(owned.state().news, Some(News::Lost(_))));
+    }
 }

@@ -136,15 +136,15 @@ fn granted(epoch: Epoch) -> Message {
 }
 
 /// What a client says to a broker with that fault.
-fn with_broker<T>(wrong: Wrong, client: impl FnOnce(&Bus) -> T) -> T {
+/// What the client says, and all that it asked.
+fn with_broker<T>(wrong: Wrong, client: impl FnOnce(&Bus) -> T) -> (T, Vec<Message>) {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("bus.sock");
     let broker = serve(&socket, wrong);
     let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it listens");
     let said = client(&bus);
     drop(bus);
-    broker.join().expect("a broker that answered");
-    said
+    (said, broker.join().expect("a broker that answered"))
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_reader_maps_only_what_is_sealed_and_of_the_right_size() {
         (Wrong::OpenPage, Some("lacks the seals")),
     ];
     for (wrong, text) in faults {
-        let opened = with_broker(wrong, |bus| bus.subscriber().topic("md", Start::Earliest).open().map(drop));
+        let (opened, _) = with_broker(wrong, |bus| bus.subscriber().topic("md", Start::Earliest).open().map(drop));
         match (opened, text) {
             (Ok(()), None) => {}
             (Err(error), Some(text)) => {
@@ -181,7 +181,8 @@ fn a_publisher_maps_only_what_is_of_the_right_size_and_a_page_it_cannot_write() 
         (Wrong::ReadOnly, "cannot map its ring"),
     ];
     for (wrong, text) in faults {
-        let error = with_broker(wrong, |bus| bus.publisher("md").open().map(drop)).expect_err("it is not whole");
+        let (opened, _) = with_broker(wrong, |bus| bus.publisher("md").open().map(drop));
+        let error = opened.expect_err("it is not whole");
         assert!(error.to_string().contains(text) && error.to_string().contains("topic md"), "{wrong:?}: {error}");
     }
 }
@@ -189,28 +190,17 @@ fn a_publisher_maps_only_what_is_of_the_right_size_and_a_page_it_cannot_write() 
 /// A broker lets a connection wait for so many epochs and no more; nothing takes such a request back.
 #[test]
 fn subscribers_that_come_and_go_wait_for_the_next_epoch_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("bus.sock");
-    let broker = serve(&socket, Wrong::Nothing);
-    let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it answers");
-    for _ in 0..10 {
-        drop(bus.subscriber().topic("md", Start::Live).open().expect("a start"));
-    }
-    drop(bus);
-    let asked = broker.join().expect("it ended");
+    let ((), asked) = with_broker(Wrong::Nothing, |bus| {
+        (0..10).for_each(|_| drop(bus.subscriber().topic("md", Start::Live).open().expect("a start")));
+    });
     let waits = asked.iter().filter(|asked| matches!(asked, Message::OpenEpoch { wait: true, .. })).count();
     assert!(waits <= 1, "{waits} at a time");
 }
 
 #[test]
 fn a_ring_that_two_want_is_asked_for_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("bus.sock");
-    let broker = serve(&socket, Wrong::Nothing);
-    let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it answers");
-    drop(bus.subscriber().topic("md", Start::Live).open().expect("a start"));
-    drop(bus);
-    let asked = broker.join().expect("it ended");
+    let open = |bus: &Bus| drop(bus.subscriber().topic("md", Start::Live).open().expect("a start"));
+    let ((), asked) = with_broker(Wrong::Nothing, open);
     let opens = asked.iter().filter(|asked| matches!(asked, Message::OpenEpoch { wait: false, .. })).count();
     assert_eq!(opens, 1, "{asked:?}");
 }

@@ -489,17 +489,22 @@ fn segments_below_the_retention_are_recycled_and_their_readers_are_told_so() {
     });
 }
 
+/// Publishes until so many segments are written, and leaves nothing to be done.
+fn record_to(topic: &mut Topic, io: &mut Faulty, segments: u64) {
+    while topic.recorder.written().0 < segments * SEGMENT {
+        topic.publish_many(io, 1_000);
+    }
+    topic.all_durable(io);
+    topic.idle(io);
+}
+
 #[test]
 fn a_shorter_retention_gives_back_what_the_longer_one_had_taken() {
     let dir = folder();
     let mut io = Faulty::new(6);
     let mut topic = Topic::begin(dir.path(), &options());
-    let mut record_to = |topic: &mut Topic, segments: u64| {
-        while topic.recorder.written().0 < segments * SEGMENT {
-            topic.publish_many(&mut io, 1_000);
-        }
-        topic.all_durable(&mut io);
-        topic.idle(&mut io);
+    let mut record_to = |topic: &mut Topic, segments| {
+        record_to(topic, &mut io, segments);
         std::fs::read_dir(dir.path()).unwrap().count()
     };
     let long = record_to(&mut topic, 12);
@@ -516,18 +521,11 @@ fn what_somebody_without_a_right_may_have_open_is_deleted_and_not_used_again() {
     let dir = folder();
     let mut io = Faulty::new(5);
     let mut topic = Topic::begin(dir.path(), &options());
-    let mut record_to = |topic: &mut Topic, segments: u64| {
-        while topic.recorder.written().0 < segments * SEGMENT {
-            topic.publish_many(&mut io, 1_000);
-        }
-        topic.all_durable(&mut io);
-        topic.idle(&mut io);
-    };
-    record_to(&mut topic, 3);
+    record_to(&mut topic, &mut io, 3);
     let open: Vec<_> = (0..3).map(|at| std::fs::File::open(segment_path(dir.path(), at * SEGMENT)).unwrap()).collect();
     topic.partition.withhold_segments().unwrap().flush().unwrap();
     topic.partition.set_retention(1);
-    record_to(&mut topic, 12);
+    record_to(&mut topic, &mut io, 12);
     let inodes: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().ino()).collect();
     for (at, file) in open.iter().enumerate() {

@@ -135,6 +135,7 @@ fn runs(capacity: u64) -> impl Strategy<Value = (u64, u64, Vec<Do>)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_gated_reader_gets_everything((start, first, steps) in runs(CAPACITY)) {
         run(CAPACITY, true, start, first, steps);

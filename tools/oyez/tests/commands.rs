@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -144,18 +144,27 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
+fn until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+    }
+}
+
+/// Publishes on and on.
+fn owner_of_bare(house: &House) -> Child {
+    let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
+    house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs")
+}
+
 #[test]
 fn an_owner_goes_on_in_a_new_epoch() {
     let house = House::new();
     let _broker = house.serve();
     let none = house.run(&["topic", "renew", "bare"]);
     assert!(none.status.code() == Some(1) && none.stdout.starts_with(b"bare/0, which nobody owns"), "{none:?}");
-    let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
-    let mut owner = house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while house.run(&["topic", "renew", "bare"]).stdout != b"bare/0: renewed, epoch 2\n" {
-        assert!(Instant::now() < deadline, "waited in vain for a renewal");
-    }
+    let mut owner = owner_of_bare(&house);
+    until("a renewal", || house.run(&["topic", "renew", "bare"]).stdout == b"bare/0: renewed, epoch 2\n");
     let again = json(&house.run(&["topic", "renew", "bare", "--format", "json"])).remove(0);
     assert_eq!((&again["epoch"], &again["not_renewed"]), (&json!(3), &json!(null)));
     assert!(owner.try_wait().expect("a child").is_none(), "it publishes on");
@@ -169,20 +178,13 @@ fn an_owner_is_killed_for_a_standby_that_goes_on_in_its_place() {
     let _broker = house.serve();
     let gone = house.run(&["topic", "take-over", "bare"]);
     assert!(gone.status.code() == Some(1) && gone.stdout.starts_with(b"nobody owns it"), "{gone:?}");
-    let owner = ["publish", "bare", "--sample", "1", "--rate-messages-per-s", "100"];
-    let mut owner = house.command(&owner).stderr(Stdio::null()).spawn().expect("it runs");
-    let until = |what: &str, done: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !done() {
-            assert!(Instant::now() < deadline, "waited in vain for {what}");
-        }
-    };
-    until("an owner", &|| stdout(&house.run(&["topic", "describe", "bare"])).contains("owned"));
+    let mut owner = owner_of_bare(&house);
+    until("an owner", || stdout(&house.run(&["topic", "describe", "bare"])).contains("owned"));
     refused(&house.run(&["topic", "take-over", "bare"]), &["bare/0 epoch 1", "start a standby first"]);
     let standby = ["publish", "bare", "--standby", "--sample", "2", "--messages", "5", "--format", "json"];
     let standby = house.command(&standby).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
     let killed = format!("killed oyez (process {}, user {})\n", owner.id(), rustix::process::geteuid().as_raw());
-    until("a warm standby", &|| house.run(&["topic", "take-over", "bare"]).stdout == killed.as_bytes());
+    until("a warm standby", || house.run(&["topic", "take-over", "bare"]).stdout == killed.as_bytes());
     let published = json(&standby.wait_with_output().expect("it ends")).remove(0);
     assert_eq!((&published["messages"], &published["epoch"]), (&json!(5), &json!(2)));
     assert!(!owner.wait().expect("it ends").success());

@@ -92,7 +92,7 @@ pub(crate) struct Clients {
     clients: BTreeMap<ConnectionId, Client>,
     /// Hung up on, but not read to the end: the descriptors in there are on this user's account until they are.
     unread: Vec<(u32, Connection)>,
-    /// Users whose connections are being closed. That can take as long as they like, since theirs is what is closed.
+    /// Users whose connections are being closed: what came on one may linger, until that is interrupted.
     closing: Vec<u32>,
     closer: Helper,
     /// What was refused for a limit.
@@ -406,7 +406,9 @@ mod tests {
         // A close that can be interrupted is; who is refused then had its answer before.
         assert_eq!(clients.hurry(), Some(CLOSE_MAX));
         drop(hold);
+        let began = std::time::Instant::now();
         while clients.listener().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(60), "still closing");
             while let Some(Event::Closed(uid)) = queue.take() {
                 clients.closed(uid);
             }

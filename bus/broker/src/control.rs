@@ -70,7 +70,7 @@ pub(crate) struct Control {
     /// When each user was shown last how all stands.
     pub(crate) shown: BTreeMap<u32, Instant>,
     pub(crate) segments: Helper,
-    /// Reads catalogs, one at a time.
+    /// Reads catalogs, one at a time, and keeps what topics are declared as.
     pub(crate) drafts: Helper,
     pub(crate) drafting: bool,
     /// Topics of which the store has rings, and which were not declared when the broker started.

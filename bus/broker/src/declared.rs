@@ -1,4 +1,4 @@
-//! What a topic was declared as when it was served last, kept beside its partitions: what no later catalog may say
+//! What a topic was declared as when it was served last, or was about to be, kept beside its partitions: what no later catalog may say
 //! otherwise, whether a broker ran meanwhile or not, and who may have its segments open. `docs/formats/journal.md`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -23,7 +23,7 @@ use crate::spare::Spare;
 /// Most events under way: each partition has at most a handful.
 const EVENTS_MAX: usize = 4_096;
 
-/// A partition, by its place in the control thread's list.
+/// A partition, by a number that none has after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PartitionIndex(pub(crate) usize);
 
@@ -44,7 +44,7 @@ pub(crate) enum Event {
     Broken(PartitionIndex, Tail, String),
     /// An ended epoch's ring does not hold what it held when its end was found: recorded to here, and no further.
     Short(PartitionIndex, Tail, String),
-    /// Another catalog was read.
+    /// Another catalog was read, or the journals of its new topics were made.
     Draft(Box<Draft>),
     /// The segments of a topic are not used again, or why some may be.
     Withheld(Result<(), StartError>, String),

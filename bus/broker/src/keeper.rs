@@ -6,9 +6,9 @@
 //! It maps nothing and interprets nothing, so that nothing a ring holds can bring it down.
 //!
 //! SIGHUP has it ask the broker to hand over, and start whatever program stands in this one's place by then. Once that
-//! serves, and so has shown what it can do, the keeper becomes that program too (`renewal.rs`).
+//! serves, and so has shown what it can do, the keeper becomes that program too (`upgrade.rs`).
 
-mod renewal;
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io::{IoSliceMut, Read as _};
@@ -30,7 +30,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGKILL};
 
 use crate::log::log;
-use renewal::Estate;
+use upgrade::Estate;
 
 /// Most descriptors kept; told to the broker as `FDSTORE`, as systemd does.
 const KEPT_MAX: usize = 1_024;
@@ -82,13 +82,13 @@ pub(crate) fn keep<E: From<String>>(
         .map_err(|error| format!("keeper: cannot watch signals: {error}; raise the limits"))?;
     let program =
         std::env::current_exe().map_err(|error| format!("keeper: no path of its own: {error}; mount /proc"))?;
-    let inherited = renewal::inherit();
-    let is_renewed = inherited.is_some();
+    let inherited = upgrade::inherit();
+    let is_upgraded = inherited.is_some();
     let estate = match inherited {
         Some(estate) => estate.map_err(|error| format!("keeper: nothing to go on with: {error}; start again"))?,
         None => begin(&program, &arguments, &beside()?)?,
     };
-    let ready = is_renewed.then(Instant::now);
+    let ready = is_upgraded.then(Instant::now);
     let mut keeper = Keeper {
         program,
         arguments,
@@ -96,12 +96,12 @@ pub(crate) fn keep<E: From<String>>(
         exited: None,
         signals,
         ready,
-        was_ready: is_renewed,
+        was_ready: is_upgraded,
         failures: 0,
         stopping: false,
         upgrading: false,
     };
-    if is_renewed {
+    if is_upgraded {
         log(format_args!("keeper: goes on as another build; {} rings kept", keeper.estate.kept.len()));
     }
     Ok(keeper.run()?)
@@ -170,7 +170,7 @@ impl Keeper {
             }
             if self.upgrading && self.ready.is_some() && !self.stopping {
                 self.upgrading = false;
-                let error = renewal::become_program(&self.program, &self.estate);
+                let error = upgrade::become_program(&self.program, &self.estate);
                 log(format_args!("keeper: stays the build that it is: {error}; it keeps the rings all the same"));
             }
             self.wait(None);

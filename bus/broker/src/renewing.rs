@@ -25,7 +25,7 @@ use crate::log::log;
 use crate::partition::{Holder, Partition};
 use crate::request::{Asker, Refusing, place};
 
-/// Who asked for it is told by then how it stands.
+/// Who asked for it is told at the first look after that how it stands.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// Somebody who waits for an owner's renewal.
@@ -82,8 +82,14 @@ impl Control {
             return Err((FailureCode::NotRenewed, format!("{}, which nobody owns who is connected", about())));
         };
         let waits = self.renewing.iter().any(|other| other.asker.id == asker.id && other.partition == index);
+        if waits {
+            return Err((
+                FailureCode::TooManyRequests,
+                format!("{}, which you have asked to be renewed already", about()),
+            ));
+        }
         self.renewals += 1;
-        if waits || !partition.standbys.renew(&owner, CORRELATION_OF_BROKER + self.renewals) {
+        if !partition.standbys.renew(&owner, CORRELATION_OF_BROKER + self.renewals) {
             return Err((FailureCode::TooManyRequests, format!("{}, whose owner waits for it, too", about())));
         }
         let (epoch, until) = (partition.newest(), now + ANSWER_MAX);

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use oyez_mem::memory;
-use oyez_protocol::{Binding, FailureCode, Message, Packet, VERSION};
+use oyez_protocol::{Binding, CORRELATION_OF_BROKER, FailureCode, Message, Packet, VERSION};
 use oyez_ring::{Epoch, EpochStart, Position, Sequence, Tail};
 
 use crate::catalog::{Limits, Topic, TopicSchema};
@@ -105,11 +105,10 @@ impl Control {
     ) -> Result<bool, Refusing> {
         let index = self.find(topic, number)?.0;
         // The answer comes with the end of the epoch, which the next tick looks for.
-        let partition = &mut self.partitions[index.0];
-        match partition.release(asker.id, epoch, asker.correlation, now) {
+        match self.partitions[index.0].release(asker.id, epoch, asker.correlation, now) {
             true => Ok(true),
-            // To renew: its memory was found free before it said so, and the grant follows.
-            false if partition.standbys.is_renewal(asker) => Ok(true),
+            // To renew: its memory was found free before it said so; the grant follows, or has come.
+            false if asker.correlation >= CORRELATION_OF_BROKER => Ok(true),
             false => Err((FailureCode::NotOwner, format!("{} epoch {epoch}", place(topic, number)))),
         }
     }

@@ -86,6 +86,7 @@ pub(crate) fn hand_out(
 /// The sleepers of one core, and how it sleeps itself.
 pub(crate) struct Sleepers {
     epoll: OwnedFd,
+    /// In ascending order.
     lookouts: Vec<(PartitionIndex, Lookout)>,
     /// Which of them the next turn looks at first, so that none waits for all others.
     next: usize,
@@ -113,7 +114,7 @@ impl Sleepers {
 
     /// Nobody looks at this partition any more; what is to be unmapped elsewhere.
     pub(crate) fn retire(&mut self, partition: PartitionIndex) -> Option<Box<dyn Any + Send>> {
-        let at = self.lookouts.iter().position(|(known, _)| *known == partition)?;
+        let at = self.place_of(partition).ok()?;
         self.next = 0;
         Some(Box::new(self.lookouts.remove(at)))
     }
@@ -145,13 +146,14 @@ impl Sleepers {
 
     fn forget_some(&mut self) -> usize {
         let Some(&connection) = self.hung_up.last() else { return 0 };
-        let keys = self.connections.get(&connection).map_or(&[][..], Vec::as_slice);
-        let some: Vec<usize> = keys.iter().rev().take(FORGOTTEN_PER_TURN).copied().collect();
-        if some.is_empty() {
-            self.hung_up.pop();
-            self.connections.remove(&connection);
+        for _ in 0..FORGOTTEN_PER_TURN {
+            let Some(&key) = self.connections.get(&connection).and_then(|keys| keys.last()) else {
+                self.connections.remove(&connection);
+                self.hung_up.pop();
+                break;
+            };
+            self.remove(key);
         }
-        some.iter().for_each(|key| self.remove(*key));
         1
     }
 
@@ -215,14 +217,21 @@ impl Sleepers {
 
     /// What looks at a partition; of one that is declared no more, nothing.
     fn lookout(&mut self, partition: PartitionIndex) -> Option<&mut Lookout> {
-        self.lookouts.iter_mut().find(|(known, _)| *known == partition).map(|(_, lookout)| lookout)
+        let at = self.place_of(partition).ok()?;
+        Some(&mut self.lookouts[at].1)
     }
 
     fn lookout_or_new(&mut self, partition: PartitionIndex) -> &mut Lookout {
-        if self.lookout(partition).is_none() {
-            self.lookouts.push((partition, Lookout::default()));
-        }
-        self.lookout(partition).expect("just made")
+        let at = self.place_of(partition).unwrap_or_else(|at| {
+            self.lookouts.insert(at, (partition, Lookout::default()));
+            at
+        });
+        &mut self.lookouts[at].1
+    }
+
+    /// Where it is, or would be.
+    fn place_of(&self, partition: PartitionIndex) -> Result<usize, usize> {
+        self.lookouts.binary_search_by_key(&partition, |(known, _)| *known)
     }
 
     /// Has the control thread close what belongs to nobody any more.

@@ -5,9 +5,9 @@
 #[path = "support/topic.rs"]
 mod topic;
 
-use oyez::{Bus, Connect, Start};
+use oyez::{Bus, Connect, Offer, Start};
 use oyez_mem::memory::{Access, create, reopen, seal_writers};
-use oyez_protocol::{Binding, Connection, Durability, Message, Packet, VERSION};
+use oyez_protocol::{Binding, CORRELATION_OF_BROKER, Connection, Durability, Message, Packet, VERSION};
 use oyez_ring::{Area, BLOCK, Control, Epoch, EpochStart, Memory, Position, Sequence};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, socket_with};
 use std::os::fd::{AsFd, OwnedFd};
@@ -135,8 +135,7 @@ fn granted(epoch: Epoch) -> Message {
     }
 }
 
-/// What a client says to a broker with that fault.
-/// What the client says, and all that it asked.
+/// What a client says to a broker with that fault, and all that it asked.
 fn with_broker<T>(wrong: Wrong, client: impl FnOnce(&Bus) -> T) -> (T, Vec<Message>) {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("bus.sock");
@@ -232,4 +231,47 @@ fn what_is_granted_after_the_publisher_has_given_up_is_released() {
     assert!(error.to_string().contains("has not answered Mapped"), "{error}");
     gave_up.send(()).expect("a broker");
     assert_eq!(broker.join().expect("released"), Epoch(1));
+}
+
+#[test]
+fn an_owner_whose_broker_dies_between_its_two_rings_is_told_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("bus.sock");
+    let listener = listening(&socket);
+    let broker = std::thread::spawn(move || {
+        let connection = Connection::new(accept(&listener).expect("a client"));
+        let say = |correlation, message, given: &[OwnedFd]| {
+            let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
+            connection.send(&Packet { correlation, message }, &given).expect("it listens");
+        };
+        loop {
+            let Packet { correlation, message } = connection.receive(Instant::now() + PATIENCE).expect("a word").packet;
+            match message {
+                Message::Release { .. } => return,
+                Message::Mapped { .. } if correlation == CORRELATION_OF_BROKER => {
+                    say(correlation, Message::HandOver { epoch: Epoch(1) }, &[]);
+                }
+                Message::Mapped { partition, topic } => {
+                    say(correlation, granted(Epoch(1)), &[]);
+                    let offer = Message::RingOffer { partition, capacity: CAPACITY, topic };
+                    say(CORRELATION_OF_BROKER, offer, &handed_out(Wrong::Nothing, true));
+                }
+                other => {
+                    let (message, given) = answer(other, Wrong::Nothing).expect("known");
+                    say(correlation, message, &given);
+                }
+            }
+        }
+    });
+    let bus = Bus::connect(Connect::new(&socket).timeout(PATIENCE)).expect("it answers");
+    let mut publisher = bus.publisher("md").open().expect("granted");
+    broker.join().expect("it gave its ring up");
+    let deadline = Instant::now() + PATIENCE;
+    let lost = loop {
+        match publisher.offer(&[1; 64]) {
+            Ok(offer) => assert!(offer == Offer::BackPressured && Instant::now() < deadline, "{offer:?}"),
+            Err(lost) => break lost.to_string(),
+        }
+    };
+    assert!(lost.contains("went away while it was renewed"), "{lost}");
 }

@@ -23,7 +23,7 @@ pub enum State {
     Running = 1,
     /// The broker stops: release.
     Closing = 2,
-    /// The epoch is to be renewed: hand the ring over.
+    /// Kept: no broker says it, and a publisher that sees it is held back.
     Renew = 3,
     /// The owner released, or is dead.
     Ended = 4,

@@ -84,6 +84,9 @@ fn one_of_many_publishers_goes_on_behind_its_last_number() {
         &["many/0, origin gateway-b", "add it to `origins`"],
     );
     refused(&house.run(&["publish", "many", "--sample", "7", "--messages", "1"]), &["many/0", "under an origin"]);
+    let described = stdout(&house.run(&["topic", "describe", "many"]));
+    let partition = described.lines().find(|line| line.starts_with("partition   0: owned")).expect("a partition");
+    assert!(partition.ends_with("; publishers: many, 0 connected, 50 messages accepted"), "{described}");
 }
 
 #[test]

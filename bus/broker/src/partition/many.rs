@@ -124,8 +124,13 @@ impl Many {
     }
 
     /// Whether so many rings are mapped by this one, or by former ones of its name, that it gets no more.
-    fn has_too_many_rings(&self, publisher: u16) -> bool {
-        self.former.iter().filter(|(of, _)| *of == publisher).count() > FORMER_MAX
+    /// Whether so many former rings of a publisher are still mapped; the kernel is asked only where it would be refused for it.
+    fn has_too_many_rings(&mut self, publisher: u16) -> bool {
+        let has = |former: &[(u16, OwnedFd)]| former.iter().filter(|(of, _)| *of == publisher).count() > FORMER_MAX;
+        has(&self.former) && {
+            self.let_go_of_rings();
+            has(&self.former)
+        }
     }
 
     fn let_go_of_rings(&mut self) {
@@ -215,7 +220,7 @@ impl Partition {
         let is_owned = matches!(self.owner, Owner::Owned(_));
         let Some(many) = &mut self.many else { return Admission::NoSuchName };
         let Some(&publisher) = many.declared.origins.get(name) else { return Admission::NoSuchName };
-        many.let_go_of_rings();
+        let has_too_many_rings = many.has_too_many_rings(publisher);
         match many.sessions.get(&publisher) {
             Some(admitted) if admitted.leaving => {
                 return Admission::NotNow(Refusal::Ending, Some(admitted.holder.clone()));
@@ -225,7 +230,7 @@ impl Partition {
                 return Admission::NotNow(Refusal::Taken, Some(admitted.holder.clone()));
             }
             None if !is_owned => return Admission::NotNow(Refusal::Preparing, None),
-            None if many.has_too_many_rings(publisher) => return Admission::NotNow(Refusal::Ending, None),
+            None if has_too_many_rings => return Admission::NotNow(Refusal::Ending, None),
             None => {}
         }
         match self.open_session(publisher) {

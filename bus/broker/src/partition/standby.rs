@@ -197,11 +197,6 @@ impl Standbys {
         self.queue.iter().filter_map(until).min()
     }
 
-    /// Whether this belongs to a renewal that is under way.
-    pub(crate) fn is_renewal(&mut self, asker: Asker) -> bool {
-        self.speaks(asker).is_some_and(|standby| standby.renews)
-    }
-
     /// Who speaks of what it was offered, or waits for; an owner says by the correlation which of its offers it means.
     fn speaks(&mut self, Asker { id, correlation }: Asker) -> Option<&mut Standby> {
         let is_renewal = correlation >= CORRELATION_OF_BROKER;

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::catalog::{applied, ask, edit};
 use crate::house::{House, signal};
 use crate::many::MANY;
-use crate::peer::{Owned, Peer, until};
+use crate::peer::{Owned, Peer, Ring, until};
 
 fn house() -> House {
     let topic =
@@ -39,6 +39,15 @@ fn offered(owned: &Owned) -> Received {
     let offer = owned.peer.hear();
     assert!(offer.packet.correlation >= CORRELATION_OF_BROKER, "nobody asked");
     offer
+}
+
+/// An owner that is to hand its ring over, and what it goes on with; behind who asked for it.
+fn handing_over(house: &House) -> (Peer, Owned, (Ring, u64)) {
+    let owned = house.peer("owner").own("md");
+    let operator = operator(house, "md");
+    let offer = offered(&owned);
+    let (owned, beside) = owned.map_beside(offer);
+    (operator, owned, beside)
 }
 
 #[test]
@@ -98,13 +107,10 @@ fn an_owner_that_does_not_answer_owns_on_and_that_is_reported() {
 #[test]
 fn an_owner_that_has_mapped_its_ring_stays_asked() {
     let house = house();
-    let owned = house.peer("owner").own("md");
-    let operator = operator(&house, "md");
-    let offer = offered(&owned);
-    let (owned, handing_over) = owned.map_beside(offer);
-    assert!(not_renewed(&operator).contains("stays asked"));
-    let again = self::operator(&house, "md");
-    let mut owned = owned.give_up(handing_over);
+    let (first, owned, beside) = handing_over(&house);
+    assert!(not_renewed(&first).contains("stays asked"));
+    let again = operator(&house, "md");
+    let mut owned = owned.give_up(beside);
     assert_eq!(again.hear().packet.message, Message::Renewed { epoch: Epoch(2) });
     assert_eq!(owned.publish().0, 0);
 }
@@ -114,15 +120,16 @@ fn an_owner_that_has_mapped_its_ring_stays_asked() {
 fn an_owner_whose_ring_is_found_free_before_it_says_so_is_granted_all_the_same() {
     let house = house();
     for epoch in 1..=5 {
-        let owned = house.peer("owner").own("md");
-        let operator = operator(&house, "md");
-        let offer = offered(&owned);
-        let (owned, handing_over) = owned.map_beside(offer);
-        let owned = owned.give_up_behind(handing_over, || {
+        let (operator, owned, beside) = handing_over(&house);
+        let owned = owned.give_up_behind(beside, || {
             house.keeper.line(&[&format!("md/0 epoch {}: ended", 2 * epoch - 1)]);
         });
         assert_eq!(operator.hear().packet.message, Message::Renewed { epoch: Epoch(2 * epoch) });
-        owned.release();
+        let Owned { mut peer, topic, epoch, writer } = owned;
+        drop(writer);
+        peer.say(Message::Release { partition: 0, epoch, topic });
+        let next = peer.hear().packet.message;
+        assert!(matches!(next, Message::Released { .. }), "its late word was no failure: {next:?}");
     }
 }
 
@@ -187,7 +194,8 @@ fn only_the_brokers_own_user_and_root_have_an_owner_renew_its_epoch() {
     assert_eq!(operator.refusal(renew("nothing")).0, FailureCode::UnknownTopic);
     let _owned = house.peer("owner").own("md");
     operator.say(renew("md"));
-    assert_eq!(operator.refusal(renew("md")).0, FailureCode::TooManyRequests, "one at a time");
+    let (code, text) = operator.refusal(renew("md"));
+    assert!(code == FailureCode::TooManyRequests && text.contains("you have asked"), "one at a time: {text}");
     if !rustix::process::geteuid().is_root() {
         return eprintln!("SKIPPED only_the_brokers_own_user: needs root, which can become another user");
     }
@@ -207,10 +215,7 @@ fn only_the_brokers_own_user_and_root_have_an_owner_renew_its_epoch() {
 #[test]
 fn an_owner_that_loses_its_right_in_the_middle_is_gone() {
     let house = house();
-    let owned = house.peer("owner").own("md");
-    let operator = operator(&house, "md");
-    let offer = offered(&owned);
-    let (owned, beside) = owned.map_beside(offer);
+    let (operator, owned, beside) = handing_over(&house);
     edit(&house, "publish = [\"self\"]\nstandbys = 1", "publish = []\nstandbys = 1");
     applied(&house);
     assert!(not_renewed(&operator).contains("is gone"));
@@ -230,10 +235,7 @@ fn a_topic_of_many_publishers_is_the_brokers_own_and_not_renewed() {
 #[test]
 fn a_broker_that_stops_in_the_middle_ends_everything_in_order() {
     let mut house = house();
-    let owned = house.peer("owner").own("md");
-    let _operator = operator(&house, "md");
-    let offer = offered(&owned);
-    let (owned, beside) = owned.map_beside(offer);
+    let (_operator, owned, beside) = handing_over(&house);
     signal(house.keeper.id(), Signal::TERM);
     until("the word", || matches!(owned.peer.hear().packet.message, Message::Closing {}).then_some(()));
     drop(beside);

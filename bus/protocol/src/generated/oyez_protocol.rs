@@ -8767,7 +8767,7 @@ pub mod oyez_protocol {
         }
     }
 
-    /// Broker: answers Mapped of an owner that was offered a ring unasked: its present ring is to be unmapped, and Release to be said with the same correlation; Granted or Failure follows with it
+    /// Broker: answers Mapped of an owner that was offered a ring unasked: its present ring is to be unmapped, and Release to be said with the same correlation; Granted follows with it, perhaps behind Released, or Failure
     ///
     /// Message `HandOver`, template 72: 20 bytes.
     pub mod hand_over {
@@ -8780,7 +8780,7 @@ pub mod oyez_protocol {
         /// Bytes of the message, header included, with no entry in a group and no byte in data.
         pub const MESSAGE_BYTES_MIN: usize = 20;
 
-        /// Broker: answers Mapped of an owner that was offered a ring unasked: its present ring is to be unmapped, and Release to be said with the same correlation; Granted or Failure follows with it
+        /// Broker: answers Mapped of an owner that was offered a ring unasked: its present ring is to be unmapped, and Release to be said with the same correlation; Granted follows with it, perhaps behind Released, or Failure
         ///
         /// Reads `HandOver`.
         #[derive(Clone, Copy, Debug)]

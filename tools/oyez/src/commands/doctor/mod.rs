@@ -52,12 +52,12 @@ struct Row {
     finding: Finding,
 }
 
-/// Only what keeps the broker from running as declared is a negative answer: a laptop is no reason to fail a script.
 /// The CPUs of this machine that are switched on; none where the kernel does not say.
 pub(super) fn cpus_there() -> BTreeSet<usize> {
     Machine::new(None).cpus("sys/devices/system/cpu/online")
 }
 
+/// Only what keeps the broker from running as declared is a negative answer: a laptop is no reason to fail a script.
 pub(crate) fn run(args: &DoctorArgs, output: &mut Output) -> Result<Answer, Failure> {
     let catalog = args.catalog.as_ref().map(Catalog::load).transpose()?;
     let report = examine(&Machine::new(catalog));

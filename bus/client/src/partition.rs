@@ -72,7 +72,9 @@ impl Partition {
 
     /// What is wanted, once: asking is then the caller's duty.
     pub(crate) fn take_asked(&self) -> Asked {
-        let asked = &mut self.lock().asked;
+        let Facts { asked, held, .. } = &mut *self.lock();
+        // It may have been told in the meantime, and a second answer would take from the reader the ring that it reads.
+        asked.epoch_is_wanted &= asked.epoch.is_some_and(|epoch| !held.contains_key(&epoch));
         let taken = *asked;
         asked.epoch_is_wanted = false;
         asked.segment = None;
@@ -294,5 +296,17 @@ mod tests {
         partition.give_segment(other, Ok(None));
         assert!(matches!(partition.take_segment(other), Ok(None)));
         assert!(waits(other) && partition.take_asked().segment == Some(other), "asked anew");
+    }
+
+    #[test]
+    fn an_epoch_that_was_told_in_the_meantime_is_not_asked_for() {
+        let partition = Partition::new(Facts::default(), Some(Box::new(|| ())));
+        let mut attached = Attached::new(Arc::clone(&partition), None);
+        for (epoch, is_told) in [(Epoch(1), false), (Epoch(2), true)] {
+            assert!(matches!(attached.held(epoch), Held::Unknown));
+            let closed = Held::Closed { end: Position(0), sequence: oyez_ring::Sequence(0) };
+            partition.learn(|facts| is_told.then(|| facts.held.insert(epoch, closed)));
+            assert_eq!(partition.take_asked().epoch_is_wanted, !is_told, "{epoch}");
+        }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Reading {
     /// The journal's number: another journal would be another partition.
     journal: u64,
     known: Weak<Partition>,
+    /// Whether this connection's broker knows of it: until then it answers nothing else.
+    is_subscribed: bool,
     /// The newest epoch known.
     newest: Epoch,
     /// Starts of epochs that came, until the list is whole.
@@ -58,6 +60,7 @@ impl Reading {
             partition,
             journal,
             known: Arc::downgrade(known),
+            is_subscribed: true,
             newest: Epoch(0),
             starts: Vec::new(),
             wanted: Vec::new(),
@@ -74,7 +77,7 @@ impl Reading {
 
     /// The broker came back, or a failure has passed: everything anew.
     pub(super) fn begin_again(&mut self) {
-        self.again_at = None;
+        (self.again_at, self.is_subscribed) = (None, false);
         self.starts.clear();
         self.opening.clear();
         self.wanted.clear();
@@ -98,7 +101,7 @@ impl Reading {
         if self.again_at.is_some_and(|at| at <= Instant::now()) {
             self.begin_again();
         }
-        if let Some(known) = self.known.upgrade() {
+        if let Some(known) = self.known.upgrade().filter(|_| self.is_subscribed) {
             let asked = known.take_asked();
             if let Some(epoch) = asked.epoch.filter(|_| asked.epoch_is_wanted) {
                 self.want_epoch(epoch);
@@ -161,6 +164,7 @@ impl Reading {
 
     fn subscribed_again(&mut self, known: &Partition, journal: u64, earliest: Position, berth: Berth) {
         if journal == self.journal {
+            self.is_subscribed = true;
             known.learn(|facts| {
                 facts.earliest = earliest;
                 facts.berth = Some(Arc::new(berth));
@@ -214,11 +218,7 @@ impl Reading {
                 _ => true,
             };
             facts.held.retain(|epoch, held| is_kept(epoch, held));
-            // Awaited as the next one and opened as the one that is read: the reader keeps the ring that it has.
-            let is_mapped = matches!((facts.held.get(&start.epoch), &held), (Some(Held::Ring(_)), Held::Ring(_)));
-            if !is_mapped {
-                facts.held.insert(start.epoch, held);
-            }
+            facts.held.insert(start.epoch, held);
         });
         if is_new {
             self.want_next();
@@ -256,32 +256,17 @@ fn give_up(known: &Partition, why: String) {
 mod tests {
     use super::*;
     use crate::partition::Facts;
-    use oyez_ring::{BLOCK, Control, ControlMut, Memory, RegionMut, Sequence};
 
     #[test]
-    fn a_ring_that_is_read_is_not_taken_away_by_another_answer() {
+    fn what_a_reader_wants_while_the_broker_is_away_is_asked_for_once_it_is_subscribed_again() {
         let known = Partition::new(Facts::default(), None);
-        let mut reading = Reading::new("md", 0, 0, &known);
-        let position = Position(0);
-        let start = EpochStart { epoch: Epoch(1), position, sequence: Sequence(0), time_ns: 0, previous_end: position };
-        let answer = |written| {
-            let memory = Memory::new(RegionMut::heap(Memory::len_bytes(2 * BLOCK) as usize).reader(), 2 * BLOCK);
-            let page = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), position, position);
-            page.set_written(Position(written));
-            Held::Ring(Ring { memory, control: page.reader() })
-        };
-        let written = || {
-            known.learn(|facts| match &facts.held[&Epoch(1)] {
-                Held::Ring(ring) => ring.control.written().0,
-                other => panic!("{other:?}"),
-            })
-        };
-        reading.learn_epoch(&known, start, answer(1));
-        reading.learn_epoch(&known, start, answer(2));
-        assert_eq!(written(), 1);
-        // In the broker's next life it has another page.
-        known.learn(|facts| facts.held.clear());
-        reading.learn_epoch(&known, start, answer(3));
-        assert_eq!(written(), 3);
+        let mut reading = Reading::new("md", 0, 7, &known);
+        while reading.next_want().is_some() {}
+        assert!(known.take_segment(Position(0)).is_err(), "it would block");
+        reading.begin_again();
+        assert!(matches!(reading.next_want(), Some((Message::OpenSubscriber { .. }, Step::Subscribe))));
+        assert!(reading.next_want().is_none(), "the broker does not know of it yet");
+        reading.is_subscribed = true;
+        assert!(matches!(reading.next_want(), Some((Message::OpenSegment { .. }, _))));
     }
 }

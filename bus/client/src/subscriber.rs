@@ -144,6 +144,10 @@ struct Reading {
     info: TopicInfo,
     partition: u16,
     cursor: Cursor<Attached>,
+    /// Publish time of the message taken last; 0 at a start.
+    time_ns: u64,
+    /// Whether it has come further than the broker was told.
+    is_untold: bool,
     /// Polls that brought messages out of a ring.
     polls: u32,
     clock: Clock,
@@ -233,7 +237,9 @@ impl Subscriber {
         sleep.begin()?;
         self.is_asleep = true;
         let mut all_ring = true;
-        for (at, Reading { cursor, .. }) in self.topics.iter().enumerate() {
+        for (at, reading) in self.topics.iter_mut().enumerate() {
+            reading.tell_if_due();
+            let cursor = &reading.cursor;
             all_ring &= sleep.ask(at, cursor.source(), cursor.position(), cursor.durability())?;
         }
         if !all_ring {
@@ -349,8 +355,8 @@ impl Reading {
         if durability > info.durability {
             return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
         }
-        let mut reading =
-            Reading { info, partition, cursor: Cursor::new(attached, durability), polls: 0, clock: Clock::new() };
+        let (cursor, clock) = (Cursor::new(attached, durability), Clock::new());
+        let mut reading = Reading { info, partition, cursor, time_ns: 0, is_untold: false, polls: 0, clock };
         reading.seek(start, bus.timeout())?;
         Ok(reading)
     }
@@ -359,7 +365,8 @@ impl Reading {
         let deadline = Instant::now() + timeout;
         loop {
             if self.cursor.source().is_complete() && self.cursor.seek(start).map_err(|source| self.stuck(source))? {
-                self.tell(0, 0);
+                self.time_ns = 0;
+                self.tell();
                 return Ok(());
             }
             self.failure()?;
@@ -378,6 +385,7 @@ impl Reading {
         topic: TopicIndex,
         each: &mut impl FnMut(Event<'_>),
     ) -> Result<usize, SubscribeError> {
+        self.tell_if_due();
         let (partition, begins_in_ring) = (self.partition, self.cursor.reads_ring());
         let (mut first_ns, mut last_ns) = (0, 0);
         let given = self.cursor.poll(limit, |kind| {
@@ -391,7 +399,10 @@ impl Reading {
             Ok(0) => self.failure().map(|()| 0),
             Ok(given) => {
                 if last_ns != 0 {
-                    self.tell(if begins_in_ring { first_ns } else { 0 }, last_ns);
+                    (self.time_ns, self.is_untold) = (last_ns, true);
+                    if begins_in_ring && self.cursor.reads_ring() {
+                        self.sample(first_ns);
+                    }
                 }
                 Ok(given)
             }
@@ -399,19 +410,33 @@ impl Reading {
         }
     }
 
-    /// Tells the broker, for whoever looks, how far this has come, and of some polls how late their first message was: 0 where
-    /// that came out of the journal, which is late by intent. The clock costs as much as a poll.
+    /// What a poll brought is told with the next, or before a sleep: by then its messages are done with, and whoever answers
+    /// one has not waited for this.
     #[inline]
-    fn tell(&mut self, first_ns: u64, last_ns: u64) {
+    fn tell_if_due(&mut self) {
+        if self.is_untold {
+            self.tell();
+        }
+    }
+
+    /// Tells the broker, for whoever looks, how far this has come.
+    fn tell(&mut self) {
+        self.is_untold = false;
         let Some(berth) = self.cursor.source().berth() else { return };
         let (epoch, position) = (self.cursor.epoch(), self.cursor.position());
         let sequence = self.cursor.next_sequence().unwrap_or_default();
-        berth.area.tell(Progress { epoch, position, sequence, time_ns: last_ns });
-        if first_ns != 0 && self.cursor.reads_ring() {
-            self.polls = self.polls.wrapping_add(1);
-            if self.polls.is_multiple_of(POLLS_PER_SAMPLE) {
-                berth.area.record(self.clock.now_ns().saturating_sub(first_ns));
-            }
+        berth.area.tell(Progress { epoch, position, sequence, time_ns: self.time_ns });
+    }
+
+    /// Tells of some polls how late their first message was; not where that came out of the journal, which is late by intent.
+    /// The clock costs as much as a poll.
+    #[inline]
+    fn sample(&mut self, first_ns: u64) {
+        self.polls = self.polls.wrapping_add(1);
+        if self.polls.is_multiple_of(POLLS_PER_SAMPLE)
+            && let Some(berth) = self.cursor.source().berth()
+        {
+            berth.area.record(self.clock.now_ns().saturating_sub(first_ns));
         }
     }
 

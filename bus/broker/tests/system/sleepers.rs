@@ -91,6 +91,32 @@ fn an_ask_wakes_the_core_and_a_message_rings_the_bell() {
 }
 
 #[test]
+fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep() {
+    let house = House::new();
+    let mut owned = house.peer("owner").own("md");
+    let bus = oyez::Bus::connect(oyez::Connect::new(&house.socket)).expect("a broker");
+    let mut reader = bus.subscriber().topic("md", oyez::Start::Earliest).open().expect("a start");
+    let mut viewer = house.peer("viewer");
+    let mut told = || stat(&mut viewer).readers[0].sequence;
+    let mut poll = |reader: &mut oyez::Subscriber| {
+        let mut messages = 0;
+        let each = |event: oyez::Event<'_>| messages += u64::from(matches!(event.kind, oyez::EventKind::Message(_)));
+        reader.poll(256, each).expect("nothing is wrong");
+        messages
+    };
+    owned.publish_all(3);
+    until("all of them", || (poll(&mut reader) == 3).then_some(()));
+    assert_eq!(told(), 0, "they are not done with");
+    poll(&mut reader);
+    assert_eq!(told(), 3);
+    owned.publish();
+    assert_eq!(poll(&mut reader), 1);
+    assert_eq!(told(), 3);
+    reader.arm().expect("a bell");
+    assert_eq!(told(), 4);
+}
+
+#[test]
 fn areas_asks_and_bells_that_lie_harm_nobody() {
     let house = House::new();
     for topic in ["md", "scratch"] {

@@ -67,6 +67,8 @@ pub struct SegmentJob {
     id: JournalId,
     base: Position,
     position: Position,
+    /// Files that are the journal's no more.
+    gone: Vec<PathBuf>,
     work: Work,
 }
 
@@ -82,12 +84,13 @@ enum Work {
 }
 
 impl SegmentJob {
-    /// Makes the file whole and opens it. Blocks for as long as the disk takes.
+    /// Removes what has had its time, makes the file whole and opens it. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// As [`Partition::segment`]; the job is void then, ask for another.
     pub fn run(&self) -> Result<Segment, JournalError> {
-        let SegmentJob { path, geometry, id, base, position, work } = self;
+        let SegmentJob { path, geometry, id, base, position, gone, work } = self;
+        gone.iter().try_for_each(|path| std::fs::remove_file(path).map_err(JournalError::io("remove", path)))?;
         match work {
             Work::Open => {}
             Work::Prepare => Segment::prepare(path, *geometry, *id, *base)?,
@@ -238,20 +241,29 @@ impl Partition {
         }
         let (geometry, id) = (self.geometry(), self.id());
         let base = geometry.base(position);
-        let path = self.path(base);
+        let (path, mut gone) = (self.path(base), Vec::new());
         let work = if self.unused.contains(&base) {
             Work::Prepare
         } else if self.bases.contains(&base) {
             Work::Open
-        } else if let Some(old) = self.expired(base, now_ns)?
-            && self.recycle(old, &path, earliest)?
-        {
-            self.remove_surplus(base, now_ns, earliest)?;
-            Work::Prepare
+        } else if let Some(old) = self.expired(base, now_ns)? {
+            let status = std::fs::metadata(self.path(old)).map_err(JournalError::io("look at", &self.path(old)))?;
+            // In this order a reader that meets the file's new life always finds that `earliest` has passed the old one.
+            let from = self.cut_off(old, earliest);
+            if withheld::is_marked(&status) {
+                gone.push(from);
+                Work::Create(self.fill())
+            } else {
+                file::rename(&from, &path).map_err(JournalError::io("rename", &from))?;
+                // One for one there would be as many segments for ever as there were once, whatever retention or traffic
+                // have become since; so each that is used again takes another one along.
+                gone.extend(self.expired(base, now_ns)?.map(|old| self.cut_off(old, earliest)));
+                Work::Prepare
+            }
         } else {
             Work::Create(self.fill())
         };
-        Ok(SegmentJob { path, geometry, id, base, position, work })
+        Ok(SegmentJob { path, geometry, id, base, position, gone, work })
     }
 
     /// The job has run: from here on the segment is one of the journal's.
@@ -352,38 +364,11 @@ impl Partition {
         Ok(None)
     }
 
-    /// One for one there would be as many segments for ever as there were once, whatever retention or traffic have become
-    /// since; so each that is used again takes another one along.
-    fn remove_surplus(
-        &mut self,
-        base: Position,
-        now_ns: u64,
-        earliest: &mut dyn FnMut(Position),
-    ) -> Result<(), JournalError> {
-        let Some(old) = self.expired(base, now_ns)? else { return Ok(()) };
-        let path = self.cut_off(old, earliest);
-        std::fs::remove_file(&path).map_err(JournalError::io("remove", &path))
-    }
-
     /// The oldest segment belongs to the journal no more; its file.
     fn cut_off(&mut self, old: Position, earliest: &mut dyn FnMut(Position)) -> PathBuf {
         self.bases.retain(|base| *base != old);
         earliest(self.earliest());
         self.path(old)
-    }
-
-    /// In this order a reader that meets the file's new life always finds that `earliest` has passed the old one. False: it
-    /// is to have none, and is gone.
-    fn recycle(&mut self, old: Position, to: &Path, earliest: &mut dyn FnMut(Position)) -> Result<bool, JournalError> {
-        let from = self.path(old);
-        let status = std::fs::metadata(&from).map_err(JournalError::io("look at", &from))?;
-        self.cut_off(old, earliest);
-        if withheld::is_marked(&status) {
-            std::fs::remove_file(&from).map_err(JournalError::io("remove", &from))?;
-            return Ok(false);
-        }
-        file::rename(&from, to).map_err(JournalError::io("rename", &from))?;
-        Ok(true)
     }
 
     /// Files that never got their name: a disk that was full, or a crash.

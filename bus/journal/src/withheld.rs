@@ -2,7 +2,7 @@
 //! as durable as the file.
 
 use std::fs::{File, Metadata, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ impl Withheld {
                 let mode = Permissions::from_mode(status.permissions().mode() | WITHHELD);
                 std::fs::set_permissions(path, mode)
             });
-            marked.map_err(JournalError::io("withhold", path))?;
+            unless_gone(marked).map_err(JournalError::io("withhold", path))?;
         }
         Ok(Withheld(paths))
     }
@@ -33,14 +33,16 @@ impl Withheld {
     /// [`JournalError`]; of some of them it may be durable, and of some not.
     pub fn flush(&self) -> Result<(), JournalError> {
         for path in &self.0 {
-            match File::open(path).and_then(|file| file.sync_all()) {
-                // Its time has come meanwhile.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                flushed => flushed.map_err(JournalError::io("withhold", path))?,
-            }
+            let flushed = File::open(path).and_then(|file| file.sync_all());
+            unless_gone(flushed).map_err(JournalError::io("withhold", path))?;
         }
         Ok(())
     }
+}
+
+/// Where a segment's time has come meanwhile, all is well.
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 pub(crate) fn is_marked(status: &Metadata) -> bool {

@@ -28,6 +28,8 @@ use crate::store::Store;
 const MESSAGES_PER_TURN: usize = 16;
 /// How often what is due now and then is done.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// A turn of the control thread that takes longer is told of: requests have deadlines of seconds.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// How often a stop looks whether it may end.
 const STOP_LOOK: Duration = Duration::from_millis(10);
 /// How long a stop waits for the disk after the owners are gone.
@@ -101,6 +103,12 @@ impl Control {
                 self.keep_house(now);
             }
             self.tick(now);
+            if now.elapsed() > TURN_MAX {
+                let seconds = now.elapsed().as_secs_f64();
+                log(format_args!(
+                    "stood still for {seconds:.1} s, and whoever asked for anything with it; is the disk slow?"
+                ));
+            }
             // Whoever makes way has another go on, and whoever stops has not.
             if crate::stop::take_upgrade() {
                 makes_way = Some(now + self.catalog.stop_timeout);
@@ -128,7 +136,8 @@ impl Control {
             .chain(clients.iter().map(|(_, socket)| *socket))
             .map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN))
             .collect();
-        let looks = self.partitions.iter().filter_map(Partition::next_look);
+        let answers = self.renewing.iter().map(|renewing| renewing.until);
+        let looks = self.partitions.iter().filter_map(Partition::next_look).chain(answers);
         let next = looks.min().unwrap_or(housekeeping).min(housekeeping);
         let longest = if self.stopping { STOP_LOOK } else { HOUSEKEEPING };
         let longest = self.clients.hurry().map_or(longest, |hurry| hurry.min(longest));
@@ -231,7 +240,7 @@ impl Control {
             let pages = Arc::clone(&partition.pages);
             segments.ask(move || {
                 let tell = &mut |earliest| pages.set_earliest(earliest);
-                // The lock is not held while the file is filled: an epoch may begin meanwhile.
+                // The lock is not held while files are removed and filled: an epoch may begin meanwhile.
                 let job = lock(&journal).segment_job(position, now_ns(), tell);
                 let made = job.and_then(|job| job.run().inspect(|_| lock(&journal).segment_made(&job)));
                 Event::Segment(index, position, made)

@@ -25,7 +25,7 @@ use crate::log::log;
 use crate::partition::{Holder, Partition};
 use crate::request::{Asker, Refusing, place};
 
-/// Who asked for it is told at the first look after that how it stands.
+/// Who asked for it is told after that how it stands.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// Somebody who waits for an owner's renewal.
@@ -36,7 +36,7 @@ pub(crate) struct Renewing {
     /// The epoch that is to end.
     epoch: Epoch,
     owner: Holder,
-    until: Instant,
+    pub(crate) until: Instant,
 }
 
 impl Renewing {

@@ -63,6 +63,18 @@ fn standing(journal: &Folder, end: Position) -> Vec<EpochStart> {
     starts
 }
 
+/// Whether a `Publishers` frame holds all that there were and all that are declared.
+///
+/// # Errors
+/// In one line: it does not.
+pub(super) fn have_room(lasts: &Lasts, declared: impl Iterator<Item = u16>) -> Result<(), String> {
+    let numbers: BTreeSet<u16> = declared.chain(lasts.keys().copied()).collect();
+    match numbers.len() {
+        ..=PUBLISHERS_MAX => Ok(()),
+        count => Err(format!("{count} publishers had, or have, a number, and {PUBLISHERS_MAX} may")),
+    }
+}
+
 /// What stands in [from, to), and whether a `Publishers` frame is there, so that it is all there is to know.
 fn read(reader: &mut JournalReader<Folder>, from: Position, to: Position) -> Result<(Known, bool), String> {
     reader.seek(from);
@@ -77,18 +89,6 @@ fn read(reader: &mut JournalReader<Folder>, from: Position, to: Position) -> Res
 }
 
 impl Known {
-    /// Whether a `Publishers` frame holds all that there were and all that are declared.
-    ///
-    /// # Errors
-    /// In one line: it does not.
-    pub(super) fn has_room_for(self, declared: impl Iterator<Item = u16>) -> Result<Known, String> {
-        let numbers: BTreeSet<u16> = declared.chain(self.lasts.keys().copied()).collect();
-        match numbers.len() {
-            ..=PUBLISHERS_MAX => Ok(self),
-            count => Err(format!("{count} publishers had, or have, a number, and {PUBLISHERS_MAX} may")),
-        }
-    }
-
     /// Adds what a frame tells, which may be a part of a message.
     fn add(&mut self, frame: &Frame<'_>) {
         let whose = match frame.kind {
@@ -166,6 +166,17 @@ mod tests {
     use oyez_ring::{Control, ControlMut, Offer, RegionMut, Sequence, Writer, write_head_of_many};
 
     const CAPACITY: u64 = 32 * BLOCK;
+
+    #[test]
+    fn as_many_publishers_have_room_as_a_frame_tells_of_whether_declared_or_in_a_ring() {
+        let declared = |count: usize| (1..=count).map(|number| number as u16);
+        let origin = Origin::new(9_999, 1).expect("a publisher");
+        let in_ring = Lasts::from([(9_999, Last { origin, epoch: Epoch(1) })]);
+        assert_eq!(have_room(&in_ring, declared(PUBLISHERS_MAX - 1)), Ok(()));
+        let refused = have_room(&in_ring, declared(PUBLISHERS_MAX)).unwrap_err();
+        assert!(refused.contains("4097 publishers"), "{refused}");
+        assert_eq!(have_room(&Lasts::new(), declared(PUBLISHERS_MAX)), Ok(()));
+    }
 
     #[test]
     fn a_ring_tells_the_rest_wherever_the_journal_ends_also_within_a_message() {

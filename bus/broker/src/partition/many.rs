@@ -123,7 +123,6 @@ impl Many {
         self.sessions.values().map(|admitted| admitted.holder.connection)
     }
 
-    /// Whether so many rings are mapped by this one, or by former ones of its name, that it gets no more.
     /// Whether so many former rings of a publisher are still mapped; the kernel is asked only where it would be refused for it.
     fn has_too_many_rings(&mut self, publisher: u16) -> bool {
         let has = |former: &[(u16, OwnedFd)]| former.iter().filter(|(of, _)| *of == publisher).count() > FORMER_MAX;
@@ -148,7 +147,7 @@ impl Many {
 impl Partition {
     /// It has many publishers, and is recorded.
     pub(crate) fn has_many(&mut self, declared: &catalog::Many, folder: &Path) {
-        let told = lasts::of_journal(folder).and_then(|known| known.has_room_for(declared.origins.values().copied()));
+        let told = lasts::of_journal(folder);
         let (recorded, unknown) = told.map_or_else(|cause| (Known::default(), Some(cause)), |known| (known, None));
         self.many = Some(Many::new(declared.clone(), recorded));
         unknown.into_iter().for_each(|cause| self.take_nothing(cause));
@@ -193,6 +192,8 @@ impl Partition {
             let known = lasts.entry(publisher).or_insert(*last);
             *known = if last.origin > known.origin { *last } else { *known };
         }
+        let declared = self.many.iter().flat_map(|many| many.declared.origins.values().copied());
+        lasts::have_room(&lasts, declared).map_err(HandOutError::Unknown)?;
         let mut hand_out = HandOut::new(spare)?;
         let memory = hand_out.map_own()?;
         hand_out.seal()?;

@@ -38,6 +38,7 @@ struct Topic {
     partitions: u16,
     durability: String,
     ring_bytes: u64,
+    message_bytes_max: usize,
     retention_h: u32,
     schema: Option<String>,
     schema_id: Option<u16>,
@@ -60,9 +61,18 @@ struct Owner {
     name: String,
 }
 
+/// With how its partitions stand, for who may see that.
+#[derive(Serialize)]
+struct Described {
+    #[serde(flatten)]
+    topic: Topic,
+    stat: Vec<PartitionStat>,
+}
+
 impl Topic {
     fn of(info: TopicInfo) -> Topic {
         Topic {
+            message_bytes_max: info.message_bytes_max(),
             topic: info.name,
             partitions: info.partitions,
             durability: info.durability.to_string(),
@@ -140,12 +150,12 @@ fn list(topics: Vec<TopicInfo>, output: &mut Output) -> Result<Answer, Failure> 
 
 fn describe(info: TopicInfo, partitions: Vec<PartitionStat>, output: &mut Output) -> Result<Answer, Failure> {
     let recorded = info.durability > Durability::Published;
-    let longest = BinaryBytes(info.message_bytes_max() as u64);
     let topic = Topic::of(info);
     if output.format == Format::Json {
-        output.json(&topic)?;
+        output.json(&Described { topic, stat: partitions })?;
         return Ok(Answer::Yes);
     }
+    let longest = topic.message_bytes_max as u64;
     let kept =
         if recorded { format!("{}, kept {} h", topic.durability, topic.retention_h) } else { "not recorded".into() };
     let owner = topic
@@ -167,7 +177,7 @@ fn describe(info: TopicInfo, partitions: Vec<PartitionStat>, output: &mut Output
     let mut lines = vec![
         ("topic", topic.topic.clone()),
         ("partitions", topic.partitions.to_string()),
-        ("ring", format!("{}, messages of up to {longest}", BinaryBytes(topic.ring_bytes))),
+        ("ring", format!("{}, messages of up to {}", BinaryBytes(topic.ring_bytes), BinaryBytes(longest))),
         ("durability", kept),
         ("schema", format!("{}{binding}", topic.schema())),
         ("you may", rights.to_owned()),

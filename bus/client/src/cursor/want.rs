@@ -42,7 +42,7 @@ impl Default for Want {
 
 impl Want {
     /// Gives the frame's message, or the event that comes before it, or nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn give(
         &mut self,
         frame: &Frame<'_>,
@@ -66,6 +66,7 @@ impl Want {
     }
 
     /// What is to be done instead of giving the message of that sequence, if anything.
+    #[cold]
     fn not_yet(
         &mut self,
         sequence: Sequence,

@@ -184,6 +184,30 @@ fn slots_that_outlive_their_data_do_not_hide_what_was_durable() {
 #[test]
 fn a_power_cut_at_a_roll_takes_nothing_that_was_durable() {
     (0..12).for_each(|seed| cut(seed, SEGMENT - 2 * BLOCK, 60));
+    let dir = folder();
+    let mut io = Faulty::new(0);
+    let mut topic = Topic::begin(dir.path(), &options());
+    let publish_to = |topic: &mut Topic, io: &mut Faulty, position: u64| {
+        while topic.ring().writer.tail().position.0 < position {
+            topic.publish_many(io, 1);
+        }
+        let end = topic.ring().writer.tail().position;
+        topic.turn_until(io, "written", |topic| topic.recorder.written() == end);
+        end
+    };
+    publish_to(&mut topic, &mut io, SEGMENT / 2);
+    topic.all_durable(&mut io);
+    // While a flush is under way, the end of a segment is written and the beginning of the next.
+    io.holds = |op| matches!(op, Op::Flush { .. });
+    publish_to(&mut topic, &mut io, SEGMENT * 3 / 4);
+    let end = publish_to(&mut topic, &mut io, SEGMENT + BLOCK);
+    io.holds = |_| false;
+    topic.all_durable(&mut io);
+    io.cut_power_keeping_from(u64::MAX);
+    let published = topic.outlived().1;
+    let (_, recovery) = Topic::open(dir.path(), &options());
+    assert_eq!((recovery.tail.position, recovery.corrupt), (end, vec![]));
+    assert_same(&read(dir.path()), &published, "all of it");
 }
 
 #[test]

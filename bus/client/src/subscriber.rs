@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// Of so many polls that brought messages out of a ring, one reads the clock.
-const POLLS_PER_SAMPLE: u32 = 16;
+/// Latencies are counted of messages that were published so far apart, or further, in ns.
+const SAMPLE_NS: u64 = 1_000_000;
 
 /// Which topics to read, and from where: made by [`Bus::subscriber`].
 #[must_use = "a subscriber is opened with `open`"]
@@ -148,8 +148,8 @@ struct Reading {
     time_ns: u64,
     /// Whether it has come further than the broker was told.
     is_untold: bool,
-    /// Polls that brought messages out of a ring.
-    polls: u32,
+    /// The first message that was published then, or later, tells how late it is.
+    sample_ns: u64,
     clock: Clock,
 }
 
@@ -356,7 +356,7 @@ impl Reading {
             return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
         }
         let (cursor, clock) = (Cursor::new(attached, durability), Clock::new());
-        let mut reading = Reading { info, partition, cursor, time_ns: 0, is_untold: false, polls: 0, clock };
+        let mut reading = Reading { info, partition, cursor, time_ns: 0, is_untold: false, sample_ns: 0, clock };
         reading.seek(start, bus.timeout())?;
         Ok(reading)
     }
@@ -400,7 +400,7 @@ impl Reading {
             Ok(given) => {
                 if last_ns != 0 {
                     (self.time_ns, self.is_untold) = (last_ns, true);
-                    if begins_in_ring && self.cursor.reads_ring() {
+                    if first_ns >= self.sample_ns && begins_in_ring && self.cursor.reads_ring() {
                         self.sample(first_ns);
                     }
                 }
@@ -428,14 +428,11 @@ impl Reading {
         berth.area.tell(Progress { epoch, position, sequence, time_ns: self.time_ns });
     }
 
-    /// Tells of some polls how late their first message was; not where that came out of the journal, which is late by intent.
-    /// The clock costs as much as a poll.
-    #[inline]
+    /// Tells how late a poll's first message came; not of those out of the journal, which are late by intent.
+    #[cold]
     fn sample(&mut self, first_ns: u64) {
-        self.polls = self.polls.wrapping_add(1);
-        if self.polls.is_multiple_of(POLLS_PER_SAMPLE)
-            && let Some(berth) = self.cursor.source().berth()
-        {
+        self.sample_ns = first_ns.saturating_add(SAMPLE_NS);
+        if let Some(berth) = self.cursor.source().berth() {
             berth.area.record(self.clock.now_ns().saturating_sub(first_ns));
         }
     }

@@ -12,7 +12,7 @@ use oyez_ring::{Area, AreaMut, Asleep, Epoch, Position, Progress, RegionMut, Seq
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::house::House;
-use crate::peer::{PATIENCE, Peer, until};
+use crate::peer::{PATIENCE, Peer, now_ns, until};
 
 /// A reader asleep, as small as can be.
 struct Sleeper {
@@ -114,6 +114,28 @@ fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep() {
     assert_eq!(told(), 3);
     reader.arm().expect("a bell");
     assert_eq!(told(), 4);
+}
+
+#[test]
+fn latencies_are_counted_once_in_a_millisecond_of_publish_time() {
+    let house = House::new();
+    let mut owned = house.peer("owner").own("md");
+    let bus = oyez::Bus::connect(oyez::Connect::new(&house.socket)).expect("a broker");
+    let mut reader = bus.subscriber().topic("md", oyez::Start::Live).open().expect("a start");
+    let mut viewer = house.peer("viewer");
+    until("the ring", || (reader.poll(1, |_| {}).expect("nothing is wrong") == 0).then_some(()));
+    assert!(reader.reads_ring(oyez::TopicIndex(0)));
+    let start_ns = now_ns();
+    let counted = [0, 999_999, 1_000_000, 1_999_999].map(|behind_ns| {
+        let offered = owned.writer.offer(&[7; 64], start_ns + behind_ns).expect("a length in bounds");
+        assert!(matches!(offered, oyez_ring::Offer::Published(_)));
+        let mut is_here = false;
+        let mut each = |event: oyez::Event<'_>| is_here |= matches!(event.kind, oyez::EventKind::Message(_));
+        until("it", || (reader.poll(1, &mut each).expect("nothing is wrong") == 0).then_some(()));
+        assert!(is_here);
+        stat(&mut viewer).readers[0].latency.map_or(0, |latency| latency.count)
+    });
+    assert_eq!(counted, [1, 1, 2, 2]);
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep() {
     let mut reader = bus.subscriber().topic("md", oyez::Start::Earliest).open().expect("a start");
     let mut viewer = house.peer("viewer");
     let mut told = || stat(&mut viewer).readers[0].sequence;
-    let mut poll = |reader: &mut oyez::Subscriber| {
+    let poll = |reader: &mut oyez::Subscriber| {
         let mut messages = 0;
         let each = |event: oyez::Event<'_>| messages += u64::from(matches!(event.kind, oyez::EventKind::Message(_)));
         reader.poll(256, each).expect("nothing is wrong");

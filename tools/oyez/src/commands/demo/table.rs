@@ -62,6 +62,11 @@ impl Now {
         self.subscribers[number].hearing = hearing;
     }
 
+    /// Whether everybody has something to tell.
+    fn has_begun(&self) -> bool {
+        self.seen.len() > 1 && self.subscribers.iter().all(|subscriber| subscriber.hearing.next_sequence > 0)
+    }
+
     fn rate_messages_per_s(&self) -> u64 {
         let (Some((from, first)), Some((to, last))) = (self.seen.front(), self.seen.back()) else { return 0 };
         let seconds = (*to - *from).as_secs_f64();
@@ -171,8 +176,7 @@ impl<'o> Table<'o> {
     /// Shows how everybody fares, if it is time to.
     pub(super) fn show(&mut self, now: &Now) -> Result<(), Failure> {
         let every = if self.is_terminal { DRAW_EVERY } else { LINE_EVERY };
-        let begun = now.publisher.next_sequence > 0;
-        if !begun || self.drawn.is_some_and(|drawn| drawn.elapsed() < every) {
+        if !now.has_begun() || self.drawn.is_some_and(|drawn| drawn.elapsed() < every) {
             return Ok(());
         }
         self.drawn = Some(Instant::now());

@@ -139,6 +139,8 @@ pub(crate) struct Attached {
     is_complete: bool,
     journal: Option<Recorded>,
     berth: Option<Arc<Berth>>,
+    /// Berths so far, and times without one.
+    areas: u64,
 }
 
 impl Attached {
@@ -155,6 +157,7 @@ impl Attached {
             is_complete: false,
             journal,
             berth: None,
+            areas: 0,
         };
         attached.refresh();
         attached
@@ -183,6 +186,8 @@ impl Attached {
         }
         self.unreadable.clone_from(&facts.unreadable);
         self.is_complete = facts.is_complete;
+        let [held, told] = [&self.berth, &facts.berth].map(|berth| berth.as_ref().map(Arc::as_ptr));
+        self.areas += u64::from(held != told);
         self.berth.clone_from(&facts.berth);
     }
 
@@ -214,6 +219,12 @@ impl Attached {
     #[inline]
     pub(crate) fn berth(&self) -> Option<&Arc<Berth>> {
         self.berth.as_ref()
+    }
+
+    /// Which area that has: another one whenever a broker is back.
+    #[inline]
+    pub(crate) fn area_number(&self) -> u64 {
+        self.areas
     }
 
     /// From now on whatever is learnt wakes this.

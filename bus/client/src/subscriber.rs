@@ -146,10 +146,10 @@ struct Reading {
     cursor: Cursor<Attached>,
     /// Publish time of the message taken last; 0 at a start.
     time_ns: u64,
-    /// Whether it has come further than the broker was told.
-    is_untold: bool,
-    /// The first message that was published then, or later, tells how late it is.
-    sample_ns: u64,
+    /// Which area tells how far it has come; 0 where it has come further since.
+    told_in: u64,
+    /// Publish time of the message of which was told last how late it came.
+    sampled_ns: u64,
     clock: Clock,
 }
 
@@ -356,12 +356,13 @@ impl Reading {
             return Err(SubscribeError::NotKept { topic, asked: durability, kept: info.durability });
         }
         let (cursor, clock) = (Cursor::new(attached, durability), Clock::new());
-        let mut reading = Reading { info, partition, cursor, time_ns: 0, is_untold: false, sample_ns: 0, clock };
+        let mut reading = Reading { info, partition, cursor, time_ns: 0, told_in: 0, sampled_ns: 0, clock };
         reading.seek(start, bus.timeout())?;
         Ok(reading)
     }
 
     fn seek(&mut self, start: Start, timeout: Duration) -> Result<(), SubscribeError> {
+        self.tell_if_due();
         let deadline = Instant::now() + timeout;
         loop {
             if self.cursor.source().is_complete() && self.cursor.seek(start).map_err(|source| self.stuck(source))? {
@@ -395,34 +396,32 @@ impl Reading {
             }
             each(Event { topic, partition, kind });
         });
+        if last_ns != 0 {
+            (self.time_ns, self.told_in) = (last_ns, 0);
+            if first_ns.abs_diff(self.sampled_ns) >= SAMPLE_NS && begins_in_ring && self.cursor.reads_ring() {
+                self.sample(first_ns);
+            }
+        }
         match given {
             Ok(0) => self.failure().map(|()| 0),
-            Ok(given) => {
-                if last_ns != 0 {
-                    (self.time_ns, self.is_untold) = (last_ns, true);
-                    if first_ns >= self.sample_ns && begins_in_ring && self.cursor.reads_ring() {
-                        self.sample(first_ns);
-                    }
-                }
-                Ok(given)
-            }
-            Err(source) => Err(self.stuck(source)),
+            given => given.map_err(|source| self.stuck(source)),
         }
     }
 
-    /// What a poll brought is told with the next, or before a sleep: by then its messages are done with, and whoever answers
-    /// one has not waited for this.
+    /// What a poll brought is told with this topic's next poll, or before a sleep: whoever answers a message has not waited for
+    /// it. A broker that is back has a new area, and is told anew.
     #[inline]
     fn tell_if_due(&mut self) {
-        if self.is_untold {
+        if self.told_in != self.cursor.source().area_number() {
             self.tell();
         }
     }
 
     /// Tells the broker, for whoever looks, how far this has come.
     fn tell(&mut self) {
-        self.is_untold = false;
-        let Some(berth) = self.cursor.source().berth() else { return };
+        let source = self.cursor.source();
+        self.told_in = source.area_number();
+        let Some(berth) = source.berth() else { return };
         let (epoch, position) = (self.cursor.epoch(), self.cursor.position());
         let sequence = self.cursor.next_sequence().unwrap_or_default();
         berth.area.tell(Progress { epoch, position, sequence, time_ns: self.time_ns });
@@ -431,7 +430,7 @@ impl Reading {
     /// Tells how late a poll's first message came; not of those out of the journal, which are late by intent.
     #[cold]
     fn sample(&mut self, first_ns: u64) {
-        self.sample_ns = first_ns.saturating_add(SAMPLE_NS);
+        self.sampled_ns = first_ns;
         if let Some(berth) = self.cursor.source().berth() {
             berth.area.record(self.clock.now_ns().saturating_sub(first_ns));
         }

@@ -67,7 +67,7 @@ pub struct SegmentJob {
     id: JournalId,
     base: Position,
     position: Position,
-    /// Files that are the journal's no more.
+    /// To be removed.
     gone: Vec<PathBuf>,
     work: Work,
 }
@@ -90,7 +90,9 @@ impl SegmentJob {
     /// As [`Partition::segment`]; the job is void then, ask for another.
     pub fn run(&self) -> Result<Segment, JournalError> {
         let SegmentJob { path, geometry, id, base, position, gone, work } = self;
-        gone.iter().try_for_each(|path| std::fs::remove_file(path).map_err(JournalError::io("remove", path)))?;
+        for path in gone {
+            withheld::unless_gone(std::fs::remove_file(path)).map_err(JournalError::io("remove", path))?;
+        }
         match work {
             Work::Open => {}
             Work::Prepare => Segment::prepare(path, *geometry, *id, *base)?,
@@ -111,6 +113,8 @@ pub struct Partition {
     bases: Vec<Position>,
     /// Those of them that lie ahead of everything recorded and may hold anything.
     unused: Vec<Position>,
+    /// Files that are the journal's no more, and may be there still.
+    gone: Vec<PathBuf>,
     outlives_power: bool,
 }
 
@@ -131,7 +135,8 @@ impl Partition {
         let epochs = EpochsFile::open(dir, identity.id)?;
         let bases = segment::bases(dir).map_err(JournalError::io("list", dir))?;
         let (options, unused) = (options.clone(), Vec::new());
-        let mut partition = Partition { dir: dir.into(), options, identity, epochs, bases, unused, outlives_power };
+        let (dir, gone) = (dir.into(), Vec::new());
+        let mut partition = Partition { dir, options, identity, epochs, bases, unused, gone, outlives_power };
         partition.remove_unfinished()?;
         let recovery = if partition.options.recorded { partition.recover()? } else { partition.reserved() };
         Ok((partition, recovery))
@@ -241,7 +246,7 @@ impl Partition {
         }
         let (geometry, id) = (self.geometry(), self.id());
         let base = geometry.base(position);
-        let (path, mut gone) = (self.path(base), Vec::new());
+        let path = self.path(base);
         let work = if self.unused.contains(&base) {
             Work::Prepare
         } else if self.bases.contains(&base) {
@@ -251,23 +256,25 @@ impl Partition {
             // In this order a reader that meets the file's new life always finds that `earliest` has passed the old one.
             let from = self.cut_off(old, earliest);
             if withheld::is_marked(&status) {
-                gone.push(from);
+                self.gone.push(from);
                 Work::Create(self.fill())
             } else {
                 file::rename(&from, &path).map_err(JournalError::io("rename", &from))?;
                 // One for one there would be as many segments for ever as there were once, whatever retention or traffic
                 // have become since; so each that is used again takes another one along.
-                gone.extend(self.expired(base, now_ns)?.map(|old| self.cut_off(old, earliest)));
+                let surplus = self.expired(base, now_ns)?.map(|old| self.cut_off(old, earliest));
+                self.gone.extend(surplus);
                 Work::Prepare
             }
         } else {
             Work::Create(self.fill())
         };
-        Ok(SegmentJob { path, geometry, id, base, position, gone, work })
+        Ok(SegmentJob { path, geometry, id, base, position, gone: self.gone.clone(), work })
     }
 
     /// The job has run: from here on the segment is one of the journal's.
     pub fn segment_made(&mut self, job: &SegmentJob) {
+        self.gone.clear();
         self.unused.retain(|unused| *unused != job.base);
         if !self.bases.contains(&job.base) {
             self.bases.push(job.base);

@@ -40,8 +40,8 @@ impl Withheld {
     }
 }
 
-/// Where a segment's time has come meanwhile, all is well.
-fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+/// What was to be done with a file is: its time has come, and it is not there.
+pub(crate) fn unless_gone(done: io::Result<()>) -> io::Result<()> {
     done.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 

@@ -123,6 +123,8 @@ fn topics_and_journals_are_listed() {
     let names: Vec<_> = topics.as_array().expect("an array").iter().map(|topic| topic["topic"].clone()).collect();
     assert_eq!(names, ["md", "orders", "bare", "many"]);
     let orders = json(&house.run(&["topic", "describe", "orders", "--format", "json"])).remove(0);
+    assert_eq!(orders["stat"][0]["state"], orders["state"]);
+    assert_eq!(orders["message_bytes_max"].as_u64(), orders["ring_bytes"].as_u64().map(|bytes| bytes / 4));
     assert_eq!(
         (&orders["template_ids"], &orders["durability"], &orders["ring_bytes"]),
         (&json!([2]), &json!("durable"), &json!(2 << 20))

@@ -102,12 +102,14 @@ fn publish(mut publisher: oyez::Publisher, phase: &AtomicU64) -> u64 {
 }
 
 fn offer(publisher: &mut oyez::Publisher, message: &[u8]) {
-    let until = Instant::now() + RENEWED_MAX;
-    // A request with bits turned may be one for a renewal, and whoever attacks here is the broker's own user.
+    let (until, epoch, mut waited) = (Instant::now() + RENEWED_MAX, publisher.epoch(), false);
     while publisher.offer(message).expect("an owner") == Offer::BackPressured {
         assert!(Instant::now() < until, "back-pressured for too long");
+        waited = true;
         std::thread::sleep(BETWEEN_MESSAGES);
     }
+    // A request with bits turned may be one for a renewal, and whoever attacks here is the broker's own user.
+    assert!(!waited || publisher.epoch() > epoch, "the recorder was a whole ring behind");
     std::thread::sleep(BETWEEN_MESSAGES);
 }
 

@@ -91,7 +91,7 @@ fn an_ask_wakes_the_core_and_a_message_rings_the_bell() {
 }
 
 #[test]
-fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep() {
+fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep_and_to_a_broker_that_is_back() {
     let house = House::new();
     let mut owned = house.peer("owner").own("md");
     let bus = oyez::Bus::connect(oyez::Connect::new(&house.socket)).expect("a broker");
@@ -114,6 +114,12 @@ fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep() {
     assert_eq!(told(), 3);
     reader.arm().expect("a bell");
     assert_eq!(told(), 4);
+    house.kill_broker();
+    until("another broker to be told", || {
+        poll(&mut reader);
+        let readers = stat(&mut house.peer("viewer")).readers;
+        readers.first().is_some_and(|reader| reader.sequence == 4).then_some(())
+    });
 }
 
 #[test]

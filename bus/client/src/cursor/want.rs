@@ -66,7 +66,7 @@ impl Want {
     }
 
     /// What is to be done instead of giving the message of that sequence, if anything.
-    #[cold]
+    #[inline(never)]
     fn not_yet(
         &mut self,
         sequence: Sequence,

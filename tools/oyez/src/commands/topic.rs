@@ -17,7 +17,7 @@ pub(crate) fn run(command: TopicCommand, output: &mut Output) -> Result<Answer, 
             let bus = connect(&broker)?;
             let info = bus.describe(&topic)?;
             // Not for everybody to see.
-            describe(info, look(&bus, Some(&topic)).map_or_else(|_| Vec::new(), |stat| stat.partitions), output)
+            describe(info, look(&bus, Some(&topic)).ok().map(|stat| stat.partitions), output)
         }
         TopicCommand::Renew { topic, partition, broker } => {
             renew(&topic, partition, connect(&broker)?.renew(&topic, partition), output)
@@ -66,7 +66,7 @@ struct Owner {
 struct Described {
     #[serde(flatten)]
     topic: Topic,
-    stat: Vec<PartitionStat>,
+    stat: Option<Vec<PartitionStat>>,
 }
 
 impl Topic {
@@ -148,11 +148,11 @@ fn list(topics: Vec<TopicInfo>, output: &mut Output) -> Result<Answer, Failure> 
     Ok(Answer::Yes)
 }
 
-fn describe(info: TopicInfo, partitions: Vec<PartitionStat>, output: &mut Output) -> Result<Answer, Failure> {
+fn describe(info: TopicInfo, stat: Option<Vec<PartitionStat>>, output: &mut Output) -> Result<Answer, Failure> {
     let recorded = info.durability > Durability::Published;
     let topic = Topic::of(info);
     if output.format == Format::Json {
-        output.json(&Described { topic, stat: partitions })?;
+        output.json(&Described { topic, stat })?;
         return Ok(Answer::Yes);
     }
     let longest = topic.message_bytes_max as u64;
@@ -188,6 +188,7 @@ fn describe(info: TopicInfo, partitions: Vec<PartitionStat>, output: &mut Output
         let Topic { earliest, written, durable, .. } = topic;
         lines.push(("positions", format!("earliest {earliest}, written {written}, durable {durable}")));
     }
+    let partitions = stat.unwrap_or_default();
     if let Some(budget_us) = partitions.iter().find_map(|of| of.latency_budget_us) {
         lines.push(("budget", format!("{budget_us} µs from publish to poll")));
     }

@@ -5,7 +5,7 @@ use crate::publisher::News;
 use crate::{BusError, publisher};
 use oyez_mem::memory::{MemoryError, check_reader, check_size};
 use oyez_mem::{InUse, Seat, Taker};
-use oyez_protocol::Message;
+use oyez_protocol::{FailureCode, Message};
 use oyez_ring::layout::RING_BYTES_MAX;
 use oyez_ring::{BLOCK, Control, Epoch, Memory, Region, RegionMut, Tail, Writer};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,6 +31,8 @@ struct State {
     news: Option<News>,
     /// Takes the epoch's ring out of the publisher's hands.
     taker: Option<Taker<Writer>>,
+    /// The publisher is gone: nothing is kept for it.
+    is_left: bool,
 }
 
 impl Owned {
@@ -44,7 +46,7 @@ impl Owned {
     }
 
     fn under(topic: &str, partition: u16, origin: Option<String>, wake: Arc<Wake>) -> Arc<Owned> {
-        let state = State { epoch: Epoch(0), news: None, taker: None };
+        let state = State { epoch: Epoch(0), news: None, taker: None, is_left: false };
         Arc::new(Owned {
             topic: topic.to_owned(),
             partition,
@@ -80,6 +82,15 @@ impl Owned {
         Ok(())
     }
 
+    /// The publisher is gone. An epoch that was granted a moment ago, or is in this one, is not mapped for it any more.
+    fn leave(&self) {
+        let mut state = self.state();
+        state.is_left = true;
+        let news = state.news.take();
+        drop(state);
+        drop(news);
+    }
+
     pub(super) fn signal(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.signal)
     }
@@ -90,7 +101,9 @@ impl Owned {
             // A writer that was asked for and not taken is the publisher's to drop.
             state.taker = None;
         }
-        match (&mut state.news, news) {
+        let State { news: told, is_left, .. } = &mut *state;
+        match (told, news) {
+            _ if *is_left => {}
             (Some(News::Renewed(reign)), News::Back(control, check)) => reign.go_on(control, check),
             // There is no way back from it.
             (Some(News::Lost(_)), _) => {}
@@ -152,12 +165,15 @@ impl publisher::Ownership for Ownership {
             return Ok(());
         }
         self.link.command(Command::Forget(Arc::downgrade(&owned)));
-        let message = owned.release_message();
-        // An epoch that was granted a moment ago is mapped in there.
-        drop(owned.state().news.take());
-        match self.link.request("Release", message) {
-            Err(BusError::Refused { code: oyez_protocol::FailureCode::NotOwner, .. }) => Ok(()),
-            answer => answer.map(|_| ()),
+        owned.leave();
+        loop {
+            let epoch = owned.epoch();
+            match self.link.request("Release", owned.release_message()) {
+                // It was renewed meanwhile.
+                Err(BusError::Refused { code: FailureCode::NotOwner, .. }) if owned.epoch() != epoch => {}
+                Err(BusError::Refused { code: FailureCode::NotOwner, .. }) => return Ok(()),
+                answer => return answer.map(|_| ()),
+            }
         }
     }
 }
@@ -218,5 +234,17 @@ mod tests {
         let page = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), Position(0), Position(0));
         owned.tell(News::Back(page.reader(), HeaderCheck::new(None)));
         assert!(matches!(owned.state().news, Some(News::Lost(_))));
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_publisher_that_is_gone() {
+        let owned = Owned::new("md", 0, Wake::new().expect("a descriptor"));
+        let page = ControlMut::open(RegionMut::heap(Control::LEN_BYTES), Position(0), Position(0));
+        let back = || News::Back(page.reader(), HeaderCheck::new(None));
+        owned.tell(back());
+        owned.leave();
+        assert!(owned.state().news.is_none());
+        owned.tell(back());
+        assert!(owned.state().news.is_none(), "its ring would stay mapped");
     }
 }

@@ -229,7 +229,11 @@ impl Control {
             log(format_args!("{}: {holder} cannot be killed: {error}", about()));
             return Err((FailureCode::TakeOverDenied, format!("{}: {error}", about())));
         }
-        log(format_args!("{}: {holder} killed: {} takes over", about(), self.holder(asker)));
+        log(format_args!(
+            "{}: {holder} killed for the standby that takes over, as {} asks",
+            about(),
+            self.holder(asker)
+        ));
         let Holder { pid, uid, name, .. } = holder;
         Ok(self.say(asker, Message::OwnerKilled { pid, uid, holder: name }))
     }

@@ -30,7 +30,12 @@ fn a_catalog_is_planned_and_applied_and_a_refusal_says_why() {
     let lines = "change topics.md.retention_h: 48 becomes 72: as new segments are wanted\n\
                  add topics.news (durable, partitions 1, ring_mib 2): at once\n";
     let planned = stdout(&house.run(&["catalog", "plan", "oyez.toml"]));
-    assert_eq!(planned, format!("{lines}{path}: differences 2; `oyez catalog apply` makes them\n"));
+    assert_eq!(
+        planned,
+        format!(
+            "{lines}{path}: differences 2; `oyez catalog apply` makes them, from the file that the broker was started with\n"
+        )
+    );
     refused(&house.run(&["publish", "news", "--sample", "1", "--messages", "10"]), &["news"]);
     assert_eq!(
         stdout(&house.run(&["catalog", "apply", "oyez.toml"])),

@@ -300,9 +300,10 @@ impl Partition {
         self.standbys.renew_no_more();
         let after = match &leaving {
             None => String::new(),
-            Some(Leaving { holder: Some(_), since, .. }) => {
-                format!(", {:.1?} after its owner let go", now.duration_since(*since))
-            }
+            Some(Leaving { holder: Some(_), since, .. }) => match now.duration_since(*since) {
+                at_once if at_once.as_millis() == 0 => String::new(),
+                later => format!(", {later:.1?} after its owner let go"),
+            },
             // A former broker may have told so already.
             Some(_) => ", as found after a restart".to_owned(),
         };

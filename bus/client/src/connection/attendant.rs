@@ -279,6 +279,7 @@ impl Attendant {
                 .map(|new| News::Session(Box::new(new)))
                 .map_err(|error| error.to_string()),
             Message::NotGranted { refusal, pid, uid, holder } => Err(why_not(refusal, pid, uid, &holder)),
+            Message::Failure { code: FailureCode::EpochEnded, .. } => Err("it has ended".to_owned()),
             Message::Failure { text, .. } => Err(text),
             other => Err(format!("the broker answered Reclaim with {}", other.name())),
         };

@@ -100,7 +100,7 @@ fn print(plan: &Plan, output: &mut Output) -> Result<(), Failure> {
     match (count, refused) {
         (0, _) => output.line(format_args!("{catalog}: no difference")),
         (_, 0) if plan.applied => output.line(format_args!("{catalog}: applied, differences {count}")),
-        (_, 0) => output.line(format_args!("{catalog}: differences {count}; `oyez catalog apply` makes them")),
+        (_, 0) => output.line(format_args!("{catalog}: differences {count}; `oyez catalog apply` makes them, from the file that the broker was started with")),
         _ => output.line(format_args!("{catalog}: differences {count}, refused {refused}: nothing is applied")),
     }
 }

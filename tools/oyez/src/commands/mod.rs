@@ -63,6 +63,7 @@ fn connect(broker: &BrokerArgs) -> Result<Bus, Failure> {
 
 /// The same, for requests that may take so long.
 fn connect_for(broker: &BrokerArgs, timeout: Duration) -> Result<Bus, Failure> {
-    Connection::probe(&broker.socket)?;
+    Connection::probe(&broker.socket)
+        .map_err(|error| format!("{error}; `--socket` or OYEZ_SOCKET names the socket of another"))?;
     Ok(Bus::connect(Connect::new(&broker.socket).name("oyez").timeout(timeout))?)
 }

@@ -2,7 +2,7 @@
 
 use indicatif::BinaryBytes;
 use oyez::{BusError, Durability, Epoch, FailureCode, TopicInfo};
-use oyez_broker::stat::PartitionStat;
+use oyez_broker::stat::{OwnerStat, PartitionStat};
 use serde::Serialize;
 
 use super::{connect, stat::look};
@@ -158,10 +158,6 @@ fn describe(info: TopicInfo, stat: Option<Vec<PartitionStat>>, output: &mut Outp
     let longest = topic.message_bytes_max as u64;
     let kept =
         if recorded { format!("{}, kept {} h", topic.durability, topic.retention_h) } else { "not recorded".into() };
-    let owner = topic
-        .owner
-        .as_ref()
-        .map_or("nobody".to_owned(), |owner| format!("{} (process {}, user {})", owner.name, owner.pid, owner.uid));
     let binding = match (topic.schema_id, topic.version_min, topic.version_max) {
         (Some(id), Some(min), Some(max)) => {
             format!(", id {id}, versions {min} to {max}, templates {:?}", topic.template_ids)
@@ -181,26 +177,41 @@ fn describe(info: TopicInfo, stat: Option<Vec<PartitionStat>>, output: &mut Outp
         ("durability", kept),
         ("schema", format!("{}{binding}", topic.schema())),
         ("you may", rights.to_owned()),
-        ("state", topic.state.clone()),
-        ("owner", owner),
     ];
-    if recorded {
-        let Topic { earliest, written, durable, .. } = topic;
-        lines.push(("positions", format!("earliest {earliest}, written {written}, durable {durable}")));
-    }
-    let partitions = stat.unwrap_or_default();
+    let positions = |earliest, written, durable| match recorded {
+        true => format!("; positions: earliest {earliest}, written {written}, durable {durable}"),
+        false => String::new(),
+    };
+    let Some(partitions) = stat else {
+        let Topic { state, owner, earliest, written, durable, .. } = &topic;
+        let kept = positions(*earliest, *written, *durable);
+        lines.push(("partition", format!("0: {state}, {}{kept}", whose(owner.as_ref()))));
+        return show(&lines, output);
+    };
     if let Some(budget_us) = partitions.iter().find_map(|of| of.latency_budget_us) {
         lines.push(("budget", format!("{budget_us} µs from publish to poll")));
     }
-    for PartitionStat { partition, state, epoch, sequence, cpu, publishers, .. } in partitions {
+    for PartitionStat {
+        partition, state, owner, epoch, sequence, cpu, publishers, earliest, written, durable, ..
+    } in partitions
+    {
+        let owner = owner.map(|OwnerStat { pid, uid, name }| Owner { pid, uid, name });
         let many = publishers.map_or_else(String::new, |of| {
             format!("; publishers: many, {} connected, {} messages accepted", of.connected, of.accepted)
         });
-        lines.push((
-            "partition",
-            format!("{partition}: {state}, epoch {epoch}, next sequence {sequence}, CPU {cpu}{many}"),
-        ));
+        let (kept, owner) = (positions(earliest.unwrap_or_default(), written, durable), whose(owner.as_ref()));
+        let stands = format!("{state}, {owner}, epoch {epoch}, next sequence {sequence}, CPU {cpu}{kept}{many}");
+        lines.push(("partition", format!("{partition}: {stands}")));
     }
+    show(&lines, output)
+}
+
+fn whose(owner: Option<&Owner>) -> String {
+    let told = |Owner { pid, uid, name }: &Owner| format!("owner {name} (process {pid}, user {uid})");
+    owner.map_or("owner nobody".to_owned(), told)
+}
+
+fn show(lines: &[(&str, String)], output: &mut Output) -> Result<Answer, Failure> {
     lines.iter().try_for_each(|(name, value)| output.line(format_args!("{name:11} {value}")))?;
     Ok(Answer::Yes)
 }

@@ -109,8 +109,8 @@ impl Link {
     }
 
     pub(crate) fn schemas_xml(&self, topic: &str) -> Result<Vec<String>, BusError> {
-        let mut versions: Vec<String> = Vec::new();
-        let mut newest = None;
+        let (mut versions, mut newest) = (Vec::<String>::new(), None);
+        let deadline = Instant::now() + self.timeout;
         loop {
             let open = Message::OpenSchema { index: versions.len() as u16, topic: topic.to_owned() };
             let mut answer = self.request("OpenSchema", open)?;
@@ -121,6 +121,9 @@ impl Link {
             };
             let before = newest.replace((count, version));
             if before.is_some_and(|(all, older)| all != count || older >= version) {
+                if Instant::now() > deadline {
+                    return Err(self.timed_out("OpenSchema"));
+                }
                 // The broker has come back with another catalog.
                 (versions, newest) = (Vec::new(), None);
                 continue;
@@ -250,11 +253,12 @@ impl Link {
     fn once(&self, name: &'static str, request: Request, deadline: Instant) -> Result<Received, BusError> {
         match self.ask(request).before(deadline) {
             Some(answer) => answer,
-            None => {
-                let (socket, timeout_ms) = (self.socket.clone(), self.timeout.as_millis());
-                Err(BusError::Timeout { request: name, socket, timeout_ms })
-            }
+            None => Err(self.timed_out(name)),
         }
+    }
+
+    fn timed_out(&self, request: &'static str) -> BusError {
+        BusError::Timeout { request, socket: self.socket.clone(), timeout_ms: self.timeout.as_millis() }
     }
 
     /// Asks; the answer comes when it comes.

@@ -90,9 +90,8 @@ impl SegmentJob {
     /// As [`Partition::segment`]; the job is void then, ask for another.
     pub fn run(&self) -> Result<Segment, JournalError> {
         let SegmentJob { path, geometry, id, base, position, gone, work } = self;
-        for path in gone {
-            withheld::unless_gone(std::fs::remove_file(path)).map_err(JournalError::io("remove", path))?;
-        }
+        // What stays is tried again with the next: that nothing can be removed keeps nobody from recording.
+        gone.iter().for_each(|path| drop(std::fs::remove_file(path)));
         match work {
             Work::Open => {}
             Work::Prepare => Segment::prepare(path, *geometry, *id, *base)?,
@@ -274,7 +273,7 @@ impl Partition {
 
     /// The job has run: from here on the segment is one of the journal's.
     pub fn segment_made(&mut self, job: &SegmentJob) {
-        self.gone.clear();
+        self.gone.retain(|path| path.exists());
         self.unused.retain(|unused| *unused != job.base);
         if !self.bases.contains(&job.base) {
             self.bases.push(job.base);

@@ -41,7 +41,7 @@ impl Withheld {
 }
 
 /// What was to be done with a file is: its time has come, and it is not there.
-pub(crate) fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
     done.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 

@@ -516,6 +516,32 @@ fn a_shorter_retention_gives_back_what_the_longer_one_had_taken() {
 }
 
 #[test]
+fn what_cannot_be_removed_keeps_nobody_from_recording_and_is_removed_later() {
+    let dir = folder();
+    let mut topic = Topic::begin(dir.path(), &options());
+    record_to(&mut topic, &mut Faulty::new(7), 8);
+    topic.partition.set_retention(1);
+    let path = |at: u64| segment_path(dir.path(), at * SEGMENT);
+    let next = (0..).find(|at| !path(*at).exists()).unwrap();
+    let mut make = |at: u64, before: &dyn Fn()| {
+        let job = topic.partition.segment_job(Position(at * SEGMENT), u64::MAX / 2, &mut |_| ()).unwrap();
+        before();
+        job.run().unwrap();
+        topic.partition.segment_made(&job);
+    };
+    // The first is used again, and takes the second along.
+    make(next, &|| {
+        std::fs::remove_file(path(1)).unwrap();
+        std::fs::create_dir(path(1)).unwrap();
+    });
+    assert!(!path(0).exists() && path(1).is_dir());
+    std::fs::remove_dir(path(1)).unwrap();
+    std::fs::write(path(1), []).unwrap();
+    make(next + 1, &|| ());
+    assert!(!path(1).exists());
+}
+
+#[test]
 fn what_somebody_without_a_right_may_have_open_is_deleted_and_not_used_again() {
     use std::os::unix::fs::MetadataExt as _;
     let dir = folder();

@@ -1,7 +1,7 @@
 //! A subscription's area: words that its reader writes and the broker reads. A reader can spoil only its own.
 //!
 //! ```text
-//!      0  epoch, position and sequence wanted next, publish time of the message taken last    at a start, and behind a poll that brought any
+//!      0  epoch, position and sequence wanted next, publish time of the message taken last    at a start, behind a poll that brought any, to a broker that is back
 //!    128  durability that bounds it, position where it sleeps, and 1 (0: it does not)         before and after a sleep
 //!   4096  counts of latencies, publish to poll, log-linear                                    now and then
 //! ```

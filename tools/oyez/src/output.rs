@@ -36,12 +36,19 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     /// Goes on though nobody reads.
     goes_on: bool,
+    /// Where lines are cut.
+    columns: usize,
     out: BufWriter<StdoutLock<'static>>,
 }
 
 impl Output {
     pub(crate) fn new(format: Format) -> Output {
-        Output { format, goes_on: false, out: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+        Output {
+            format,
+            goes_on: false,
+            columns: usize::MAX,
+            out: BufWriter::with_capacity(64 << 10, io::stdout().lock()),
+        }
     }
 
     /// For commands whose exit code is the answer: they work on when whoever read has gone.
@@ -50,9 +57,17 @@ impl Output {
         self
     }
 
-    /// One line as it is.
+    /// From here on lines are cut where the terminal ends, if it says where, so that each takes one row.
+    pub(crate) fn cut_lines(&mut self) {
+        self.columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(usize::MAX, |size| size.ws_col.into());
+    }
+
+    /// One line, as it is unless lines are cut.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        let written = writeln!(self.out, "{text}");
+        let written = match self.columns {
+            usize::MAX => writeln!(self.out, "{text}"),
+            columns => writeln!(self.out, "{}", text.to_string().chars().take(columns).collect::<String>()),
+        };
         self.printed(written)
     }
 

@@ -16,9 +16,9 @@ use crate::args::{Format, TopArgs};
 use crate::failure::{Answer, Failure};
 use crate::output::Output;
 
-/// Another screen, without a cursor, where what is too wide for a line is cut; and back.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
-const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+/// Another screen, without a cursor; and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 /// To the top; and to the end of everything there.
 const HOME: &str = "\x1b[H\x1b[J";
 
@@ -35,6 +35,8 @@ pub(crate) fn run(args: &TopArgs, output: &mut Output) -> Result<Answer, Failure
         let next = Instant::now() + interval;
         let looked = stat::look(&bus, args.topic.as_deref());
         if is_live {
+            // The window may have changed.
+            output.cut_lines();
             output.raw(HOME)?;
         }
         match (looked, &before) {
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &TopArgs, output: &mut Output) -> Result<Answer, Failure
             }
         }
         if is_live {
-            output.line("\nq to leave")?;
+            output.line("")?;
+            output.line("q to leave")?;
         }
         output.flush()?;
         if keys.quit_before(next)? {

@@ -159,6 +159,7 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_is_taken_back_and_a_store_that_sleeps_holds_nobody_up_for_long() {
         let (ours, theirs) = UnixDatagram::pair().expect("sockets");
+        theirs.set_read_timeout(Some(Duration::from_secs(10))).expect("a span");
         let mut store =
             Store { socket: ours.into(), patience: Duration::from_millis(50), room: 1_000, stored: 0, watched: false };
         let null = File::open("/dev/null").expect("a file");

@@ -251,9 +251,10 @@ impl Partition {
         } else if self.bases.contains(&base) {
             Work::Open
         } else if let Some(old) = self.expired(base, now_ns)? {
-            let status = std::fs::metadata(self.path(old)).map_err(JournalError::io("look at", &self.path(old)))?;
+            let from = self.path(old);
+            let status = std::fs::metadata(&from).map_err(JournalError::io("look at", &from))?;
             // In this order a reader that meets the file's new life always finds that `earliest` has passed the old one.
-            let from = self.cut_off(old, earliest);
+            self.cut_off(old, earliest);
             if withheld::is_marked(&status) {
                 self.gone.push(from);
                 Work::Create(self.fill())

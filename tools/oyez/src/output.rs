@@ -9,6 +9,9 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::failure::Failure;
 
+/// Where the terminal does not say how wide it is.
+const COLUMNS: usize = 100;
+
 /// What could not be printed.
 #[derive(Debug)]
 struct Unprinted(io::Error);
@@ -36,19 +39,14 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     /// Goes on though nobody reads.
     goes_on: bool,
-    /// Where lines are cut.
-    columns: usize,
+    /// Where lines are cut, if they are.
+    columns: Option<usize>,
     out: BufWriter<StdoutLock<'static>>,
 }
 
 impl Output {
     pub(crate) fn new(format: Format) -> Output {
-        Output {
-            format,
-            goes_on: false,
-            columns: usize::MAX,
-            out: BufWriter::with_capacity(64 << 10, io::stdout().lock()),
-        }
+        Output { format, goes_on: false, columns: None, out: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
     }
 
     /// For commands whose exit code is the answer: they work on when whoever read has gone.
@@ -57,16 +55,17 @@ impl Output {
         self
     }
 
-    /// From here on lines are cut where the terminal ends, if it says where, so that each takes one row.
-    pub(crate) fn cut_lines(&mut self) {
-        self.columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(usize::MAX, |size| size.ws_col.into());
+    /// From here on lines are cut where the terminal ends, so that each takes one row; or are not.
+    pub(crate) fn cut_lines(&mut self, cut: bool) {
+        let told = || rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+        self.columns = cut.then(|| told().checked_sub(1).unwrap_or(COLUMNS));
     }
 
     /// One line, as it is unless lines are cut.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         let written = match self.columns {
-            usize::MAX => writeln!(self.out, "{text}"),
-            columns => writeln!(self.out, "{}", text.to_string().chars().take(columns).collect::<String>()),
+            None => writeln!(self.out, "{text}"),
+            Some(columns) => writeln!(self.out, "{}", text.to_string().chars().take(columns).collect::<String>()),
         };
         self.printed(written)
     }

@@ -90,12 +90,16 @@ fn an_ask_wakes_the_core_and_a_message_rings_the_bell() {
     assert!(sleeper.rings(PATIENCE));
 }
 
+fn reader(house: &House, start: oyez::Start) -> oyez::Subscriber {
+    let bus = oyez::Bus::connect(oyez::Connect::new(&house.socket)).expect("a broker");
+    bus.subscriber().topic("md", start).open().expect("a start")
+}
+
 #[test]
 fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep_and_to_a_broker_that_is_back() {
     let house = House::new();
     let mut owned = house.peer("owner").own("md");
-    let bus = oyez::Bus::connect(oyez::Connect::new(&house.socket)).expect("a broker");
-    let mut reader = bus.subscriber().topic("md", oyez::Start::Earliest).open().expect("a start");
+    let mut reader = reader(&house, oyez::Start::Earliest);
     let mut viewer = house.peer("viewer");
     let mut told = || stat(&mut viewer).readers[0].sequence;
     let poll = |reader: &mut oyez::Subscriber| {
@@ -126,8 +130,7 @@ fn what_a_poll_brought_is_told_with_the_next_or_before_a_sleep_and_to_a_broker_t
 fn latencies_are_counted_once_in_a_millisecond_of_publish_time() {
     let house = House::new();
     let mut owned = house.peer("owner").own("md");
-    let bus = oyez::Bus::connect(oyez::Connect::new(&house.socket)).expect("a broker");
-    let mut reader = bus.subscriber().topic("md", oyez::Start::Live).open().expect("a start");
+    let mut reader = reader(&house, oyez::Start::Live);
     let mut viewer = house.peer("viewer");
     until("the ring", || (reader.poll(1, |_| {}).expect("nothing is wrong") == 0).then_some(()));
     assert!(reader.reads_ring(oyez::TopicIndex(0)));

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &TopArgs, output: &mut Output) -> Result<Answer, Failure
         let looked = stat::look(&bus, args.topic.as_deref());
         if is_live {
             // The window may have changed.
-            output.cut_lines();
+            output.cut_lines(true);
             output.raw(HOME)?;
         }
         match (looked, &before) {

@@ -48,17 +48,10 @@ struct Topic {
     may_publish: bool,
     may_subscribe: bool,
     state: String,
-    owner: Option<Owner>,
+    owner: Option<OwnerStat>,
     earliest: u64,
     written: u64,
     durable: u64,
-}
-
-#[derive(Serialize)]
-struct Owner {
-    pid: u32,
-    uid: u32,
-    name: String,
 }
 
 /// With how its partitions stand, for who may see that.
@@ -86,7 +79,7 @@ impl Topic {
             may_publish: info.may_publish,
             may_subscribe: info.may_subscribe,
             state: info.state,
-            owner: info.owner.map(|owner| Owner { pid: owner.pid, uid: owner.uid, name: owner.name }),
+            owner: info.owner.map(|owner| OwnerStat { pid: owner.pid, uid: owner.uid, name: owner.name }),
             earliest: info.earliest.0,
             written: info.written.0,
             durable: info.durable.0,
@@ -118,11 +111,11 @@ fn renew(
 }
 
 fn take_over(killed: Option<oyez::Owner>, idle: bool, output: &mut Output) -> Result<Answer, Failure> {
-    let killed = killed.map(|oyez::Owner { pid, uid, name }| Owner { pid, uid, name });
+    let killed = killed.map(|oyez::Owner { pid, uid, name }| OwnerStat { pid, uid, name });
     let answer = if killed.is_some() { Answer::Yes } else { Answer::No };
     match (output.format, &killed) {
         (Format::Json, killed) => output.json(killed)?,
-        (_, Some(Owner { pid, uid, name })) => {
+        (_, Some(OwnerStat { pid, uid, name })) => {
             output.line(format_args!("killed {name} (process {pid}, user {uid})"))?;
         }
         (_, None) if idle => output.line("nobody owns it: there is nothing to take over")?,
@@ -156,7 +149,7 @@ fn describe(info: TopicInfo, stat: Option<Vec<PartitionStat>>, output: &mut Outp
         return Ok(Answer::Yes);
     }
     let longest = topic.message_bytes_max as u64;
-    let kept =
+    let durability =
         if recorded { format!("{}, kept {} h", topic.durability, topic.retention_h) } else { "not recorded".into() };
     let binding = match (topic.schema_id, topic.version_min, topic.version_max) {
         (Some(id), Some(min), Some(max)) => {
@@ -174,44 +167,45 @@ fn describe(info: TopicInfo, stat: Option<Vec<PartitionStat>>, output: &mut Outp
         ("topic", topic.topic.clone()),
         ("partitions", topic.partitions.to_string()),
         ("ring", format!("{}, messages of up to {}", BinaryBytes(topic.ring_bytes), BinaryBytes(longest))),
-        ("durability", kept),
+        ("durability", durability),
         ("schema", format!("{}{binding}", topic.schema())),
         ("you may", rights.to_owned()),
     ];
-    let positions = |earliest, written, durable| match recorded {
+    let kept = |earliest, written, durable| match recorded {
         true => format!("; positions: earliest {earliest}, written {written}, durable {durable}"),
         false => String::new(),
     };
-    let Some(partitions) = stat else {
-        let Topic { state, owner, earliest, written, durable, .. } = &topic;
-        let kept = positions(*earliest, *written, *durable);
-        lines.push(("partition", format!("0: {state}, {}{kept}", whose(owner.as_ref()))));
-        return show(&lines, output);
-    };
-    if let Some(budget_us) = partitions.iter().find_map(|of| of.latency_budget_us) {
-        lines.push(("budget", format!("{budget_us} µs from publish to poll")));
+    match &stat {
+        None => {
+            let Topic { state, owner, earliest, written, durable, .. } = &topic;
+            let kept = kept(*earliest, *written, *durable);
+            lines.push(("partition", format!("0: {state}, {}{kept}", whose(owner.as_ref()))));
+        }
+        Some(partitions) => {
+            let budget_us = partitions.iter().find_map(|of| of.latency_budget_us);
+            lines.extend(budget_us.map(|us| ("budget", format!("{us} µs from publish to poll"))));
+            lines.extend(partitions.iter().map(|of| {
+                let kept = kept(of.earliest.unwrap_or_default(), of.written, of.durable);
+                ("partition", format!("{}{kept}{}", standing(of), many(of)))
+            }));
+        }
     }
-    for PartitionStat {
-        partition, state, owner, epoch, sequence, cpu, publishers, earliest, written, durable, ..
-    } in partitions
-    {
-        let owner = owner.map(|OwnerStat { pid, uid, name }| Owner { pid, uid, name });
-        let many = publishers.map_or_else(String::new, |of| {
-            format!("; publishers: many, {} connected, {} messages accepted", of.connected, of.accepted)
-        });
-        let (kept, owner) = (positions(earliest.unwrap_or_default(), written, durable), whose(owner.as_ref()));
-        let stands = format!("{state}, {owner}, epoch {epoch}, next sequence {sequence}, CPU {cpu}{kept}{many}");
-        lines.push(("partition", format!("{partition}: {stands}")));
-    }
-    show(&lines, output)
-}
-
-fn whose(owner: Option<&Owner>) -> String {
-    let told = |Owner { pid, uid, name }: &Owner| format!("owner {name} (process {pid}, user {uid})");
-    owner.map_or("owner nobody".to_owned(), told)
-}
-
-fn show(lines: &[(&str, String)], output: &mut Output) -> Result<Answer, Failure> {
     lines.iter().try_for_each(|(name, value)| output.line(format_args!("{name:11} {value}")))?;
     Ok(Answer::Yes)
+}
+
+fn standing(PartitionStat { partition, state, owner, epoch, sequence, cpu, .. }: &PartitionStat) -> String {
+    let owner = whose(owner.as_ref());
+    format!("{partition}: {state}, {owner}, epoch {epoch}, next sequence {sequence}, CPU {cpu}")
+}
+
+fn many(PartitionStat { publishers, .. }: &PartitionStat) -> String {
+    publishers.map_or_else(String::new, |of| {
+        format!("; publishers: many, {} connected, {} messages accepted", of.connected, of.accepted)
+    })
+}
+
+fn whose(owner: Option<&OwnerStat>) -> String {
+    let told = |OwnerStat { pid, uid, name }: &OwnerStat| format!("owner {name} (process {pid}, user {uid})");
+    owner.map_or("owner nobody".to_owned(), told)
 }

@@ -16,8 +16,6 @@ use crate::output::Output;
 const SAMPLES: usize = 6;
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 const LINE_EVERY: Duration = Duration::from_secs(1);
-/// Where the terminal does not say how wide it is.
-const COLUMNS: usize = 100;
 
 /// How everybody fares.
 #[derive(Default)]
@@ -195,13 +193,12 @@ impl<'o> Table<'o> {
     }
 
     fn redraw(&mut self, now: &Now) -> Result<(), Failure> {
-        let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(COLUMNS, |size| usize::from(size.ws_col));
         let table = now.table();
         self.lines = table.len() + 1;
+        self.output.cut_lines(true);
         self.output.line("")?;
-        for line in table {
-            self.output.line(line.chars().take(columns.saturating_sub(1)).collect::<String>())?;
-        }
+        table.iter().try_for_each(|line| self.output.line(line))?;
+        self.output.cut_lines(false);
         self.output.flush()
     }
 }

@@ -63,7 +63,6 @@ fn connect(broker: &BrokerArgs) -> Result<Bus, Failure> {
 
 /// The same, for requests that may take so long.
 fn connect_for(broker: &BrokerArgs, timeout: Duration) -> Result<Bus, Failure> {
-    Connection::probe(&broker.socket)
-        .map_err(|error| format!("{error}; `--socket` or OYEZ_SOCKET names the socket of another"))?;
+    Connection::probe(&broker.socket).map_err(|error| format!("{error} (`--socket` or OYEZ_SOCKET names another)"))?;
     Ok(Bus::connect(Connect::new(&broker.socket).name("oyez").timeout(timeout))?)
 }
